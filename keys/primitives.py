@@ -1,0 +1,223 @@
+"""The only importer of `cryptography` beside keys/tls.py: every algorithm of the suites, and why it is safe here.
+
+Suites (DESIGN D5). 1: X-Wing (ML-KEM-768 with X25519), SHAKE256, AES-256-GCM, Ed25519.
+2: X25519, HKDF-SHA256, ChaCha20-Poly1305 for the key wrap, AES-256-GCM, Ed25519.
+Signing keys are Ed25519 in both; the key id binds the suite, so that no key serves two of them.
+"""
+
+import hashlib
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from protocol.ids import KeyId
+from protocol.limits import KEY_ID_BYTES
+
+SUITE_XWING: Final = 1
+SUITE_X25519: Final = 2
+SUITES: Final = (SUITE_XWING, SUITE_X25519)
+
+MLKEM_PUBLIC_BYTES: Final = 1184
+PREKEY_SEED_BYTES: Final = 32
+PREKEY_PUBLIC_BYTES: Final = {SUITE_XWING: MLKEM_PUBLIC_BYTES + 32, SUITE_X25519: 32}
+ENCAPSULATED_BYTES: Final = {SUITE_XWING: 1120, SUITE_X25519: 32}
+"""Length of the KEM output that precedes the wrapped key in an HPKE result."""
+
+_HPKE: Final = {
+    SUITE_XWING: Suite(KEM.MLKEM768_X25519, KDF.SHAKE256, AEAD.AES_256_GCM),
+    SUITE_X25519: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305),
+}
+
+_P: Final = 2**255 - 19
+_ORDER_8_Y: Final = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826
+_SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
+"""The y coordinates of the eight points of small order: orders 4, 1, 2 and 8."""
+
+
+class NotAuthentic(Exception):
+    """An AEAD tag, an HPKE tag or a key did not fit; nothing more is said, on purpose."""
+
+
+class SigningKey:
+    """An Ed25519 private key (RFC 8032)."""
+
+    __slots__ = ("_key", "_public", "_seed")
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self._public = self._key.public_key().public_bytes_raw()
+
+    @staticmethod
+    def from_seed(seed: bytes) -> "SigningKey":
+        """The key of a 32-byte seed; raises `ValueError` for another length."""
+        return SigningKey(seed)
+
+    def seed(self) -> bytes:
+        """The 32 secret bytes; for sealing into a key file only."""
+        return self._seed
+
+    def public(self) -> bytes:
+        """The 32 public bytes."""
+        return self._public
+
+    def key_id(self) -> KeyId:
+        """The id of the public key."""
+        return signing_key_id(self._public)
+
+    def sign(self, data: bytes) -> bytes:
+        """A 64-byte signature over `data`."""
+        return self._key.sign(data)
+
+    def __repr__(self) -> str:
+        return f"SigningKey(public={self._public.hex()[:16]}…)"
+
+
+def is_small_order(public: bytes) -> bool:
+    """Whether an Ed25519 public key is one of the small-order points, or not a canonical encoding.
+
+    OpenSSL accepts a trivial signature under the identity key on any message, so such keys are refused
+    wherever a key enters (G10). A y coordinate not below p is a second encoding of another key.
+    """
+    if len(public) != 32:
+        return True
+    y = int.from_bytes(public, "little") & (2**255 - 1)
+    return y >= _P or y in _SMALL_ORDER_Y
+
+
+def verify_ed25519(public: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether `signature` over `data` is by `public`; False for small-order keys and odd lengths."""
+    if len(signature) != 64 or is_small_order(public):
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def key_id(suite: int, public: bytes) -> KeyId:
+    """The id of a prekey: 16 bytes of SHA-256 over a purpose, the suite and the public bytes."""
+    return KeyId(sha256(b"relay/1/key" + bytes((suite,)) + public)[:KEY_ID_BYTES])
+
+
+def signing_key_id(public: bytes) -> KeyId:
+    """The id of an Ed25519 signing key; suite byte 0, since suites 1 and 2 share the signature algorithm."""
+    return key_id(0, public)
+
+
+def aes_gcm_seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+    """AES-256-GCM with a 12-byte nonce; ciphertext and tag."""
+    return AESGCM(key).encrypt(nonce, plaintext, aad)
+
+
+def aes_gcm_open(key: bytes, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+    """The plaintext; raises `NotAuthentic`."""
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, aad)
+    except (InvalidTag, ValueError) as error:
+        raise NotAuthentic from error
+
+
+def hkdf(key: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand with SHA-256 (RFC 5869) of a uniformly random key."""
+    return HKDFExpand(hashes.SHA256(), length, info).derive(key)
+
+
+def argon2id(passphrase: bytes, salt: bytes, *, memory_kib: int, iterations: int, lanes: int, length: int) -> bytes:
+    """Argon2id (RFC 9106) of a passphrase."""
+    kdf = Argon2id(salt=salt, length=length, iterations=iterations, lanes=lanes, memory_cost=memory_kib)
+    return kdf.derive(passphrase)
+
+
+def _xwing_private(seed: bytes) -> MLKEM768X25519PrivateKey:
+    """The X-Wing key pair of a 32-byte seed (draft-connolly-cfrg-xwing-kem, section 5.2)."""
+    expanded = hashlib.shake_256(seed).digest(96)
+    return MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(expanded[:64]), X25519PrivateKey.from_private_bytes(expanded[64:])
+    )
+
+
+def prekey_public(suite: int, seed: bytes) -> bytes:
+    """The public bytes of the prekey with this 32-byte seed: for suite 1 ML-KEM then X25519."""
+    if len(seed) != PREKEY_SEED_BYTES:
+        raise ValueError("a prekey seed has 32 bytes")
+    if suite == SUITE_X25519:
+        return X25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    expanded = hashlib.shake_256(seed).digest(96)
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(expanded[:64]).public_key().public_bytes_raw()
+    return mlkem + X25519PrivateKey.from_private_bytes(expanded[64:]).public_key().public_bytes_raw()
+
+
+class PrekeyPublic:
+    """A loaded public prekey; loading ML-KEM keys costs as much as using them, so callers keep it."""
+
+    __slots__ = ("_key", "suite")
+
+    def __init__(self, suite: int, public: bytes) -> None:
+        """Raises `NotAuthentic` for bytes that are no key of the suite."""
+        if len(public) != PREKEY_PUBLIC_BYTES.get(suite):
+            raise NotAuthentic
+        self.suite = suite
+        self._key: MLKEM768X25519PublicKey | X25519PublicKey
+        try:
+            if suite == SUITE_X25519:
+                self._key = X25519PublicKey.from_public_bytes(public)
+            else:
+                self._key = MLKEM768X25519PublicKey(
+                    MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC_BYTES]),
+                    X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC_BYTES:]),
+                )
+        except (ValueError, TypeError) as error:
+            raise NotAuthentic from error
+
+    def wrap(self, key: bytes, info: bytes) -> tuple[bytes, bytes]:
+        """HPKE base mode (RFC 9180): (encapsulated key, wrapped key). Raises `NotAuthentic` for a bad key."""
+        try:
+            sealed = _HPKE[self.suite].encrypt(key, self._key, info=info)
+        except (ValueError, TypeError, InvalidTag) as error:
+            raise NotAuthentic from error
+        split = ENCAPSULATED_BYTES[self.suite]
+        return sealed[:split], sealed[split:]
+
+
+class PrekeyPrivate:
+    """A loaded private prekey."""
+
+    __slots__ = ("_key", "suite")
+
+    def __init__(self, suite: int, seed: bytes) -> None:
+        self.suite = suite
+        self._key: MLKEM768X25519PrivateKey | X25519PrivateKey = (
+            X25519PrivateKey.from_private_bytes(seed) if suite == SUITE_X25519 else _xwing_private(seed)
+        )
+
+    def unwrap(self, encapsulated: bytes, wrapped: bytes, info: bytes) -> bytes:
+        """The wrapped key; raises `NotAuthentic`."""
+        try:
+            return _HPKE[self.suite].decrypt(encapsulated + wrapped, self._key, info=info)
+        except (ValueError, TypeError, InvalidTag) as error:
+            raise NotAuthentic from error
+
+    def __repr__(self) -> str:
+        return f"PrekeyPrivate(suite={self.suite})"
