@@ -1,0 +1,110 @@
+"""A message as office software hands it over, before anything of it is believed.
+
+The same structure comes from JSON, from a line of `--jsonl` and from a multipart form. Only its shape is
+checked here; addresses, kinds, times and sizes are judged by `relay/accept.py`.
+"""
+
+import hashlib
+import re
+from difflib import get_close_matches
+from typing import Final
+
+import msgspec
+
+from protocol.errors import Refused
+
+
+class Attachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file that goes with a message; `data` is base64 in JSON."""
+
+    name: str
+    data: bytes
+
+
+class PersonSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reviewer's or issuer's signature over the content, made by the client. Bytes are base64 in JSON."""
+
+    person: str
+    role: str
+    key_id: bytes
+    signature: bytes
+
+
+class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A message to be sent. Names and meanings are those of the options of `relay send` (CONTRACT section 5)."""
+
+    id: str = ""
+    to: str | list[str]
+    cc: str | list[str] = msgspec.field(default_factory=list)
+    title: str = ""
+    urgency: str = "routine"
+    kind: str = "report"
+    body: str = ""
+    attachments: list[Attachment] = msgspec.field(default_factory=list)
+    expires_in: str | None = None
+    deliver_within: str | None = None
+    occurred_at: str | None = None
+    event_level: str | None = None
+    thread: str | None = None
+    reply_to: str | None = None
+    classification: str = "none"
+    bulk: bool = False
+    drill: bool = False
+    signatures: list[PersonSignature] = msgspec.field(default_factory=list)
+
+
+_DECODER: Final = msgspec.json.Decoder(Draft)
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
+_NAMED: Final = re.compile(r"field `([^`]*)`")
+
+
+def decode_draft(data: bytes | memoryview) -> Draft:
+    """The draft in one JSON object.
+
+    Raises `Refused` BAD_FIELD with the name of the field that is missing, unknown or of another type.
+    `id` and `title` may be empty here: the API fills in an id, a forward takes its original's title.
+    """
+    try:
+        return _DECODER.decode(data)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("BAD_FIELD", f"not a JSON object in UTF-8: {error}"[:300]) from None
+
+
+def recipients(names: str | list[str]) -> list[str]:
+    """`to` or `cc` as a list; an empty string names nobody."""
+    if isinstance(names, str):
+        return [names] if names else []
+    return names
+
+
+def fingerprint(draft: Draft) -> bytes:
+    """32 bytes of SHA-256 that are equal exactly when two drafts have the same content (CONTRACT section 11).
+
+    Every field counts as given, relative times as written, attachments byte for byte; the id does not,
+    since it is what the fingerprint is compared under. A single recipient equals a list of one.
+    """
+    fields = msgspec.structs.asdict(draft)
+    del fields["id"]
+    fields["to"] = recipients(draft.to)
+    fields["cc"] = recipients(draft.cc)
+    if draft.attachments:
+        fields["attachments"] = [(a.name, len(a.data), hashlib.sha256(a.data).hexdigest()) for a in draft.attachments]
+    return hashlib.sha256(_ENCODER.encode(fields)).digest()
+
+
+def _refusal(text: str) -> Refused:
+    """BAD_FIELD from the wording of msgspec, with the field it speaks of."""
+    path = _PATH.search(text)
+    named = _NAMED.search(text)
+    parent = path.group(1) if path else ""
+    detail = _PATH.sub("", text)
+    if named is None:
+        return Refused("BAD_FIELD", detail, field=parent or None)
+    name = named.group(1)
+    if "unknown" in text and not parent:
+        near = get_close_matches(name, Draft.__struct_fields__, n=1)
+        detail += f"; the nearest known one is `{near[0]}`" if near else ""
+    return Refused("BAD_FIELD", detail, field=f"{parent}.{name}" if parent else name)
