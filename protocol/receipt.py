@@ -1,0 +1,100 @@
+"""Receipts and other answers: signed records about one message and one recipient (D1, G7, SPEC section 7).
+
+The words are different on purpose: `custody` is a relay's, `delivered` the recipient office's after its commit,
+`opened` says that a reader saw it, `signed_for` and `returned` are a clerk's acts, `refused` is final.
+`custody_lost` and `prekey_gone` are not final: the origin sends again.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol import limits
+from protocol.cbor import dumps, loads
+from protocol.errors import RemoteError
+from protocol.fields import Fields
+from protocol.ids import Digest, MessageId, NetworkId, OfficeId
+from protocol.lanes import Lane
+
+VERSION: Final = 1
+
+CLEAR_TYPES: Final = frozenset({"custody", "delivered", "custody_lost", "prekey_gone"})
+"""These say nothing that the copy's header did not; they travel unsealed."""
+SEALED_TYPES: Final = frozenset({"opened", "signed_for", "returned", "refused"})
+"""These name persons, reasons and readers; they travel sealed to the sender."""
+TYPES: Final = CLEAR_TYPES | SEALED_TYPES
+END_TO_END: Final = frozenset({"delivered", "opened", "signed_for", "returned", "refused"})
+"""Made by the recipient over the content digest; the others are about a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """`by` made it about the message `id` of office `to`; `recipient` is whose copy it speaks of.
+
+    For `custody` and `custody_lost` `by` is the custodian and `digest` the copy digest; for `prekey_gone` the copy
+    digest too; else the content digest. `lane` and `expires_us` are the receipt's own. `detail` is a person for
+    signed_for, the reason for returned, else empty; `code` the refusal code, or person_signed | office_attested;
+    `proof` is a person's signed record (signed_for) or the current prekey record (prekey_gone), else empty.
+    """
+
+    network: NetworkId
+    type: str
+    id: MessageId
+    by: OfficeId
+    recipient: OfficeId
+    to: OfficeId
+    digest: Digest
+    at_us: int
+    lane: Lane
+    expires_us: int
+    code: str = ""
+    detail: str = ""
+    proof: bytes = b""
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """The payload to be signed by `by`."""
+    return dumps(
+        {
+            0: VERSION,
+            1: receipt.network,
+            2: receipt.type,
+            3: receipt.id,
+            4: receipt.by,
+            5: receipt.recipient,
+            6: receipt.to,
+            7: receipt.digest,
+            8: receipt.at_us,
+            9: int(receipt.lane),
+            10: receipt.expires_us,
+            11: receipt.code,
+            12: receipt.detail,
+            13: receipt.proof,
+        }
+    )
+
+
+def decode_receipt(payload: bytes) -> Receipt:
+    """The fields of a receipt payload; raises `RemoteError`. Who signed it is the caller's to check."""
+    f = Fields(loads(payload, max_bytes=limits.RECORD_BYTES), "receipt")
+    f.version(VERSION)
+    receipt = Receipt(
+        network=NetworkId(f.bytes(1, limits.NETWORK_ID_BYTES)),
+        type=f.text(2, 20),
+        id=MessageId(f.bytes(3, limits.MESSAGE_ID_BYTES)),
+        by=OfficeId(f.bytes(4, limits.OFFICE_ID_BYTES)),
+        recipient=OfficeId(f.bytes(5, limits.OFFICE_ID_BYTES)),
+        to=OfficeId(f.bytes(6, limits.OFFICE_ID_BYTES)),
+        digest=Digest(f.bytes(7, limits.DIGEST_BYTES)),
+        at_us=f.uint(8),
+        lane=Lane(f.uint(9, max(Lane))),
+        expires_us=f.uint(10),
+        code=f.text(11, 40),
+        detail=f.text(12, limits.TEXT_CHARS),
+        proof=f.blob(13, limits.RECORD_BYTES),
+    )
+    f.done()
+    if receipt.type not in TYPES:
+        raise RemoteError("MALFORMED", "unknown receipt type")
+    if receipt.type in END_TO_END and receipt.by != receipt.recipient:
+        raise RemoteError("MALFORMED", f"only the recipient says {receipt.type}")
+    return receipt
