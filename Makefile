@@ -1,0 +1,31 @@
+# Each target sets up .venv when it has to; see scripts/setup.
+.PHONY: demo test check fix vectors bench lock clean
+
+demo: ## the story of one report, on real daemons
+	sh scripts/demo
+
+test: ## every test, live ones too
+	sh scripts/test
+
+check: ## format, lint, types, imports, tests without brokers
+	sh scripts/check
+
+fix: ## let ruff repair what it can
+	sh scripts/setup dev
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+vectors: ## write tests/vectors anew; a difference is a change of the wire
+	sh scripts/setup dev
+	.venv/bin/python -m tests.vectors.generate
+	git diff --exit-code -- tests/vectors
+
+bench: ## speed and memory beside the ideal loop and a script
+	sh scripts/setup dev
+	.venv/bin/python -m benchmarks
+
+lock: ## requirements/*.txt from *.in; `sh scripts/lock --upgrade` takes newer versions
+	sh scripts/lock
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
