@@ -1,0 +1,329 @@
+"""The verified directory: all offices of the network, the rules they share, and what follows from both.
+
+Pure: no clock and no file; `keys/trust.py` brings the bytes and says when they may be believed.
+A `Directory` that exists is consistent: ids, addresses and keys are unique, parents exist and form a forest.
+Wire form (`roster.cbor`, SPEC "Roster"): canonical CBOR, offices sorted by id, groups sorted by name.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from keys.office_record import (
+    ED25519,
+    OfficeKey,
+    OfficeRecord,
+    Person,
+    fields,
+    is_name,
+    is_time,
+    items,
+    require,
+)
+from protocol import cbor
+from protocol.errors import RemoteError
+from protocol.ids import Address, KeyId, NetworkId, OfficeId, is_group
+from protocol.lanes import KINDS
+from protocol.limits import DIRECTORY_BYTES, NETWORK_ID_BYTES
+
+ROSTER_VERSION: Final = 1
+"""Version of the roster's wire form."""
+
+OFFICES: Final = 5_000
+"""Most offices of one network: three times the province down to its townships."""
+
+GROUPS: Final = 200
+"""Most groups that a roster may list."""
+
+EMERGENCY_BYPASSES: Final = (None, "copy_city")
+"""What lets an incident skip the city (CONTRACT section 5), in the order of the wire numbers."""
+
+BUILT_IN_GROUPS: Final = ("@all", "@cities", "@counties", "@departments", "@direct")
+"""Groups that follow from class and standing; a roster must not list them."""
+
+_GROUP_CLASS: Final = {"@cities": "city", "@counties": "county", "@departments": "department"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the network demands: kinds that need a reviewer or an issuer, the way round the city, allowed suites."""
+
+    require_reviewer: frozenset[str] = frozenset()
+    require_issuer: frozenset[str] = frozenset()
+    emergency_bypass: str | None = None
+    suites: tuple[int, ...] = (1, 2)
+
+    def __post_init__(self) -> None:
+        require(self.require_reviewer <= set(KINDS) and self.require_issuer <= set(KINDS), "a rule names an unknown kind")
+        require(self.emergency_bypass in EMERGENCY_BYPASSES, "the emergency bypass is unknown")
+        require(
+            0 < len(self.suites) <= 16
+            and all(type(suite) is int and 1 <= suite <= 255 for suite in self.suites)
+            and all(one < next_ for one, next_ in zip(self.suites, self.suites[1:], strict=False)),
+            "suites are not a rising list of numbers from 1 to 255",
+        )
+
+    def encode(self) -> dict[int, Any]:
+        """The wire map."""
+        return {
+            0: sorted(self.require_reviewer),
+            1: sorted(self.require_issuer),
+            2: EMERGENCY_BYPASSES.index(self.emergency_bypass),
+            3: list(self.suites),
+        }
+
+    @staticmethod
+    def decode(value: object) -> "Rules":
+        """The rules of a wire map; raises `RemoteError` MALFORMED."""
+        reviewer, issuer, bypass, suites = fields(value, 4, "the rules")
+        require(type(bypass) is int and 0 <= bypass < len(EMERGENCY_BYPASSES), "the emergency bypass is unknown")
+        return Rules(
+            _names(reviewer, "kinds for review"),
+            _names(issuer, "kinds for issue"),
+            EMERGENCY_BYPASSES[bypass],
+            tuple(items(suites, 16, "suites")),
+        )
+
+
+def _names(value: object, what: str) -> frozenset[str]:
+    """A sorted array of distinct texts as a set; raises `RemoteError` MALFORMED."""
+    names = items(value, len(KINDS), what)
+    require(all(type(name) is str for name in names) and names == sorted(set(names)), f"{what}: not sorted texts")
+    return frozenset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The network at one version.
+
+    `issued_us` is the time the administrator gave; `root_fingerprint` is filled in by whoever verified the
+    roster ("" before) and is not part of the encoded form. Raises `RemoteError` MALFORMED when inconsistent.
+    """
+
+    network_id: NetworkId
+    network: str
+    version: int
+    issued_us: int
+    offices: Mapping[OfficeId, OfficeRecord]
+    rules: Rules = Rules()
+    groups: Mapping[str, tuple[OfficeId, ...]] = field(default_factory=dict)
+    root_fingerprint: str = ""
+    _addresses: Mapping[str, OfficeRecord] = field(init=False, repr=False, compare=False)
+    _brokers: Mapping[str, tuple[OfficeRecord, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        require(type(self.network_id) is bytes and len(self.network_id) == NETWORK_ID_BYTES, "network id: not 16 bytes")
+        require(is_name(self.network), "the network's name is empty, too long or not printable")
+        require(type(self.version) is int and 1 <= self.version < 2**32, "the directory's version is out of range")
+        require(is_time(self.issued_us), "the directory's time is not a time")
+        require(0 < len(self.offices) <= OFFICES, f"the directory has no office, or more than {OFFICES}")
+        require(all(id_ == office.id for id_, office in self.offices.items()), "an office is filed under another id")
+        _require_unique(self.offices)
+        _require_forest(self.offices)
+        _require_groups(self.groups, self.offices)
+        # The mappings are frozen too: a directory is shared by every task of the daemon.
+        offices = {id_: self.offices[id_] for id_ in sorted(self.offices)}
+        by_broker: defaultdict[str, list[OfficeRecord]] = defaultdict(list)
+        for office in offices.values():
+            for broker in office.brokers:
+                by_broker[broker].append(office)
+        _freeze(self, "offices", offices)
+        _freeze(self, "groups", {name: tuple(self.groups[name]) for name in sorted(self.groups)})
+        _freeze(self, "_addresses", {office.address: office for office in offices.values()})
+        _freeze(self, "_brokers", {broker: tuple(members) for broker, members in sorted(by_broker.items())})
+
+    def by_id(self, office_id: bytes) -> OfficeRecord | None:
+        """The office with this id, whatever its state, or None."""
+        return self.offices.get(OfficeId(office_id))
+
+    def by_address(self, address: str) -> OfficeRecord | None:
+        """The office with this address, whatever its state, or None."""
+        return self._addresses.get(Address(address))
+
+    def expand(self, group: str) -> tuple[OfficeRecord, ...]:
+        """The members of a group, by address; () for an unknown group.
+
+        Built-in groups leave revoked offices out (and `@all` gateways); a listed group gives all its
+        members, so that one that cannot be addressed is reported (CONTRACT section 5).
+        """
+        if group in BUILT_IN_GROUPS:
+            members = [office for office in self.offices.values() if _is_member(office, group)]
+        else:
+            members = [self.offices[id_] for id_ in self.groups.get(group, ())]
+        return tuple(sorted(members, key=lambda office: office.address))
+
+    def neighbours(self, office_id: bytes) -> dict[OfficeId, tuple[str, ...]]:
+        """Offices that share a broker with this one, each with the broker ids shared; {} for an unknown office.
+
+        Revoked offices are left out. The cost is the number of offices on the shared brokers: keep the result
+        as long as the directory.
+        """
+        office = self.by_id(office_id)
+        shared: dict[OfficeId, tuple[str, ...]] = {}
+        for broker in office.brokers if office is not None else ():
+            for other in self._brokers[broker]:
+                if other.id != office_id and other.state != "revoked":
+                    shared[other.id] = (*shared.get(other.id, ()), broker)
+        return shared
+
+    def brokers(self) -> tuple[str, ...]:
+        """The ids of all brokers that an office is attached to, sorted."""
+        return tuple(self._brokers)
+
+    def city_of(self, office: OfficeRecord) -> OfficeRecord | None:
+        """The nearest ancestor of class city, or None; an office of class city has none."""
+        parent = office.parent
+        while parent is not None:
+            ancestor = self.offices[parent]
+            if ancestor.office_class == "city":
+                return ancestor
+            parent = ancestor.parent
+        return None
+
+    def signing_key(self, office_id: bytes, key_id: bytes, at_us: int) -> OfficeKey:
+        """The office's Ed25519 key with this id, if a signature made at this time counts.
+
+        Raises `RemoteError` UNKNOWN_OFFICE, UNKNOWN_KEY, BAD_SUITE for a key of another algorithm, or
+        KEY_NOT_VALID outside the key's validity and from a revocation of the key or the office on. Whether
+        the time itself can be believed is for the caller to judge (G14).
+        """
+        office = self.by_id(office_id)
+        if office is None:
+            raise RemoteError("UNKNOWN_OFFICE", office_id.hex())
+        key = next((key for key in office.keys if key.key_id == key_id), None)
+        if key is None:
+            raise RemoteError("UNKNOWN_KEY", f"{office.address} has no key {key_id.hex()}")
+        if key.suite != ED25519:
+            raise RemoteError("BAD_SUITE", f"key {key_id.hex()} of {office.address} is of suite {key.suite}")
+        if not key.valid_at(at_us) or _revoked_at(office, at_us):
+            raise RemoteError("KEY_NOT_VALID", f"key {key_id.hex()} of {office.address}")
+        return key
+
+    def person_key(self, office_id: bytes, key_id: bytes, role: str, at_us: int) -> Person:
+        """The person of that office with this key and role, if a signature made at this time counts.
+
+        Raises `RemoteError` UNKNOWN_OFFICE, UNKNOWN_KEY (also for a person without the role) or KEY_NOT_VALID.
+        """
+        office = self.by_id(office_id)
+        if office is None:
+            raise RemoteError("UNKNOWN_OFFICE", office_id.hex())
+        person = next((person for person in office.persons if person.key_id == key_id and role in person.roles), None)
+        if person is None:
+            raise RemoteError("UNKNOWN_KEY", f"{office.address} has no {role} with key {key_id.hex()}")
+        if not person.valid_at(at_us) or _revoked_at(office, at_us):
+            raise RemoteError("KEY_NOT_VALID", f"key {key_id.hex()} of a person at {office.address}")
+        return person
+
+    def encode(self) -> bytes:
+        """The roster: canonical CBOR, the same bytes for equal directories."""
+        return cbor.dumps(
+            {
+                0: ROSTER_VERSION,
+                1: self.network_id,
+                2: self.network,
+                3: self.version,
+                4: self.issued_us,
+                5: [office.encode() for office in self.offices.values()],
+                6: self.rules.encode(),
+                7: [[name, list(members)] for name, members in self.groups.items()],
+            }
+        )
+
+    @staticmethod
+    def decode(data: bytes, *, root_fingerprint: str = "") -> "Directory":
+        """The directory of a roster.
+
+        Raises `RemoteError` TOO_LARGE, BAD_VERSION, or MALFORMED for anything a correct ceremony would not write.
+        """
+        value = cbor.loads(data, max_bytes=DIRECTORY_BYTES)
+        if isinstance(value, dict) and value.get(0) != ROSTER_VERSION:
+            raise RemoteError("BAD_VERSION", "a roster of an unknown version")
+        _, network_id, network, version, issued_us, records, rules, groups = fields(value, 8, "the roster")
+        offices = [OfficeRecord.decode(record) for record in items(records, OFFICES, "offices")]
+        require(
+            all(one.id < next_.id for one, next_ in zip(offices, offices[1:], strict=False)),
+            "offices are not sorted by id, or one is there twice",
+        )
+        return Directory(
+            network_id=network_id,
+            network=network,
+            version=version,
+            issued_us=issued_us,
+            offices={office.id: office for office in offices},
+            rules=Rules.decode(rules),
+            groups=_decode_groups(groups),
+            root_fingerprint=root_fingerprint,
+        )
+
+
+def _freeze(directory: Directory, name: str, mapping: dict[Any, Any]) -> None:
+    """Put a read-only mapping into the frozen directory, while it is being made."""
+    object.__setattr__(directory, name, MappingProxyType(mapping))
+
+
+def _decode_groups(value: object) -> dict[str, tuple[OfficeId, ...]]:
+    """The groups of an array of [name, ids] sorted by name; raises `RemoteError` MALFORMED."""
+    groups: dict[str, tuple[OfficeId, ...]] = {}
+    last = ""
+    for pair in items(value, GROUPS, "groups"):
+        require(isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is str, "a group is not a name with members")
+        require(pair[0] > last, "groups are not sorted by name, or one is there twice")
+        last = pair[0]
+        groups[last] = tuple(items(pair[1], OFFICES, f"members of {last[:64]}"))
+    return groups
+
+
+def _is_member(office: OfficeRecord, group: str) -> bool:
+    """Whether the office belongs to a built-in group."""
+    if office.state == "revoked":
+        return False
+    if group == "@all":
+        return office.office_class != "gateway"
+    if group == "@direct":
+        return office.standing == "direct"
+    return office.office_class == _GROUP_CLASS[group]
+
+
+def _revoked_at(office: OfficeRecord, at_us: int) -> bool:
+    return office.revoked_since_us is not None and at_us >= office.revoked_since_us
+
+
+def _require_unique(offices: Mapping[OfficeId, OfficeRecord]) -> None:
+    """No address twice, and no public key twice anywhere: not in two offices, two persons or two roles."""
+    addresses: set[str] = set()
+    publics: set[bytes] = set()
+    for office in offices.values():
+        require(office.address not in addresses, f"two offices have the address {office.address}")
+        addresses.add(office.address)
+        for holder in (*office.keys, *office.persons):
+            require(holder.public not in publics, f"a key of {office.address} is there twice")
+            publics.add(holder.public)
+
+
+def _require_forest(offices: Mapping[OfficeId, OfficeRecord]) -> None:
+    """Parents and successors exist, and following either comes to an end."""
+    for name, link in (
+        ("parent", {id_: office.parent for id_, office in offices.items()}),
+        ("successor", {id_: office.successor for id_, office in offices.items()}),
+    ):
+        ended: set[OfficeId] = set()
+        for start in offices:
+            path: set[OfficeId] = set()
+            at: OfficeId | None = start
+            while at is not None and at not in ended:
+                require(at in offices, f"the {name} of an office is not in the directory")
+                require(at not in path, f"{offices[at].address} is its own {name} at some remove")
+                path.add(at)
+                at = link[at]
+            ended |= path
+
+
+def _require_groups(groups: Mapping[str, tuple[OfficeId, ...]], offices: Mapping[OfficeId, OfficeRecord]) -> None:
+    """Listed groups have names of their own and known members, each once."""
+    require(len(groups) <= GROUPS, f"more than {GROUPS} groups")
+    for name, members in groups.items():
+        require(is_group(name) and name not in BUILT_IN_GROUPS, f"{name[:64]!r} cannot be the name of a listed group")
+        require(all(type(id_) is bytes and id_ in offices for id_ in members), f"{name} has an unknown member")
+        require(len(set(members)) == len(members), f"{name} has a member twice")
