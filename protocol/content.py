@@ -133,11 +133,11 @@ def decode_content(payload: bytes) -> Content:
     f = Fields(loads(payload, max_bytes=limits.CONTENT_BYTES), "content")
     f.version(VERSION)
     content = Content(
-        salt=f.bytes(1, limits.SALT_BYTES),
-        network=NetworkId(f.bytes(2, limits.NETWORK_ID_BYTES)),
-        sender=OfficeId(f.bytes(3, limits.OFFICE_ID_BYTES)),
+        salt=f.fixed(1, limits.SALT_BYTES),
+        network=NetworkId(f.fixed(2, limits.NETWORK_ID_BYTES)),
+        sender=OfficeId(f.fixed(3, limits.OFFICE_ID_BYTES)),
         sender_address=_address(f.text(4, 20)),
-        id=MessageId(f.bytes(5, limits.MESSAGE_ID_BYTES)),
+        id=MessageId(f.fixed(5, limits.MESSAGE_ID_BYTES)),
         created_us=f.uint(6),
         expires_us=f.uint(7),
         kind=_one_of(f.text(8, 40), KINDS, "kind"),
@@ -149,16 +149,16 @@ def decode_content(payload: bytes) -> Content:
         groups=_groups(f.texts(14, limits.RECIPIENTS, 64)),
         directory_version=f.uint(15),
         title=f.text(16, limits.TITLE_CHARS),
-        body_digest=Digest(f.bytes(17, limits.DIGEST_BYTES)),
+        body_digest=Digest(f.fixed(17, limits.DIGEST_BYTES)),
         attachments=tuple(map(_attachment, f.array(18, limits.ATTACHMENTS))),
-        thread=_optional_id(f.optional_bytes(19, limits.MESSAGE_ID_BYTES)),
-        reply_to=_optional_id(f.optional_bytes(20, limits.MESSAGE_ID_BYTES)),
+        thread=_optional_id(f.optional_fixed(19, limits.MESSAGE_ID_BYTES)),
+        reply_to=_optional_id(f.optional_fixed(20, limits.MESSAGE_ID_BYTES)),
         occurred_us=f.optional_uint(21),
         deadline_us=f.optional_uint(22),
         classification=_one_of(f.text(23, 20), CLASSIFICATIONS, "classification"),
         drill=f.flag(24),
         approvals=tuple(as_bytes(a, "approval") for a in f.array(25, limits.PERSON_SIGNATURES)),
-        original_digest=_optional_digest(f.optional_bytes(26, limits.DIGEST_BYTES)),
+        original_digest=_optional_digest(f.optional_fixed(26, limits.DIGEST_BYTES)),
     )
     f.done()
     check_life(content.created_us, content.expires_us)

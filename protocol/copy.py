@@ -91,19 +91,19 @@ def decode_header(data: bytes) -> CopyHeader:
     f = Fields(loads(data, max_bytes=OUTER_BYTES), "header")
     f.version(VERSION)
     header = CopyHeader(
-        network=NetworkId(f.bytes(1, limits.NETWORK_ID_BYTES)),
+        network=NetworkId(f.fixed(1, limits.NETWORK_ID_BYTES)),
         suite=f.uint(2, 255),
-        id=MessageId(f.bytes(3, limits.MESSAGE_ID_BYTES)),
-        sender=OfficeId(f.bytes(4, limits.OFFICE_ID_BYTES)),
-        recipient=OfficeId(f.bytes(5, limits.OFFICE_ID_BYTES)),
+        id=MessageId(f.fixed(3, limits.MESSAGE_ID_BYTES)),
+        sender=OfficeId(f.fixed(4, limits.OFFICE_ID_BYTES)),
+        recipient=OfficeId(f.fixed(5, limits.OFFICE_ID_BYTES)),
         lane=Lane(f.uint(6, max(Lane))),
         entitlement=f.uint(7, max(ENTITLEMENTS)),
         created_us=f.uint(8),
         expires_us=f.uint(9),
         deadline_us=f.optional_uint(10),
         number=f.uint(11),
-        epoch=Epoch(f.bytes(12, limits.EPOCH_BYTES)),
-        prekey_id=KeyId(f.bytes(13, limits.KEY_ID_BYTES)),
+        epoch=Epoch(f.fixed(12, limits.EPOCH_BYTES)),
+        prekey_id=KeyId(f.fixed(13, limits.KEY_ID_BYTES)),
     )
     f.done()
     is_receipt = header.entitlement == RECEIPT

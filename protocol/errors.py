@@ -52,6 +52,7 @@ REMOTE_CODES: Final = frozenset(
         "NOT_ENTITLED",  # lane without the entitlement for it
         "BAD_LIFE",  # expires before created, or life longer than MAX_LIFE
         "EXPIRED",  # past its signed expiry
+        "NOT_YET",  # created further ahead than clocks may differ; asked for again later (D12)
         "NOT_OPENED",  # the ciphertext does not open
         "PREKEY_GONE",  # sealed to a prekey whose private half this office no longer holds
         "BAD_DIGEST",  # a commitment (body, attachment, items) does not match

@@ -36,18 +36,19 @@ class Fields:
         if type(found) is not int or found != wanted:
             raise RemoteError("BAD_VERSION", f"{self._name} version {found!r}, this relay speaks {wanted}")
 
-    def bytes(self, key: int, size: int) -> bytes:
+    def fixed(self, key: int, size: int) -> bytes:
         """A byte string of exactly `size` bytes."""
         value = self._take(key)
         if type(value) is not bytes or len(value) != size:
             raise self._wrong(key, f"{size} bytes")
         return value
 
-    def optional_bytes(self, key: int, size: int) -> bytes | None:
+    def optional_fixed(self, key: int, size: int) -> bytes | None:
         """A byte string of exactly `size` bytes, or null."""
         if self._left.get(key, 0) is None:
-            return self._none(key)
-        return self.bytes(key, size)
+            del self._left[key]
+            return None
+        return self.fixed(key, size)
 
     def blob(self, key: int, max_bytes: int) -> bytes:
         """A byte string of at most `max_bytes`."""
@@ -68,7 +69,8 @@ class Fields:
     def optional_uint(self, key: int, maximum: int = UINT64_MAX) -> int | None:
         """An integer from 0 to `maximum`, or null."""
         if self._left.get(key, 0) is None:
-            return self._none(key)
+            del self._left[key]
+            return None
         return self.uint(key, maximum)
 
     def flag(self, key: int) -> bool:
@@ -90,7 +92,8 @@ class Fields:
     def optional_text(self, key: int, max_chars: int) -> str | None:
         """A text string, or null."""
         if self._left.get(key, 0) is None:
-            return self._none(key)
+            del self._left[key]
+            return None
         return self.text(key, max_chars)
 
     def array(self, key: int, max_items: int) -> list[Value]:
@@ -120,9 +123,6 @@ class Fields:
         """Raises for fields that nobody read."""
         if self._left:
             raise RemoteError("MALFORMED", f"{self._name} has unknown fields {sorted(self._left)[:4]}")
-
-    def _none(self, key: int) -> None:
-        del self._left[key]
 
 
 def elements(value: Value, count: int, name: str) -> list[Value]:

@@ -108,14 +108,14 @@ def decode_frame_payload(payload: bytes) -> Frame:
     f = Fields(loads(payload, max_bytes=limits.FRAME_BYTES), "frame")
     f.version(VERSION)
     frame = Frame(
-        network=NetworkId(f.bytes(1, limits.NETWORK_ID_BYTES)),
-        sender=OfficeId(f.bytes(2, limits.OFFICE_ID_BYTES)),
-        receiver=OfficeId(f.bytes(3, limits.OFFICE_ID_BYTES)),
+        network=NetworkId(f.fixed(1, limits.NETWORK_ID_BYTES)),
+        sender=OfficeId(f.fixed(2, limits.OFFICE_ID_BYTES)),
+        receiver=OfficeId(f.fixed(3, limits.OFFICE_ID_BYTES)),
         lane=Lane(f.uint(4, max(Lane))),
-        epoch=Epoch(f.bytes(5, limits.EPOCH_BYTES)),
+        epoch=Epoch(f.fixed(5, limits.EPOCH_BYTES)),
         counter=f.uint(6),
         at_us=f.uint(7),
-        items_digest=Digest(f.bytes(8, limits.DIGEST_BYTES)),
+        items_digest=Digest(f.fixed(8, limits.DIGEST_BYTES)),
         custody=tuple(map(Digest, f.blobs(9, limits.FRAME_ITEMS, limits.DIGEST_BYTES))),
         nacks=tuple(map(_nack, f.array(10, limits.FRAME_ITEMS))),
     )

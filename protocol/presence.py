@@ -60,16 +60,16 @@ def decode_presence(payload: bytes) -> Presence:
     f = Fields(loads(payload, max_bytes=limits.RECORD_BYTES), "presence")
     f.version(VERSION)
     presence = Presence(
-        network=NetworkId(f.bytes(1, limits.NETWORK_ID_BYTES)),
-        office=OfficeId(f.bytes(2, limits.OFFICE_ID_BYTES)),
+        network=NetworkId(f.fixed(1, limits.NETWORK_ID_BYTES)),
+        office=OfficeId(f.fixed(2, limits.OFFICE_ID_BYTES)),
         group=f.text(3, 8),
         online=f.flag(4),
-        epoch=Epoch(f.bytes(5, limits.EPOCH_BYTES)),
+        epoch=Epoch(f.fixed(5, limits.EPOCH_BYTES)),
         session=f.uint(6),
         commits=f.uint(7),
         at_us=f.uint(8),
         trust_version=f.uint(9),
-        trust_digest=Digest(f.bytes(10, limits.DIGEST_BYTES)),
+        trust_digest=Digest(f.fixed(10, limits.DIGEST_BYTES)),
     )
     f.done()
     if presence.group not in GROUPS:

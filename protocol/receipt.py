@@ -78,13 +78,13 @@ def decode_receipt(payload: bytes) -> Receipt:
     f = Fields(loads(payload, max_bytes=limits.RECORD_BYTES), "receipt")
     f.version(VERSION)
     receipt = Receipt(
-        network=NetworkId(f.bytes(1, limits.NETWORK_ID_BYTES)),
+        network=NetworkId(f.fixed(1, limits.NETWORK_ID_BYTES)),
         type=f.text(2, 20),
-        id=MessageId(f.bytes(3, limits.MESSAGE_ID_BYTES)),
-        by=OfficeId(f.bytes(4, limits.OFFICE_ID_BYTES)),
-        recipient=OfficeId(f.bytes(5, limits.OFFICE_ID_BYTES)),
-        to=OfficeId(f.bytes(6, limits.OFFICE_ID_BYTES)),
-        digest=Digest(f.bytes(7, limits.DIGEST_BYTES)),
+        id=MessageId(f.fixed(3, limits.MESSAGE_ID_BYTES)),
+        by=OfficeId(f.fixed(4, limits.OFFICE_ID_BYTES)),
+        recipient=OfficeId(f.fixed(5, limits.OFFICE_ID_BYTES)),
+        to=OfficeId(f.fixed(6, limits.OFFICE_ID_BYTES)),
+        digest=Digest(f.fixed(7, limits.DIGEST_BYTES)),
         at_us=f.uint(8),
         lane=Lane(f.uint(9, max(Lane))),
         expires_us=f.uint(10),

@@ -1,0 +1,88 @@
+"""Next hops, ranked (D2): a pure function of the directory's graph, of who is present, and of what was tried.
+
+Two offices are neighbours when they share a broker. A neighbour that is the recipient is asked first; when it is
+away, a present waypoint keeps the message for it: its parent, then ours, then any present neighbour of both.
+Elsewhere the copy goes to a neighbour that is nearer to the recipient.
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from protocol.ids import OfficeId
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Who shares a broker with whom, and who is whose parent."""
+
+    neighbours: Mapping[OfficeId, frozenset[OfficeId]]
+    parents: Mapping[OfficeId, OfficeId | None]
+
+    def distances(self, recipient: OfficeId) -> dict[OfficeId, int]:
+        """Hops from every office to the recipient, breadth first."""
+        found = {recipient: 0}
+        waiting = deque((recipient,))
+        while waiting:
+            office = waiting.popleft()
+            for other in self.neighbours.get(office, ()):
+                if other not in found:
+                    found[other] = found[office] + 1
+                    waiting.append(other)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Where should `me` send a copy for `recipient` next?
+
+    `trail` names the offices it went through, `avoid` those that were tried and failed. `is_origin` is true where
+    the copy began: only the origin uses waypoints, so that a copy does not wander between custodians.
+    """
+
+    me: OfficeId
+    recipient: OfficeId
+    trail: tuple[OfficeId, ...]
+    avoid: Collection[OfficeId]
+    is_origin: bool
+
+
+def rank_next_hops(question: Question, graph: Graph, distances: Mapping[OfficeId, int], present: Collection[OfficeId]) -> list[OfficeId]:
+    """The offices to try, best first; empty when there is no way.
+
+    `distances` are `graph.distances(question.recipient)`, handed in because the caller keeps them.
+    An avoided office stays in the list, last: a bad way is better than none.
+    """
+    mine = graph.neighbours.get(question.me, frozenset())
+    usable = [office for office in mine if office not in question.trail and office != question.me]
+    if question.recipient in mine:
+        ways = [question.recipient]
+        if question.recipient not in present and question.is_origin:
+            ways = _waypoints(question, graph, usable, present) + ways
+        elif question.recipient in question.avoid:
+            ways += _waypoints(question, graph, usable, present)
+    else:
+        here = distances.get(question.me, len(distances) + 1)
+        nearer = [office for office in usable if distances.get(office, here) < here]
+        around = [office for office in usable if distances.get(office, here + 1) == here and office in question.avoid]
+        ways = sorted(nearer + around, key=lambda office: _merit(office, question, graph, distances, present))
+    return sorted(ways, key=lambda office: office in question.avoid)
+
+
+def _waypoints(question: Question, graph: Graph, usable: list[OfficeId], present: Collection[OfficeId]) -> list[OfficeId]:
+    """Present neighbours that share a broker with the absent recipient, its parent first, then ours."""
+    able = [o for o in usable if o != question.recipient and o in present and question.recipient in graph.neighbours.get(o, ())]
+    parents = (graph.parents.get(question.recipient), graph.parents.get(question.me))
+    return sorted(able, key=lambda office: (parents.index(office) if office in parents else len(parents), office))
+
+
+def _merit(
+    office: OfficeId,
+    question: Question,
+    graph: Graph,
+    distances: Mapping[OfficeId, int],
+    present: Collection[OfficeId],
+) -> tuple[bool, int, bool, OfficeId]:
+    """The sort key of a next hop: present before absent, near before far, the parent's line first, then by id."""
+    line = (graph.parents.get(question.me), graph.parents.get(question.recipient))
+    return (office not in present, distances.get(office, len(distances)), office not in line, office)
