@@ -8,6 +8,7 @@ Wire form (`roster.cbor`, SPEC "Roster"): canonical CBOR, offices sorted by id, 
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from keys.office_record import (
 )
 from protocol import cbor
 from protocol.errors import RemoteError
-from protocol.ids import Address, KeyId, NetworkId, OfficeId, is_group
+from protocol.ids import Address, NetworkId, OfficeId, is_group
 from protocol.lanes import KINDS
 from protocol.limits import DIRECTORY_BYTES, NETWORK_ID_BYTES
 
@@ -56,12 +57,14 @@ class Rules:
     suites: tuple[int, ...] = (1, 2)
 
     def __post_init__(self) -> None:
-        require(self.require_reviewer <= set(KINDS) and self.require_issuer <= set(KINDS), "a rule names an unknown kind")
+        require(
+            self.require_reviewer <= set(KINDS) and self.require_issuer <= set(KINDS), "a rule names an unknown kind"
+        )
         require(self.emergency_bypass in EMERGENCY_BYPASSES, "the emergency bypass is unknown")
         require(
             0 < len(self.suites) <= 16
             and all(type(suite) is int and 1 <= suite <= 255 for suite in self.suites)
-            and all(one < next_ for one, next_ in zip(self.suites, self.suites[1:], strict=False)),
+            and all(one < next_ for one, next_ in pairwise(self.suites)),
             "suites are not a rising list of numbers from 1 to 255",
         )
 
@@ -243,7 +246,7 @@ class Directory:
         _, network_id, network, version, issued_us, records, rules, groups = fields(value, 8, "the roster")
         offices = [OfficeRecord.decode(record) for record in items(records, OFFICES, "offices")]
         require(
-            all(one.id < next_.id for one, next_ in zip(offices, offices[1:], strict=False)),
+            all(one.id < next_.id for one, next_ in pairwise(offices)),
             "offices are not sorted by id, or one is there twice",
         )
         return Directory(
@@ -268,7 +271,9 @@ def _decode_groups(value: object) -> dict[str, tuple[OfficeId, ...]]:
     groups: dict[str, tuple[OfficeId, ...]] = {}
     last = ""
     for pair in items(value, GROUPS, "groups"):
-        require(isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is str, "a group is not a name with members")
+        require(
+            isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is str, "a group is not a name with members"
+        )
         require(pair[0] > last, "groups are not sorted by name, or one is there twice")
         last = pair[0]
         groups[last] = tuple(items(pair[1], OFFICES, f"members of {last[:64]}"))
@@ -297,9 +302,9 @@ def _require_unique(offices: Mapping[OfficeId, OfficeRecord]) -> None:
     for office in offices.values():
         require(office.address not in addresses, f"two offices have the address {office.address}")
         addresses.add(office.address)
-        for holder in (*office.keys, *office.persons):
-            require(holder.public not in publics, f"a key of {office.address} is there twice")
-            publics.add(holder.public)
+        for public in (*(key.public for key in office.keys), *(person.public for person in office.persons)):
+            require(public not in publics, f"a key of {office.address} is there twice")
+            publics.add(public)
 
 
 def _require_forest(offices: Mapping[OfficeId, OfficeRecord]) -> None:
@@ -314,7 +319,7 @@ def _require_forest(offices: Mapping[OfficeId, OfficeRecord]) -> None:
             at: OfficeId | None = start
             while at is not None and at not in ended:
                 require(at in offices, f"the {name} of an office is not in the directory")
-                require(at not in path, f"{offices[at].address} is its own {name} at some remove")
+                require(at not in path, f"{offices[at].address} is its own {name} at one remove or more")
                 path.add(at)
                 at = link[at]
             ended |= path

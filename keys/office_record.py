@@ -15,7 +15,8 @@ from protocol.ids import Address, KeyId, OfficeId, is_address
 from protocol.limits import OFFICE_ID_BYTES
 
 OFFICE_CLASSES: Final = (
-    "province", "city", "department", "county", "stationed", "township", "university", "enterprise", "market", "gateway",
+    "province", "city", "department", "county", "stationed",
+    "township", "university", "enterprise", "market", "gateway",
 )  # fmt: skip
 """Classes of CONTRACT section 4, in the order of their wire numbers."""
 
@@ -67,16 +68,25 @@ def is_time(value: object) -> bool:
 
 def is_name(value: object) -> bool:
     """Whether the value is a name that can be shown on one line and cannot disguise itself."""
-    return type(value) is str and 0 < len(value) <= NAME_CHARS and value == value.strip() and not _UNPRINTABLE.search(value)
+    return (
+        type(value) is str
+        and 0 < len(value) <= NAME_CHARS
+        and value == value.strip()
+        and not _UNPRINTABLE.search(value)
+    )
 
 
-def _require_key(suite: int, public: bytes, key: KeyId, not_before_us: int, not_after_us: int, since: int | None) -> None:
+def _require_key(
+    suite: int, public: bytes, key: KeyId, not_before_us: int, not_after_us: int, since: int | None
+) -> None:
     """What holds for every public key, of an office or of a person."""
     require(type(suite) is int and 0 <= suite <= 255, "a key's suite is not a small integer")
     require(type(public) is bytes and 0 < len(public) <= KEY_BYTES, "a key is not a byte string of allowed length")
     require(suite != ED25519 or not is_small_order(public), "an Ed25519 key is of small order or not canonical")
     require(key == key_id(suite, public), "a key id does not belong to its key")
-    require(is_time(not_before_us) and is_time(not_after_us) and not_before_us < not_after_us, "a key's validity is empty")
+    require(
+        is_time(not_before_us) and is_time(not_after_us) and not_before_us < not_after_us, "a key's validity is empty"
+    )
     require(since is None or is_time(since), "a revocation time is not a time")
 
 
@@ -92,9 +102,7 @@ class OfficeKey:
     revoked_since_us: int | None = None
 
     def __post_init__(self) -> None:
-        _require_key(
-            self.suite, self.public, self.key_id, self.not_before_us, self.not_after_us, self.revoked_since_us
-        )
+        _require_key(self.suite, self.public, self.key_id, self.not_before_us, self.not_after_us, self.revoked_since_us)
 
     @staticmethod
     def of(public: bytes, not_before_us: int, not_after_us: int, revoked_since_us: int | None = None) -> "OfficeKey":
@@ -135,10 +143,10 @@ class Person:
     def __post_init__(self) -> None:
         require(is_name(self.name), "a person's name is empty, too long or not printable")
         require(all(role in ROLES for role in self.roles), f"a role of {self.name} is unknown")
-        require(len(self.roles) > 0 and len(set(self.roles)) == len(self.roles), f"roles of {self.name}: none, or twice")
-        _require_key(
-            ED25519, self.public, self.key_id, self.not_before_us, self.not_after_us, self.revoked_since_us
+        require(
+            len(self.roles) > 0 and len(set(self.roles)) == len(self.roles), f"roles of {self.name}: none, or twice"
         )
+        _require_key(ED25519, self.public, self.key_id, self.not_before_us, self.not_after_us, self.revoked_since_us)
 
     @staticmethod
     def of(name: str, roles: tuple[str, ...], public: bytes, not_before_us: int, not_after_us: int) -> "Person":
@@ -197,7 +205,9 @@ class OfficeRecord:
         require(all(is_broker(broker) for broker in self.brokers), f"a broker id of {self.address} is malformed")
         require(len(set(self.brokers)) == len(self.brokers), f"{self.address} names a broker twice")
         require(
-            len(self.brokers) <= OFFICE_BROKERS and len(self.keys) <= OFFICE_KEYS and len(self.persons) <= OFFICE_PERSONS,
+            len(self.brokers) <= OFFICE_BROKERS
+            and len(self.keys) <= OFFICE_KEYS
+            and len(self.persons) <= OFFICE_PERSONS,
             f"{self.address} has too many brokers, keys or persons",
         )
         names = [person.name for person in self.persons]
@@ -209,7 +219,9 @@ class OfficeRecord:
             (self.state == "revoked") == (self.revoked_since_us is not None),
             f"{self.address} is revoked without a time, or has the time without being revoked",
         )
-        require(self.revoked_since_us is None or is_time(self.revoked_since_us), f"{self.address}: not a revocation time")
+        require(
+            self.revoked_since_us is None or is_time(self.revoked_since_us), f"{self.address}: not a revocation time"
+        )
 
     def person(self, name: str) -> Person | None:
         """The person of that name, or None."""
