@@ -1,0 +1,238 @@
+"""One lasting link: keeps the connection of one lane group to one broker alive, and lets publishes through it.
+
+The link knows nothing of MQTT's bytes; relay/mqtt.py gives it connections. That way the back-off, the window and the
+defence against take-over of our client id are tested with a broker of ten lines.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from relay.ports import Arrived, LinkChanged
+
+log = structlog.get_logger(__name__)
+
+WINDOW: Final = 20
+"""Publishes under way at once on a connection (D3); mosquitto drops silently above its own limit of 20."""
+
+BRIEF_LIFE_S: Final = 5.0
+"""A connection thrown out within this time of its start is suspect: another client may hold our id (D9)."""
+
+BRIEF_LIVES: Final = 3
+"""So many suspect ends in a row, with the broker reachable each time, count as take-over."""
+
+
+class LinkError(Exception):
+    """A connection could not be made or broke; the text is for `status`, in English, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A PUBLISH taken off a connection; `number` acknowledges it and means nothing elsewhere."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    number: int
+    quality: int
+
+
+class Connection(Protocol):
+    """One MQTT connection, from CONNECT to its end."""
+
+    async def open(self) -> None: ...
+
+    async def subscribe_all(self, filters: Sequence[str]) -> list[str]: ...
+
+    def send(self, topic: str, payload: bytes, retain: bool) -> "asyncio.Future[bool]": ...
+
+    async def next(self) -> Received: ...
+
+    def acknowledge(self, message: Received) -> None: ...
+
+    async def closed(self) -> str: ...
+
+    def close(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. `retry_min_s`, `retry_max_s` and `keepalive_s` are settings of `[links]`.
+
+    `connect_s` bounds socket, TLS, CONNACK and SUBACK together; `publish_s` is how long a PUBACK may take before the
+    connection counts as dead: a window of full frames over a 2 Mbit/s line takes 5 s.
+    """
+
+    retry_min_s: float = 1.0
+    retry_max_s: float = 60.0
+    keepalive_s: float = 30.0
+    connect_s: float = 10.0
+    publish_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """A link for `status`: `state` is connecting, connected, waiting or stopped, since `since_us`."""
+
+    broker: str
+    group: str
+    state: str
+    since_us: int
+    last_error: str | None
+
+
+class Link:
+    """Runs until cancelled: connect, subscribe, hand over what arrives, wait with full jitter, again."""
+
+    def __init__(
+        self,
+        broker: str,
+        group: str,
+        *,
+        client_id: str,
+        filters: Sequence[str],
+        connect: Callable[[str], Connection],
+        on_arrived: Callable[[Arrived], Awaitable[None]],
+        on_changed: Callable[[LinkChanged], Awaitable[None]],
+        timing: Timing,
+        now_us: Callable[[], int],
+    ) -> None:
+        self.broker = broker
+        self.group = group
+        self._base_id = client_id
+        self._client_id = client_id
+        self._filters = tuple(filters)
+        self._connect = connect
+        self._on_arrived = on_arrived
+        self._on_changed = on_changed
+        self._timing = timing
+        self._now_us = now_us
+        self._window = asyncio.Semaphore(WINDOW)
+        self._live: Connection | None = None
+        self._told: tuple[bool, str | None] | None = None
+        self._state = LinkState(broker, group, "stopped", now_us(), None)
+        self._attempt = 0
+        self._brief_lives = 0
+
+    def state(self) -> LinkState:
+        """How the link is now."""
+        return self._state
+
+    @property
+    def client_id(self) -> str:
+        """The MQTT client id in use; it changes only after a take-over."""
+        return self._client_id
+
+    async def publish(self, topic: str, payload: bytes, retain: bool) -> bool:
+        """True on PUBACK; False when the link is down, breaks, or stays silent, which also ends the connection."""
+        live = self._live
+        if live is None:
+            return False
+        async with self._window:
+            if self._live is not live:
+                return False
+            try:
+                async with asyncio.timeout(self._timing.publish_s):
+                    return await live.send(topic, payload, retain)
+            except TimeoutError:
+                live.close("the broker did not acknowledge a publish in time")
+                return False
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled; network trouble never ends it."""
+        try:
+            while True:
+                started_s = time.monotonic()
+                was_up, error = await self._live_once()
+                lived_s = time.monotonic() - started_s
+                self._judge(was_up, lived_s)
+                error = self._note_takeover(error)
+                self._enter("waiting", error)
+                await self._tell(up=False, error=error)
+                await asyncio.sleep(self._delay_s())
+        finally:
+            self._enter("stopped", self._state.last_error)
+
+    async def _live_once(self) -> tuple[bool, str]:
+        """One connection from start to end: whether it came up, and why it ended."""
+        self._enter("connecting", self._state.last_error)
+        connection = self._connect(self._client_id)
+        intake: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.timeout(self._timing.connect_s):
+                await connection.open()
+                # What a persistent session kept arrives before SUBACK, so the intake starts first.
+                intake = asyncio.create_task(self._take_in(connection), name=f"intake {self.broker} {self.group}")
+                refused = await connection.subscribe_all(self._filters)
+            error = f"the broker refused to subscribe {', '.join(refused)}" if refused else None
+            if error:
+                log.warning("subscription_refused", broker=self.broker, group=self.group, filters=refused)
+            self._live = connection
+            self._enter("connected", error)
+            await self._tell(up=True, error=error)
+            return True, await connection.closed()
+        except TimeoutError:
+            return False, f"no answer within {self._timing.connect_s:g} s"
+        except LinkError as failure:
+            return False, str(failure)
+        finally:
+            self._live = None
+            connection.close("closed by us")
+            if intake is not None:
+                intake.cancel()
+                with suppress(asyncio.CancelledError):
+                    await intake
+
+    async def _take_in(self, connection: Connection) -> None:
+        """Hand over one message at a time, and acknowledge it only then: the broker's window is the backpressure."""
+        while True:
+            message = await connection.next()
+            arrived = Arrived(self.broker, message.topic, message.payload, message.retained)
+            try:
+                await self._on_arrived(arrived)
+            except Exception as failure:
+                # A message that trips the intake over must not come again for ever and block the rest (D1: a PUBACK
+                # is a hint, the sender keeps the message until custody).
+                log.exception("intake_failed", broker=self.broker, group=self.group, error=type(failure).__name__)
+            connection.acknowledge(message)
+
+    def _judge(self, was_up: bool, lived_s: float) -> None:
+        """Count attempts for the back-off, and lives so brief that somebody may be throwing us out."""
+        if was_up and lived_s >= BRIEF_LIFE_S:
+            self._attempt = 0
+        else:
+            self._attempt += 1
+        self._brief_lives = self._brief_lives + 1 if was_up and lived_s < BRIEF_LIFE_S else 0
+
+    def _note_takeover(self, error: str) -> str:
+        """After repeated take-over, another client id and an alarm; the error text to show."""
+        if self._brief_lives < BRIEF_LIVES:
+            return error
+        self._brief_lives = 0
+        self._client_id = f"{self._base_id}-{secrets.token_hex(4)}"
+        log.error("client_id_taken_over", alarm=True, broker=self.broker, group=self.group, lives=BRIEF_LIVES)
+        return f"thrown out {BRIEF_LIVES} times right after connecting; client id changed ({error})"
+
+    def _delay_s(self) -> float:
+        """Exponential back-off with full jitter between the two settings, so that offices do not return in step."""
+        low, high = self._timing.retry_min_s, self._timing.retry_max_s
+        ceiling = min(high, low * 2 ** min(self._attempt, 20))
+        return max(low, random.uniform(0, ceiling))  # noqa: S311  jitter is no secret
+
+    def _enter(self, state: str, error: str | None) -> None:
+        self._state = LinkState(self.broker, self.group, state, self._now_us(), error)
+
+    async def _tell(self, *, up: bool, error: str | None) -> None:
+        """Tell the engine of a change; the same failure again is no news."""
+        if self._told == (up, error):
+            return
+        self._told = (up, error)
+        log.info("link_up" if up else "link_down", broker=self.broker, group=self.group, error=error)
+        await self._on_changed(LinkChanged(self.broker, self.group, up, error))
