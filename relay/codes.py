@@ -3,6 +3,7 @@
 One table serves the command line, the HTTP API and `docs/codes.md`, which `python -m relay.codes` prints.
 """
 
+import sys
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,7 +31,7 @@ class Code:
 
 
 def _table(*rows: tuple[str, int, int]) -> MappingProxyType[str, Code]:
-    return MappingProxyType({code: Code(code, exit, http) for code, exit, http in rows})
+    return MappingProxyType({row[0]: Code(*row) for row in rows})
 
 
 CODES: Final = _table(
@@ -168,4 +169,4 @@ def _known_language(tag: str) -> str | None:
 
 
 if __name__ == "__main__":
-    print(table_markdown(), end="")
+    sys.stdout.write(table_markdown())
