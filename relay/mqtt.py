@@ -19,6 +19,7 @@ import aiomqtt
 import structlog
 from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage, error_string
 
+from config.schema import Broker
 from protocol.limits import DIRECTORY_BYTES, FRAME_BYTES
 from relay.mqtt_link import WINDOW, Link, LinkError, LinkState, Received, Timing
 from relay.mqtt_socket import ReadAhead, open_socket
@@ -34,17 +35,6 @@ PACKETS_AT_ONCE: Final = 32
 
 STOP_S: Final = 1.5
 """How long `stop` waits for links to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where a broker listens, as `[[brokers]]` of relay.toml says. `engine`: mosquitto, nats or rabbitmq."""
-
-    id: str
-    engine: str
-    host: str
-    port: int
-    tls: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +126,8 @@ class MqttConnection(aiomqtt.Client):
             context = tls_context(self._files) if self._broker.tls and self._files else None
             if self._broker.tls and context is None:
                 raise LinkError("TLS is on and this office has no certificate")
-            sock = await open_socket(self._broker.host, self._broker.port, context)
+            name = self._broker.server_name or self._broker.host
+            sock = await open_socket(self._broker.host, self._broker.port, context, name)
         except ssl.SSLCertVerificationError as error:
             raise LinkError(f"the broker's certificate is not valid: {error.verify_message}") from error
         except (OSError, ValueError) as error:

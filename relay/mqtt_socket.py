@@ -62,10 +62,10 @@ class ReadAhead:
         self._sock.close()
 
 
-async def open_socket(host: str, port: int, context: ssl.SSLContext | None) -> ReadAhead:
+async def open_socket(host: str, port: int, context: ssl.SSLContext | None, server_name: str) -> ReadAhead:
     """Connect, and shake hands when there is a TLS context; the caller sets the deadline.
 
-    Nagle is off: it costs 40 ms a message (D3). The certificate must name `host`, also when that is an IP address.
+    Nagle is off: it costs 40 ms a message (D3). The certificate must name `server_name`, be it an IP address.
     Raises `OSError` (of which `ssl.SSLError` is one). Whatever goes wrong, the socket is closed.
     """
     loop = asyncio.get_running_loop()
@@ -77,16 +77,16 @@ async def open_socket(host: str, port: int, context: ssl.SSLContext | None) -> R
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(sock, address)
         if context is not None:
-            sock = await _shake_hands(sock, host, context)
+            sock = await _shake_hands(sock, server_name, context)
     except BaseException:
         sock.close()
         raise
     return ReadAhead(sock)
 
 
-async def _shake_hands(sock: socket.socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket:
+async def _shake_hands(sock: socket.socket, server_name: str, context: ssl.SSLContext) -> ssl.SSLSocket:
     """The TLS socket over a connected one, after the handshake."""
-    wrapped = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    wrapped = context.wrap_socket(sock, server_hostname=server_name, do_handshake_on_connect=False)
     try:
         while True:
             try:

@@ -1,0 +1,54 @@
+"""The folder of one broker: certificates, configuration, and `argv.json`, the exact command that starts it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from keys.private_files import make_private_directory, write_new
+from keys.tls import Credential
+from protocol.ids import Address
+from protocol.limits import DIRECTORY_BYTES, FRAME_BYTES
+
+PAYLOAD_BYTES_MAX: Final = DIRECTORY_BYTES + FRAME_BYTES
+"""Largest publish a broker lets through: a directory file is the largest thing on any topic."""
+
+QUEUED_MAX: Final = 1_000_000
+"""Messages a broker keeps for an absent office; mosquitto's 0 ("no limit") throws clients out on a denied publish."""
+
+SESSION_DAYS: Final = 45
+"""How long a broker remembers an absent office: as long as a message can live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a broker lives and whom it serves. `directory` is absolute; `listen` is an IP address of this machine."""
+
+    id: str
+    directory: Path
+    listen: str
+    port: int
+    tls: bool
+    offices: tuple[Address, ...]
+
+    def file(self, name: str) -> str:
+        """The absolute path of a file of this broker."""
+        return str(self.directory / name)
+
+
+def write_tls(site: Site, ca: bytes, server: Credential, spare: Credential | None) -> None:
+    """`ca.pem`, `broker.pem`, `broker.key`, and for a lab `spare.pem`, `spare.key`. Raises `Refused` FILE_EXISTS."""
+    make_private_directory(site.directory)
+    write_new(site.directory / "ca.pem", ca)
+    write_new(site.directory / "broker.pem", server.certificate)
+    write_new(site.directory / "broker.key", server.key)
+    if spare is not None:
+        write_new(site.directory / "spare.pem", spare.certificate)
+        write_new(site.directory / "spare.key", spare.key)
+
+
+def write_argv(directory: Path, argv: Sequence[str]) -> None:
+    """`argv.json`: a JSON list of strings. Raises `Refused` FILE_EXISTS."""
+    write_new(directory / "argv.json", msgspec.json.format(msgspec.json.encode(list(argv))) + b"\n")

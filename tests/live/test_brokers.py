@@ -1,0 +1,215 @@
+"""What brokers let through, on real brokers: every office only as itself, and nobody else at all (D8, D9)."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from keys.tls import new_authority
+from protocol.ids import Address
+from protocol.lanes import Lane
+from protocol.topics import frame_topic, prekey_topic, presence_topic, trust_topic
+from relay.mqtt import TlsFiles, Will
+from tests.live.running import ENGINES, Peer, running, until
+
+pytestmark = pytest.mark.live
+
+COUNTY, PROVINCE, OTHER = Address("320924-GO"), Address("320000-GO"), Address("320900-GO")
+OFFICES = (COUNTY, PROVINCE, OTHER)
+EVERYTHING = {"slow": ("relay/1/+/+/+",)}
+TRICKS = {"slow": ("relay/1/320000-GO/+/+", "relay/1/320000-GO/#", "#", "+/+/+/+/+", "$MQTT/sub/+", "$MQTT/+/+")}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_every_office_publishes_and_reads_what_is_its_own(tmp_path: Path, engine: str) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            async with (
+                Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province,
+                Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county,
+            ):
+                await until(lambda: province.is_up() and county.is_up())
+                for lane in Lane:
+                    topic = frame_topic(PROVINCE, lane, COUNTY)
+                    assert await county.transport.publish("province", lane.group, topic, lane.label.encode())
+                large = bytes(200_000)
+                assert await county.transport.publish("province", "slow", trust_topic(COUNTY, "1.root.json"), large)
+                await until(lambda: len(province.arrived) == 6)
+                assert set(province.payloads()) == {lane.label.encode() for lane in Lane} | {large}
+
+    asyncio.run(story())
+
+
+def test_retained_records_reach_an_office_that_comes_later(tmp_path: Path, engine: str) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            async with Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county:
+                await until(county.is_up)
+                for topic in (
+                    presence_topic(COUNTY, "fast"),
+                    prekey_topic(COUNTY, PROVINCE),
+                    trust_topic(COUNTY, "timestamp.json"),
+                ):
+                    assert await county.transport.publish("province", "slow", topic, topic.encode(), retain=True)
+            async with Peer(broker.settings, OTHER, broker.files_of(OTHER)) as other:
+                await until(lambda: len(other.arrived) == 3)
+                assert all(arrived.retained and arrived.topic.encode() == arrived.payload for arrived in other.arrived)
+
+    asyncio.run(story())
+
+
+def test_an_absent_office_gets_its_frames_when_it_returns(tmp_path: Path, engine: str) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            async with Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province:
+                await until(province.is_up)
+            async with Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county:
+                await until(county.is_up)
+                topic = frame_topic(PROVINCE, Lane.FLASH, COUNTY)
+                for number in range(50):
+                    assert await county.transport.publish("province", "fast", topic, b"%d" % number)
+            async with Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province:
+                await until(lambda: len(province.arrived) == 50)
+                assert province.payloads() == [b"%d" % number for number in range(50)]
+
+    asyncio.run(story())
+
+
+def test_a_publish_in_another_office_s_name_reaches_nobody(tmp_path: Path, engine: str) -> None:
+    forged = (
+        frame_topic(PROVINCE, Lane.FLASH, OTHER),
+        presence_topic(OTHER, "fast"),
+        prekey_topic(OTHER, COUNTY),
+        prekey_topic(OTHER, OTHER),
+        trust_topic(OTHER, "timestamp.json"),
+        "relay/1/trust/320900-GO/320924-GO",
+        "relay/1/presence/320900-GO/320924-GO",
+    )
+
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            async with (
+                Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province,
+                Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county,
+            ):
+                await until(lambda: province.is_up() and county.is_up())
+                for topic in forged:
+                    for retain in (False, True):
+                        await county.transport.publish("province", "slow", topic, b"forged", retain=retain)
+                last = frame_topic(PROVINCE, Lane.ROUTINE, COUNTY)
+                assert await county.transport.publish("province", "slow", last, b"last")
+                await until(lambda: b"last" in province.payloads())
+                assert province.payloads() == [b"last"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("spare", [False, True])
+def test_nobody_reads_frames_for_another_office(tmp_path: Path, engine: str, *, spare: bool) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            spare_files = TlsFiles(broker.folder / "ca.pem", broker.folder / "spare.pem", broker.folder / "spare.key")
+            files = spare_files if spare else broker.files_of(OTHER)
+            async with (
+                Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province,
+                Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county,
+                Peer(broker.settings, OTHER, files, filters=TRICKS) as spy,
+            ):
+                await until(lambda: province.is_up() and county.is_up())
+                await until(lambda: spy.is_up() or bool(spy.changes))
+                topic = frame_topic(PROVINCE, Lane.ROUTINE, COUNTY)
+                for _ in range(5):
+                    assert await county.transport.publish("province", "slow", topic, b"secret")
+                    await asyncio.sleep(0.1)
+                await until(lambda: len(province.arrived) == 5)
+                assert b"secret" not in spy.payloads()
+
+    asyncio.run(story())
+
+
+def test_the_spare_certificate_can_publish_nothing(tmp_path: Path, engine: str) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            files = TlsFiles(broker.folder / "ca.pem", broker.folder / "spare.pem", broker.folder / "spare.key")
+            async with (
+                Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province,
+                Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county,
+                Peer(broker.settings, COUNTY, files, filters=EVERYTHING, secret="spare") as spare,
+            ):
+                await until(lambda: province.is_up() and county.is_up())
+                await until(lambda: spare.is_up() or bool(spare.changes))
+                topic = frame_topic(PROVINCE, Lane.ROUTINE, COUNTY)
+                await spare.transport.publish("province", "slow", topic, b"forged")
+                await spare.transport.publish("province", "slow", "relay/1/320000-GO/flash/spare", b"forged")
+                assert await county.transport.publish("province", "slow", topic, b"true")
+                await until(lambda: b"true" in province.payloads())
+                assert province.payloads() == [b"true"]
+                assert spare.payloads() == []
+
+    asyncio.run(story())
+
+
+def test_only_the_network_s_own_authority_is_believed(tmp_path: Path, engine: str) -> None:
+    stranger = new_authority("stranger", days=2)
+    issued = stranger.issue_client(COUNTY, days=2)
+    for name, text in (
+        ("stranger-ca.pem", stranger.credential.certificate),
+        ("stranger.pem", issued.certificate),
+        ("stranger.key", issued.key),
+    ):
+        (tmp_path / name).write_bytes(text)
+
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            good = broker.files_of(COUNTY)
+            deceived = TlsFiles(tmp_path / "stranger-ca.pem", good.certificate, good.key)
+            intruding = TlsFiles(good.ca, tmp_path / "stranger.pem", tmp_path / "stranger.key")
+            async with (
+                Peer(broker.settings, COUNTY, deceived, secret="deceived") as victim,
+                Peer(broker.settings, COUNTY, intruding, secret="intruding") as intruder,
+            ):
+                await until(lambda: len(victim.changes) >= 2 and len(intruder.changes) >= 2)
+                assert not any(change.up for change in victim.changes + intruder.changes)
+                assert "certificate is not valid" in str(victim.changes[0].error)
+
+    asyncio.run(story())
+
+
+def test_a_broker_without_tls_lets_anyone_in(tmp_path: Path, engine: str) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES, tls=False) as broker:
+            async with (
+                Peer(broker.settings, PROVINCE, None) as province,
+                Peer(broker.settings, COUNTY, None) as county,
+            ):
+                await until(lambda: province.is_up() and county.is_up())
+                topic = frame_topic(PROVINCE, Lane.FLASH, COUNTY)
+                assert await county.transport.publish("province", "fast", topic, b"open")
+                await until(lambda: province.payloads() == [b"open"])
+
+    asyncio.run(story())
+
+
+def test_a_will_is_published_when_an_office_vanishes_and_not_when_it_leaves(tmp_path: Path, engine: str) -> None:
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            will = Will(presence_topic(COUNTY, "slow"), b"gone")
+            async with Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province:
+                await until(province.is_up)
+                filters = {"slow": ("relay/1/presence/+/+",)}
+                async with Peer(broker.settings, COUNTY, broker.files_of(COUNTY), will=will, filters=filters) as county:
+                    await until(county.is_up)
+                await asyncio.sleep(0.2)
+                assert province.arrived == []
+                county = Peer(broker.settings, COUNTY, broker.files_of(COUNTY), will=will, filters=filters)
+                async with county:
+                    await until(county.is_up)
+                    live = county.transport._links["province", "slow"]._live
+                    live._sock._sock.close()  # type: ignore[union-attr]
+                    await until(lambda: b"gone" in province.payloads())
+
+    asyncio.run(story())
