@@ -51,9 +51,7 @@ def _wrap_info(suite: int, header_bytes: bytes, protected: bytes) -> bytes:
     return dumps(["HPKE Recipient", A256GCM, protected, extra])
 
 
-def seal_copy(
-    key: SigningKey, header: CopyHeader, packed: bytes, prekey: PrekeyPublic, entropy: bytes
-) -> bytes:
+def seal_copy(key: SigningKey, header: CopyHeader, packed: bytes, prekey: PrekeyPublic, entropy: bytes) -> bytes:
     """The bytes of a copy: `packed` sealed under `header` and signed by the origin.
 
     `entropy` is 44 fresh random bytes: content key and nonce. Raises `ValueError` for the caller's mistakes

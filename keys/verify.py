@@ -99,9 +99,7 @@ def verify_frame(data: bytes, topic: FrameTopic, me: OfficeId, directory: Direct
     return VerifiedFrame(frame, encoded_record, decode_items(encoded_items, max_bytes=FRAME_INTAKE_BYTES))
 
 
-def verify_copy(
-    data: bytes, directory: Directory, suites: Collection[int], now_us: int
-) -> VerifiedCopy:
+def verify_copy(data: bytes, directory: Directory, suites: Collection[int], now_us: int) -> VerifiedCopy:
     """A copy on its way or at its end. Raises `RemoteError`; NOT_YET for one that clocks say is of the future."""
     # (1) The shape; the header's own rules: version, life span, entitlement for the lane; the signed ciphertext.
     outer, ciphertext = split_copy(data)

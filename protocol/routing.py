@@ -2,7 +2,7 @@
 
 Two offices are neighbours when they share a broker. A neighbour that is the recipient is asked first; when it is
 away, a present waypoint keeps the message for it: its parent, then ours, then any present neighbour of both.
-Elsewhere the copy goes to a neighbour that is nearer to the recipient.
+Elsewhere the copy goes to a neighbour that is nearer to the recipient, and sideways only round one that failed.
 """
 
 from collections import deque
@@ -47,7 +47,9 @@ class Question:
     is_origin: bool
 
 
-def rank_next_hops(question: Question, graph: Graph, distances: Mapping[OfficeId, int], present: Collection[OfficeId]) -> list[OfficeId]:
+def rank_next_hops(
+    question: Question, graph: Graph, distances: Mapping[OfficeId, int], present: Collection[OfficeId]
+) -> list[OfficeId]:
     """The offices to try, best first; empty when there is no way.
 
     `distances` are `graph.distances(question.recipient)`, handed in because the caller keeps them.
@@ -63,15 +65,22 @@ def rank_next_hops(question: Question, graph: Graph, distances: Mapping[OfficeId
             ways += _waypoints(question, graph, usable, present)
     else:
         here = distances.get(question.me, len(distances) + 1)
-        nearer = [office for office in usable if distances.get(office, here) < here]
-        around = [office for office in usable if distances.get(office, here + 1) == here and office in question.avoid]
-        ways = sorted(nearer + around, key=lambda office: _merit(office, question, graph, distances, present))
+        ways = [office for office in usable if distances.get(office, here) < here]
+        if all(office in question.avoid for office in ways):
+            ways += [office for office in usable if distances.get(office, here + 1) == here]
+        ways.sort(key=lambda office: _merit(office, question, graph, distances, present))
     return sorted(ways, key=lambda office: office in question.avoid)
 
 
-def _waypoints(question: Question, graph: Graph, usable: list[OfficeId], present: Collection[OfficeId]) -> list[OfficeId]:
+def _waypoints(
+    question: Question, graph: Graph, usable: list[OfficeId], present: Collection[OfficeId]
+) -> list[OfficeId]:
     """Present neighbours that share a broker with the absent recipient, its parent first, then ours."""
-    able = [o for o in usable if o != question.recipient and o in present and question.recipient in graph.neighbours.get(o, ())]
+    able = [
+        o
+        for o in usable
+        if o != question.recipient and o in present and question.recipient in graph.neighbours.get(o, ())
+    ]
     parents = (graph.parents.get(question.recipient), graph.parents.get(question.me))
     return sorted(able, key=lambda office: (parents.index(office) if office in parents else len(parents), office))
 

@@ -1,0 +1,50 @@
+"""Custody entries and nacks that neighbours are owed.
+
+They are not durable: after a restart the neighbour sends its parcel again, and is answered again.
+"""
+
+from protocol.frame import Nack
+from protocol.ids import Digest, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import FRAME_ITEMS
+
+
+class Debts:
+    """What is owed to each neighbour, by connection group."""
+
+    __slots__ = ("_custody", "_nacks")
+
+    def __init__(self) -> None:
+        self._custody: dict[tuple[OfficeId, str], dict[Digest, Lane]] = {}
+        self._nacks: dict[tuple[OfficeId, str], dict[Digest, tuple[Lane, Nack]]] = {}
+
+    def owe_custody(self, to: OfficeId, lane: Lane, digest: Digest) -> None:
+        """An item of this lane is durable here: the neighbour is to hear it with the next frame."""
+        self._custody.setdefault((to, lane.group), {})[digest] = lane
+
+    def owe_nack(self, to: OfficeId, lane: Lane, nack: Nack) -> None:
+        """An item of this lane was not taken."""
+        self._nacks.setdefault((to, lane.group), {})[nack.digest] = (lane, nack)
+
+    def creditors(self, group: str) -> list[tuple[OfficeId, Lane]]:
+        """Who is owed something on a connection group, and on which lane it is most urgent."""
+        found: dict[OfficeId, Lane] = {}
+        for (to, of_group), owed in self._custody.items():
+            if of_group == group:
+                found[to] = min(owed.values())
+        for (to, of_group), nacks in self._nacks.items():
+            if of_group == group:
+                lane = min(lane for lane, _ in nacks.values())
+                found[to] = min(lane, found.get(to, lane))
+        return list(found.items())
+
+    def pay(self, to: OfficeId, group: str) -> tuple[tuple[Digest, ...], tuple[Nack, ...]]:
+        """Take what is owed on a connection group, as much as one frame may carry."""
+        custody = self._custody.pop((to, group), {})
+        nacks = self._nacks.pop((to, group), {})
+        paid, rest = list(custody.items()), list(nacks.values())
+        if len(paid) > FRAME_ITEMS:
+            self._custody[to, group] = dict(paid[FRAME_ITEMS:])
+        if len(rest) > FRAME_ITEMS:
+            self._nacks[to, group] = {nack.digest: (lane, nack) for lane, nack in rest[FRAME_ITEMS:]}
+        return tuple(digest for digest, _ in paid[:FRAME_ITEMS]), tuple(nack for _, nack in rest[:FRAME_ITEMS])

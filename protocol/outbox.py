@@ -1,0 +1,367 @@
+"""What this relay holds for others, and what it sends next: the hop machine (D1-D4).
+
+Pure: time is an argument, bytes stay outside, decisions come back as `Shipment` values. It keeps only what can be
+known again after a restart: a restarted relay holds its parcels and believes nothing about its links.
+
+    WAITING --plan--> SENT --custody--> gone (transit, receipts) or KEPT (copies that began here)
+       ^               |  nack, silence, link down      |  no verdict within patience
+       +---------------+--------------------------------+
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from protocol.debts import Debts
+from protocol.frame import FRAME_OVERHEAD_BYTES, ITEM_OVERHEAD_BYTES, Nack
+from protocol.ids import Digest, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import DIGEST_BYTES, FRAME_BYTES, FRAME_ITEMS
+from protocol.parcel import Parcel, Rerouted, Shipment, Timing
+from protocol.retry import back_off_us
+from protocol.routing import Graph, Question, rank_next_hops
+from protocol.scheduler import LaneScheduler
+
+ABSENT_BACK_OFF = 10
+"""How much longer than a present neighbour an absent one is left alone between tries: its broker keeps what was sent."""
+
+
+class _Stage(Enum):
+    WAITING = "waiting"
+    SENT = "sent"
+    KEPT = "kept"
+
+
+@dataclass(slots=True)
+class _Entry:
+    parcel: Parcel
+    stage: _Stage = _Stage.WAITING
+    hop: OfficeId | None = None
+    since_us: int = 0
+    sent_us: int = 0
+    due_us: int = 0
+    tries: int = 0
+    attempt: int = 1
+    avoid: set[OfficeId] = field(default_factory=set)
+
+
+class Outbox:
+    """The hop machine of one relay. Methods that take a time take microseconds that never fall."""
+
+    def __init__(self, me: OfficeId, timing: Timing) -> None:
+        self._me = me
+        self._timing = timing
+        self._graph = Graph({}, {})
+        self._shared: Mapping[OfficeId, tuple[str, ...]] = {}
+        self._distances: dict[OfficeId, dict[OfficeId, int]] = {}
+        self._present: set[OfficeId] = set()
+        self._up: set[tuple[str, str]] = set()
+        self._entries: dict[Digest, _Entry] = {}
+        self._queues: dict[tuple[Lane, OfficeId], dict[tuple[int, OfficeId], deque[Digest]]] = {}
+        self._in_flight: dict[tuple[Lane, OfficeId], int] = {}
+        self._timers: list[tuple[int, Digest]] = []
+        self._debts = Debts()
+        self._round_trip_us: dict[OfficeId, int] = {}
+        self._schedulers = {"fast": LaneScheduler(), "slow": LaneScheduler()}
+        self._turn: dict[Lane, OfficeId] = {}
+
+    # What is known of the world.
+
+    def set_graph(self, graph: Graph, shared: Mapping[OfficeId, tuple[str, ...]], now_us: int) -> None:
+        """A new directory: who neighbours whom, and the brokers that we share with each neighbour."""
+        self._graph, self._shared, self._distances = graph, shared, {}
+        self._queue_again(now_us)
+
+    def set_link(self, broker: str, group: str, up: bool, now_us: int) -> None:
+        """A connection came up or went down."""
+        (self._up.add if up else self._up.discard)((broker, group))
+        if up:
+            self._queue_again(now_us)
+
+    def set_present(self, office: OfficeId, present: bool, now_us: int) -> None:
+        """A neighbour's presence: a hint. One that came back is tried at once."""
+        if (office in self._present) == present:
+            return
+        (self._present.add if present else self._present.discard)(office)
+        if present:
+            for entry in self._entries.values():
+                entry.avoid.discard(office)
+        self._queue_again(now_us)
+
+    def present(self) -> Collection[OfficeId]:
+        """The neighbours that say they are connected."""
+        return self._present
+
+    # What is held.
+
+    def hold(self, parcel: Parcel, now_us: int) -> None:
+        """Take a parcel that is durable; holding it twice changes nothing."""
+        if parcel.digest not in self._entries:
+            entry = _Entry(parcel, since_us=now_us, due_us=now_us)
+            self._entries[parcel.digest] = entry
+            self._enqueue(entry, now_us)
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether a parcel is active here."""
+        return digest in self._entries
+
+    def release(self, digest: Digest) -> bool:
+        """Forget a parcel (verdict, expiry, onward custody); whether it was held."""
+        entry = self._entries.pop(digest, None)
+        if entry is None:
+            return False
+        self._leave_flight(entry)
+        return True
+
+    def custody(self, digest: Digest, by: OfficeId, now_us: int) -> bool:
+        """A neighbour has custody. A copy that began here is kept and watched; anything else is released.
+
+        Whether the parcel was held.
+        """
+        entry = self._entries.get(digest)
+        if entry is None:
+            return False
+        if entry.stage is _Stage.SENT and entry.hop == by and entry.tries == 1:
+            # Karn's rule: only what was sent once tells how long the way takes.
+            trip_us = now_us - entry.sent_us
+            self._round_trip_us[by] = (7 * self._round_trip_us.get(by, trip_us) + trip_us) // 8
+        if not entry.parcel.kept_after_custody:
+            return self.release(digest)
+        self._leave_flight(entry)
+        entry.stage, entry.hop, entry.since_us, entry.tries = _Stage.KEPT, by, now_us, 0
+        self._arm(entry, now_us + self._timing.patience_us[entry.parcel.lane])
+        return True
+
+    def lost(self, digest: Digest, by: OfficeId, now_us: int) -> None:
+        """A custodian says that it can no longer forward: go round it now."""
+        entry = self._entries.get(digest)
+        if entry is not None:
+            self._go_round(entry, by, now_us)
+
+    def nack(self, digest: Digest, code: str, by: OfficeId, now_us: int) -> None:
+        """A neighbour did not take a parcel: for FULL and UNVERIFIED back off, for LOOP and NO_ROUTE go round."""
+        entry = self._entries.get(digest)
+        if entry is None or entry.hop != by or entry.stage is not _Stage.SENT:
+            return
+        if code in ("LOOP", "NO_ROUTE"):
+            entry.avoid.add(by)
+        self._put_back(entry, now_us)
+
+    def owe_custody(self, to: OfficeId, lane: Lane, digest: Digest) -> None:
+        """After the commit: say so to the neighbour with the next frame."""
+        self._debts.owe_custody(to, lane, digest)
+
+    def owe_nack(self, to: OfficeId, lane: Lane, nack: Nack) -> None:
+        """Tell the neighbour that a parcel was not taken."""
+        self._debts.owe_nack(to, lane, nack)
+
+    # What happens next.
+
+    def plan(self, group: str, now_us: int) -> Shipment | None:
+        """The next frame for one connection group, or None when nothing may be sent now."""
+        ready = self._ready(group)
+        while ready:
+            lane = self._schedulers[group].pick(ready.keys())
+            hop = self._next_hop_in_turn(lane, ready[lane])
+            custody, nacks = self._debts.pay(hop, group)
+            digests = self._take(lane, hop, now_us, (DIGEST_BYTES + 24) * (len(custody) + len(nacks)))
+            if digests or custody or nacks:
+                brokers = self._brokers(hop, group)
+                tries = max((self._entries[digest].tries for digest in digests), default=1)
+                return Shipment(hop, lane, brokers[(tries - 1) % len(brokers)], digests, custody, nacks)
+            ready[lane].discard(hop)
+            if not ready[lane]:
+                del ready[lane]
+        return None
+
+    def unsent(self, shipment: Shipment, now_us: int) -> None:
+        """The broker did not take the frame: its parcels wait again."""
+        for digest in shipment.digests:
+            entry = self._entries.get(digest)
+            if entry is not None and entry.stage is _Stage.SENT and entry.hop == shipment.receiver:
+                self._put_back(entry, now_us)
+        for digest in shipment.custody:
+            self.owe_custody(shipment.receiver, shipment.lane, digest)
+
+    def expire_timers(self, now_us: int) -> list[Rerouted]:
+        """Act on every time-out up to now; the ways given up, for the record."""
+        rerouted = []
+        while self._timers and self._timers[0][0] <= now_us:
+            _, digest = heapq.heappop(self._timers)
+            entry = self._entries.get(digest)
+            if entry is None or entry.due_us > now_us:
+                continue
+            if entry.stage is _Stage.WAITING:
+                self._enqueue(entry, now_us)
+            elif entry.stage is _Stage.KEPT or self._out_of_patience(entry, now_us):
+                avoided = entry.hop
+                if avoided is not None:
+                    self._go_round(entry, avoided, now_us)
+                    rerouted.append(Rerouted(digest, avoided))
+            else:
+                self._put_back(entry, now_us, at_once=True)
+        return rerouted
+
+    def next_due_us(self) -> int | None:
+        """When `expire_timers` has work next."""
+        while self._timers:
+            due_us, digest = self._timers[0]
+            entry = self._entries.get(digest)
+            if entry is not None and entry.due_us == due_us:
+                return due_us
+            heapq.heappop(self._timers)
+        return None
+
+    # What others may look at.
+
+    def trail_of(self, digest: Digest) -> tuple[tuple[OfficeId, ...], int]:
+        """The trail that a parcel leaves with, and its attempt number."""
+        entry = self._entries[digest]
+        return (*entry.parcel.trail, self._me), entry.attempt
+
+    def describe(self) -> Iterator[tuple[Parcel, str, OfficeId | None, int]]:
+        """Every active parcel with its stage, its next hop and its number of tries."""
+        for entry in self._entries.values():
+            yield entry.parcel, entry.stage.value, entry.hop, entry.tries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # Within.
+
+    def _ready(self, group: str) -> dict[Lane, set[OfficeId]]:
+        """Per lane the neighbours that something may be sent to: parcels within the window, or a debt."""
+        ready: dict[Lane, set[OfficeId]] = {}
+        for (lane, hop), origins in self._queues.items():
+            if lane.group == group and origins and self._may_send(lane, hop):
+                ready.setdefault(lane, set()).add(hop)
+        for to, lane in self._debts.creditors(group):
+            if self._brokers(to, group):
+                ready.setdefault(lane, set()).add(to)
+        return ready
+
+    def _out_of_patience(self, entry: _Entry, now_us: int) -> bool:
+        return now_us - entry.since_us >= self._timing.patience_us[entry.parcel.lane]
+
+    def _go_round(self, entry: _Entry, avoided: OfficeId, now_us: int) -> None:
+        """A new attempt that tries other ways first."""
+        self._leave_flight(entry)
+        entry.avoid.add(avoided)
+        entry.attempt += 1
+        entry.stage, entry.tries, entry.since_us = _Stage.WAITING, 0, now_us
+        self._enqueue(entry, now_us)
+
+    def _put_back(self, entry: _Entry, now_us: int, *, at_once: bool = False) -> None:
+        """From SENT to WAITING: at once, or after the back-off of its tries."""
+        self._leave_flight(entry)
+        entry.stage = _Stage.WAITING
+        if at_once:
+            self._enqueue(entry, now_us)
+        else:
+            self._arm(entry, now_us + self._back_off_us(entry))
+
+    def _back_off_us(self, entry: _Entry) -> int:
+        away = entry.hop is not None and entry.hop not in self._present
+        maximum_us = self._timing.retry_max_us * (ABSENT_BACK_OFF if away else 1)
+        usual_us = self._round_trip_us.get(entry.hop, 0) if entry.hop is not None else 0
+        # Four usual round trips: a neighbour that is merely busy must not be sent everything twice.
+        return max(back_off_us(entry.tries, self._timing.retry_min_us, maximum_us), min(4 * usual_us, maximum_us))
+
+    def _arm(self, entry: _Entry, due_us: int) -> None:
+        entry.due_us = due_us
+        heapq.heappush(self._timers, (due_us, entry.parcel.digest))
+
+    def _leave_flight(self, entry: _Entry) -> None:
+        if entry.stage is _Stage.SENT and entry.hop is not None:
+            self._in_flight[entry.parcel.lane, entry.hop] -= 1
+
+    def _enqueue(self, entry: _Entry, now_us: int) -> None:
+        """Put a waiting entry into the queue of its best next hop; with no way at all, look again later."""
+        parcel = entry.parcel
+        distances = self._distances.get(parcel.recipient)
+        if distances is None:
+            distances = self._distances[parcel.recipient] = self._graph.distances(parcel.recipient)
+        question = Question(self._me, parcel.recipient, parcel.trail, entry.avoid, parcel.is_origin)
+        ways = rank_next_hops(question, self._graph, distances, self._present)
+        if not ways:
+            entry.hop = None
+            entry.tries += 1
+            self._arm(entry, now_us + self._back_off_us(entry))
+            return
+        if entry.hop != ways[0]:
+            entry.hop, entry.since_us, entry.tries = ways[0], now_us, 0
+        entry.due_us = 0
+        origins = self._queues.setdefault((parcel.lane, ways[0]), {})
+        # Messages before receipts, then by origin: the key sorts so, and each origin has its own queue.
+        origins.setdefault((parcel.kind, parcel.origin), deque()).append(parcel.digest)
+
+    def _queue_again(self, now_us: int) -> None:
+        """The world changed: choose the way again for all that waits."""
+        self._queues.clear()
+        for entry in self._entries.values():
+            if entry.stage is _Stage.WAITING:
+                self._enqueue(entry, now_us)
+
+    def _brokers(self, hop: OfficeId, group: str) -> list[str]:
+        return [broker for broker in self._shared.get(hop, ()) if (broker, group) in self._up]
+
+    def _may_send(self, lane: Lane, hop: OfficeId) -> bool:
+        """A link is up, and the window has room; an absent neighbour has room for one frame, as a trial (D2)."""
+        window = self._timing.window_items if hop in self._present else 1
+        return self._in_flight.get((lane, hop), 0) < window and bool(self._brokers(hop, lane.group))
+
+    def _next_hop_in_turn(self, lane: Lane, hops: Collection[OfficeId]) -> OfficeId:
+        """Neighbours take turns within a lane."""
+        last = self._turn.get(lane, OfficeId(b""))
+        hop = min(hops, key=lambda office: (office <= last, office))
+        self._turn[lane] = hop
+        return hop
+
+    def _take(self, lane: Lane, hop: OfficeId, now_us: int, owed_bytes: int) -> tuple[Digest, ...]:
+        """Parcels for one frame: messages first, origins in turn, within the limits of a frame and the window."""
+        queues = self._queues.get((lane, hop))
+        taken: list[Digest] = []
+        if not queues or not self._may_send(lane, hop):
+            return ()
+        room = FRAME_BYTES - FRAME_OVERHEAD_BYTES - owed_bytes
+        for kind in sorted({kind for kind, _ in queues}):
+            turns = deque(key for key in queues if key[0] == kind)
+            while turns and len(taken) < FRAME_ITEMS:
+                key = turns.popleft()
+                entry = self._head(queues, key, hop)
+                if entry is None:
+                    del queues[key]
+                    continue
+                room -= entry.parcel.size + ITEM_OVERHEAD_BYTES + 18 * (len(entry.parcel.trail) + 1)
+                if room < 0 and taken:
+                    return tuple(taken)
+                queues[key].popleft()
+                turns.append(key)
+                taken.append(entry.parcel.digest)
+                self._mark_sent(entry, now_us)
+        return tuple(taken)
+
+    def _head(
+        self, queues: dict[tuple[int, OfficeId], deque[Digest]], key: tuple[int, OfficeId], hop: OfficeId
+    ) -> _Entry | None:
+        """The first live entry of one origin's queue; what was released or rerouted since is dropped."""
+        queue = queues[key]
+        while queue:
+            entry = self._entries.get(queue[0])
+            if entry is not None and entry.stage is _Stage.WAITING and entry.hop == hop and entry.due_us == 0:
+                return entry
+            queue.popleft()
+        return None
+
+    def _mark_sent(self, entry: _Entry, now_us: int) -> None:
+        lane, hop = entry.parcel.lane, entry.hop
+        if hop is None:
+            raise ValueError("a parcel without a next hop cannot be sent")
+        entry.tries += 1
+        if entry.tries == 1:
+            entry.since_us = now_us
+        entry.stage, entry.sent_us = _Stage.SENT, now_us
+        self._in_flight[lane, hop] = self._in_flight.get((lane, hop), 0) + 1
+        self._arm(entry, now_us + self._back_off_us(entry))

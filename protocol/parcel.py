@@ -1,0 +1,57 @@
+"""What a relay holds for others, seen from outside: parcels, and the frames planned for them (D1-D3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from protocol.frame import COPY_ITEM, Nack
+from protocol.ids import Digest, OfficeId
+from protocol.lanes import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One object in this relay's custody. `origin` is who made it, by which a lane is fair; `is_origin` if we did."""
+
+    digest: Digest
+    kind: int
+    lane: Lane
+    origin: OfficeId
+    recipient: OfficeId
+    size: int
+    trail: tuple[OfficeId, ...]
+    is_origin: bool
+
+    @property
+    def kept_after_custody(self) -> bool:
+        """The origin of a copy answers for it until the verdict; anybody else may forget (D1)."""
+        return self.is_origin and self.kind == COPY_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One frame to be made and published: the parcels by digest, and what is owed to the neighbour."""
+
+    receiver: OfficeId
+    lane: Lane
+    broker: str
+    digests: tuple[Digest, ...]
+    custody: tuple[Digest, ...]
+    nacks: tuple[Nack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """A copy that goes round an office which kept silent: the origin records it."""
+
+    digest: Digest
+    avoided: OfficeId
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Microseconds: retry bounds, and per lane the patience with one way (D2)."""
+
+    retry_min_us: int
+    retry_max_us: int
+    patience_us: Mapping[Lane, int]
+    window_items: int
