@@ -1,8 +1,8 @@
 """The real thing: two offices, each with its daemon, over mosquitto with TLS; 2 KiB of Chinese text, suite 1, FULL.
 
 The rate runs from the start of `relay send --jsonl` to the sender's last verified delivered receipt; the CPU time is
-that of both daemons, the broker and `relay send`. Latency is seen by a client of the API: from the answer `accepted` to the
-event `delivered`, one message at a time, 20 a second.
+that of both daemons, the broker and `relay send`. Latency is seen by a client of the API, from the answer `accepted` to
+the event `delivered`, one message at a time, 20 a second.
 """
 
 import contextlib
