@@ -1,0 +1,210 @@
+"""Tables whose rows are sealed one by one (DESIGN D10, G3, G11).
+
+A sealed table is a STRICT table with rowids that has exactly: its key columns, its clear columns,
+`row_version INTEGER NOT NULL` and `sealed BLOB NOT NULL`. Clear columns are what SQL must see to search and
+sort; everything else is in the sealed body. Table name, key, version and every clear column are bound to the
+body as associated data, so that no column can be altered and no two rows can be swapped unnoticed.
+What sealing cannot show: that a row is missing, or that all of it is an older version of itself (G12 does).
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias
+
+import msgspec
+
+from keys.rows import SALT_BYTES, RowCipher, RowDamaged
+from protocol.cbor import dumps
+from relay.store.database import Txn, move_aside
+
+Value: TypeAlias = int | str | bytes | None
+"""What a key or clear column holds. Booleans and IntEnums are stored as their number; floats are refused."""
+
+_PLAIN: Final = frozenset({int, str, bytes, type(None)})
+_VERSION_MAX: Final = 2**62
+
+
+class RowExists(Exception):
+    """An insert met a row with the same key, or the same value of another UNIQUE column."""
+
+
+class RowChanged(Exception):
+    """An update met another version of the row than the one it was made from, or none."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row that opened: `clear` holds key and clear columns by name, `body` what was sealed."""
+
+    clear: Mapping[str, Value]
+    body: bytes
+    version: int
+
+    def __getitem__(self, column: str) -> Value:
+        return self.clear[column]
+
+
+class SealedTable:
+    """The one way to rows of one table. Names are constants of the program, never input."""
+
+    def __init__(self, name: str, *, key: tuple[str, ...], clear: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.key = key
+        self.columns = key + clear
+        self._shape = len(key)
+        stored = (*self.columns, "row_version", "sealed")
+        listed = ", ".join(stored)
+        marks = ", ".join("?" * len(stored))
+        matches = " AND ".join(f"{column} = ?" for column in key)
+        replaced = ", ".join(f"{column} = excluded.{column}" for column in stored if column not in key)
+        self._insert_sql = f"INSERT INTO {name} ({listed}) VALUES ({marks})"  # noqa: S608 - constant names
+        self._put_sql = f"{self._insert_sql} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {replaced}"
+        rest = ", ".join(("rowid", *clear, "row_version", "sealed"))
+        self._get_sql = f"SELECT {rest} FROM {name} WHERE {matches}"  # noqa: S608
+        self._version_sql = f"SELECT row_version FROM {name} WHERE {matches}"  # noqa: S608
+        self._delete_sql = f"DELETE FROM {name} WHERE {matches}"  # noqa: S608
+        self._select_sql = f"SELECT rowid, {listed} FROM {name} WHERE "  # noqa: S608
+        self.slice_sql = f"{self._select_sql}rowid > ? ORDER BY rowid LIMIT ?"
+        self._unverified_sql = f"SELECT {', '.join(self.columns)} FROM {name} WHERE "  # noqa: S608
+        self._count_sql = f"SELECT count(*) FROM {name} WHERE "  # noqa: S608
+        self._matches = matches
+        # One text per shape of call; the shapes are written in the program, so the maps stay small.
+        self._update_texts: dict[tuple[str, ...], str] = {}
+
+    def insert(self, txn: Txn, values: Mapping[str, Value], body: bytes) -> Row:
+        """Store a new row. `values` has every key and clear column. Raises `RowExists`."""
+        clear, parameters = self._sealed(txn, values, body, 1)
+        try:
+            txn.connection.execute(self._insert_sql, parameters)
+        except txn.connection.IntegrityError as error:
+            if error.sqlite_errorname in {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"}:
+                raise RowExists(self.name) from error
+            raise
+        return Row(clear, body, 1)
+
+    def put(self, txn: Txn, values: Mapping[str, Value], body: bytes) -> Row:
+        """Store a row whether or not there is one with its key, damaged or not; the version goes on counting."""
+        key = tuple(values[column] for column in self.key)
+        found = txn.connection.execute(self._version_sql, key).fetchone()
+        # A damaged row is replaced as well, whatever its version column says now.
+        version = found[0] + 1 if found and type(found[0]) is int and 0 < found[0] < _VERSION_MAX else 1
+        clear, parameters = self._sealed(txn, values, body, version)
+        txn.connection.execute(self._put_sql, parameters)
+        return Row(clear, body, version)
+
+    def get(self, txn: Txn, *key: Value) -> Row | None:
+        """The row with this key, or None. Raises `RowDamaged`, and the row is moved aside after the change."""
+        found = txn.connection.execute(self._get_sql, key).fetchone()
+        if found is None:
+            return None
+        # The key is taken from the caller, not from the row: an index that points to another row is noticed.
+        stored = (*map(_plain, key), *found[1:])
+        row = self.open_stored(txn.cipher, stored)
+        if row is None:
+            txn.set_asides.append(partial(move_aside, txn, self.name, found[0], self.key_text(stored)))
+            raise RowDamaged(self.name, key)
+        return row
+
+    def update(self, txn: Txn, row: Row, body: bytes | None = None, **changes: Value) -> Row:
+        """Store changed clear columns and, if given, another body. Raises `RowChanged`, or `RowExists` (UNIQUE)."""
+        names = tuple(changes)
+        text = self._update_texts.get(names) or self._update_text(names)
+        version = row.version + 1
+        content = row.body if body is None else body
+        clear, parameters = self._sealed(txn, {**row.clear, **changes}, content, version)
+        key = parameters[: self._shape]
+        settings = [clear[name] for name in names]
+        try:
+            cursor = txn.connection.execute(text, (*settings, version, parameters[-1], *key, row.version))
+        except txn.connection.IntegrityError as error:
+            if error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE":
+                raise RowExists(self.name) from error
+            raise
+        if cursor.rowcount != 1:
+            raise RowChanged(self.name)
+        return Row(clear, content, version)
+
+    def delete(self, txn: Txn, *key: Value) -> bool:
+        """Delete the row with this key, opened or not; whether there was one."""
+        return txn.connection.execute(self._delete_sql, key).rowcount > 0
+
+    def select(
+        self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None
+    ) -> list[Row]:
+        """The rows that match and open. Damaged ones are left out and moved aside after the change.
+
+        `where` and `order` are constant SQL of the program; `args` fill its question marks.
+        """
+        rows = []
+        for found in txn.connection.execute(*_tail(self._select_sql, where, args, order, limit)).fetchall():
+            row = self.open_stored(txn.cipher, found[1:])
+            if row is None:
+                txn.set_asides.append(partial(move_aside, txn, self.name, found[0], self.key_text(found[1:])))
+            else:
+                rows.append(row)
+        return rows
+
+    def unverified_clear(
+        self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None
+    ) -> list[dict[str, Value]]:
+        """Key and clear columns of the rows that match, straight from the disk: for lists and counts, not for trust."""
+        found = txn.connection.execute(*_tail(self._unverified_sql, where, args, order, limit)).fetchall()
+        return [dict(zip(self.columns, row, strict=True)) for row in found]
+
+    def unverified_count(self, txn: Txn, where: str = "1", args: Sequence[Value] = ()) -> int:
+        """How many rows match, without opening any."""
+        return int(txn.connection.execute(self._count_sql + where, args).fetchone()[0])
+
+    def open_stored(self, cipher: RowCipher, stored: Sequence[Value]) -> Row | None:
+        """The row made of key, clear columns, version and sealed body as they lie on the disk; None if damaged."""
+        *values, version, sealed = stored
+        if type(version) is not int or type(sealed) is not bytes:
+            return None
+        try:
+            body = cipher.open(dumps([self.name, version, values]), sealed)
+        except (RowDamaged, UnicodeEncodeError):
+            # Text that is no UTF-8 any more comes with lone surrogates (see database.py) and cannot be encoded.
+            return None
+        return Row(dict(zip(self.columns, values, strict=True)), body, version)
+
+    def _sealed(
+        self, txn: Txn, values: Mapping[str, Value], body: bytes, version: int
+    ) -> tuple[dict[str, Value], tuple[Value, ...]]:
+        """The clear columns as they will be read back, and the parameters of an insert."""
+        if len(values) != len(self.columns):
+            raise ValueError(f"{self.name} has the columns {', '.join(self.columns)}")
+        plain = [_plain(values[column]) for column in self.columns]
+        sealed = txn.cipher.seal(dumps([self.name, version, plain]), body, txn.entropy.bytes(SALT_BYTES))
+        return dict(zip(self.columns, plain, strict=True)), (*plain, version, sealed)
+
+    def _update_text(self, names: tuple[str, ...]) -> str:
+        """The UPDATE that sets these columns; indexes on other columns are not touched."""
+        if foreign := set(names) - set(self.columns[self._shape :]):
+            raise ValueError(f"{self.name} cannot change {', '.join(sorted(foreign))}")
+        settings = ", ".join(f"{column} = ?" for column in (*names, "row_version", "sealed"))
+        text = f"UPDATE {self.name} SET {settings} WHERE {self._matches} AND row_version = ?"  # noqa: S608
+        self._update_texts[names] = text
+        return text
+
+    def key_text(self, stored: Sequence[Value]) -> str:
+        """The key for a human eye."""
+        return "/".join(_readable(value) for value in stored[: self._shape])
+
+
+def _plain(value: Value) -> Value:
+    """The value as SQLite gives it back, so that what is sealed is what will be read."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    raise TypeError(f"a column cannot hold a {type(value).__name__}")
+
+
+def _readable(value: Value) -> str:
+    """Hexadecimal for bytes, else text that any terminal can show."""
+    return value.hex() if isinstance(value, bytes) else ascii(value).strip("'")
+
+
+def _tail(head: str, where: str, args: Sequence[Value], order: str, limit: int | None) -> tuple[str, Sequence[Value]]:
+    """Statement and parameters of a query."""
+    text = f"{head}{where} ORDER BY {order}" if order else head + where
+    return (text, args) if limit is None else (f"{text} LIMIT ?", (*args, limit))
