@@ -153,7 +153,8 @@ class MqttConnection(aiomqtt.Client):
         try:
             codes = [code if isinstance(code, int) else code.value for code in wanted.result()]
         except aiomqtt.MqttError as error:
-            raise LinkError(f"subscribing failed: {error}") from error
+            cause = self._end.result() if self._end.done() else f"subscribing failed: {error}"
+            raise LinkError(cause) from error
         return [text for text, code in zip(filters, codes, strict=False) if code >= 0x80]
 
     def send(self, topic: str, payload: bytes, retain: bool) -> asyncio.Future[bool]:
