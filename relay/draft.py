@@ -7,11 +7,13 @@ checked here; addresses, kinds, times and sizes are judged by `relay/accept.py`.
 import hashlib
 import re
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from protocol.errors import Refused
+
+T = TypeVar("T")
 
 
 class Attachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,10 +67,15 @@ def decode_draft(data: bytes | memoryview) -> Draft:
     Raises `Refused` BAD_FIELD with the name of the field that is missing, unknown or of another type.
     `id` and `title` may be empty here: the API fills in an id, a forward takes its original's title.
     """
+    return decode_json(data, _DECODER)
+
+
+def decode_json(data: bytes | memoryview, decoder: msgspec.json.Decoder[T]) -> T:
+    """What `decoder` makes of one JSON object. Raises `Refused` BAD_FIELD as `decode_draft` does."""
     try:
-        return _DECODER.decode(data)
+        return decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise _refusal(str(error), decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("BAD_FIELD", f"not a JSON object in UTF-8: {error}"[:300]) from None
 
@@ -95,7 +102,7 @@ def fingerprint(draft: Draft) -> bytes:
     return hashlib.sha256(_ENCODER.encode(fields)).digest()
 
 
-def _refusal(text: str) -> Refused:
+def _refusal(text: str, kind: Any) -> Refused:
     """BAD_FIELD from the wording of msgspec, with the field it speaks of."""
     path = _PATH.search(text)
     named = _NAMED.search(text)
@@ -105,6 +112,6 @@ def _refusal(text: str) -> Refused:
         return Refused("BAD_FIELD", detail, field=parent or None)
     name = named.group(1)
     if "unknown" in text and not parent:
-        near = get_close_matches(name, Draft.__struct_fields__, n=1)
+        near = get_close_matches(name, kind.__struct_fields__, n=1)
         detail += f"; the nearest known one is `{near[0]}`" if near else ""
     return Refused("BAD_FIELD", detail, field=f"{parent}.{name}" if parent else name)

@@ -1,0 +1,88 @@
+"""Taking, answering and passing on what was received."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from protocol.errors import Refused
+from relay.api.answers import answer_lines, answer_object
+from relay.api.bodies import body_of
+from relay.api.context import Context
+from relay.api.messages import with_id
+from relay.api.problems import language_of, problem_response
+from relay.draft import decode_draft, decode_json
+
+Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
+
+
+class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many messages a program wants."""
+
+    max: Annotated[int, Meta(ge=1, le=10_000)] = 100
+
+
+class Acknowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages that a program has put away safely."""
+
+    ids: Annotated[list[str], Meta(min_length=1, max_length=10_000)]
+
+
+class SignFor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who signs for a message; `signature` is base64 of that person's own signature, if there is one."""
+
+    by: Text
+    signature: bytes | None = None
+
+
+class Return(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a message is returned."""
+
+    reason: Text
+
+
+_TAKE: Final = msgspec.json.Decoder(Take)
+_ACKNOWLEDGE: Final = msgspec.json.Decoder(Acknowledge)
+_SIGN_FOR: Final = msgspec.json.Decoder(SignFor)
+_RETURN: Final = msgspec.json.Decoder(Return)
+
+
+async def take(context: Context, request: Request) -> Response:
+    """POST /v1/inbox/take: new messages with their bodies, in lane order, each handed out as new once."""
+    async with body_of(context, request) as data:
+        wish = decode_json(data.strip() or b"{}", _TAKE)
+    return answer_lines(await context.office.inbox_take(wish.max))
+
+
+async def acknowledge(context: Context, request: Request) -> Response:
+    """POST /v1/inbox/ack: taken messages are not handed out again."""
+    async with body_of(context, request) as data:
+        wish = decode_json(data, _ACKNOWLEDGE)
+    return answer_lines(await context.office.inbox_ack(wish.ids))
+
+
+async def sign_for(context: Context, request: Request) -> Response:
+    """POST /v1/messages/ID/sign-for."""
+    async with body_of(context, request) as data:
+        wish = decode_json(data, _SIGN_FOR)
+    return answer_object(await context.office.sign_for(request.path_params["id"], wish.by, wish.signature))
+
+
+async def return_message(context: Context, request: Request) -> Response:
+    """POST /v1/messages/ID/return."""
+    async with body_of(context, request) as data:
+        wish = decode_json(data, _RETURN)
+    return answer_object(await context.office.return_message(request.path_params["id"], wish.reason))
+
+
+async def forward(context: Context, request: Request) -> Response:
+    """POST /v1/messages/ID/forward: a new message that carries the original with its own signature inside."""
+    async with body_of(context, request) as data:
+        draft = with_id(decode_draft(data), request.headers.get("idempotency-key"))
+    try:
+        answer = await context.office.forward(request.path_params["id"], draft)
+    except Refused as refused:
+        return problem_response(refused, language_of(request), id=draft.id)
+    return answer_object(answer, 202, {"location": f"/v1/messages/{draft.id}?box=sent"})

@@ -1,0 +1,118 @@
+"""Who is at the other end of the Unix socket, and which roles that gives (CONTRACT section 10).
+
+uvicorn puts nothing about a Unix peer into the ASGI scope, so the HTTP protocol class is extended: when a
+connection is made it asks the kernel (SO_PEERCRED, SO_PEERGROUPS) and adds the answer to the scope's state.
+The kernel fixed these values when the peer connected; nothing in a request can change them.
+"""
+
+import asyncio
+import grp
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from config.problems import ConfigError, Problem
+from config.schema import Members, Roles
+
+ROLES: Final = ("read", "send", "receive", "sign", "operate")
+
+_SO_PEERGROUPS: Final = 59
+"""Linux 4.13 `asm-generic/socket.h`; Python 3.11 has no name for it."""
+_GROUPS_MAX: Final = 65_536
+"""NGROUPS_MAX of Linux."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process that connected: user, all its groups, and process id."""
+
+    uid: int
+    gids: frozenset[int]
+    pid: int
+
+    @property
+    def actor(self) -> str:
+        """How the audit names it."""
+        return f"uid:{self.uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTable:
+    """Users and groups of each role, as numbers. `masters` are users with every role."""
+
+    users: dict[str, frozenset[int]]
+    groups: dict[str, frozenset[int]]
+    masters: frozenset[int]
+
+    def roles_of(self, peer: Peer) -> frozenset[str]:
+        """The roles of a peer."""
+        if peer.uid in self.masters:
+            return frozenset(ROLES)
+        return frozenset(role for role in ROLES if peer.uid in self.users[role] or peer.gids & self.groups[role])
+
+
+def role_table(roles: Roles, own_uid: int) -> RoleTable:
+    """The table for the settings. Raises `ConfigError` for names that the system does not know."""
+    problems: list[Problem] = []
+    users: dict[str, frozenset[int]] = {}
+    groups: dict[str, frozenset[int]] = {}
+    for role in ROLES:
+        members: Members = getattr(roles, role)
+        setting = f"[api.roles.{role}]"
+        users[role] = _numbers(members.users, user_number, f"{setting} users", problems)
+        groups[role] = _numbers(members.groups, group_number, f"{setting} groups", problems)
+    if problems:
+        raise ConfigError(problems)
+    return RoleTable(users, groups, frozenset({0, own_uid}))
+
+
+def user_number(name: str) -> int:
+    """The uid of a user name. Raises KeyError."""
+    return pwd.getpwnam(name).pw_uid
+
+
+def group_number(name: str) -> int:
+    """The gid of a group name. Raises KeyError."""
+    return grp.getgrnam(name).gr_gid
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    """The peer of a connected Unix socket. Raises OSError for any other socket."""
+    pid, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _GROUPS_MAX)
+    groups = struct.unpack(f"{len(packed) // 4}I", packed)
+    return Peer(uid & 0xFFFFFFFF, frozenset({gid & 0xFFFFFFFF, *groups}), pid)
+
+
+class PeerProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with the peer in `scope["state"]["peer"]`; without credentials there is no peer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer: Peer | None = None
+        try:
+            # A second descriptor, since uvloop's stand-in for a socket has not every option.
+            with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as connection:
+                peer = peer_of(connection)
+        except (OSError, AttributeError):
+            # A peer that is gone already, or no Unix socket: it gets no role.
+            peer = None
+        self.app_state = {**self.app_state, "peer": peer}
+
+
+def _numbers(
+    members: Iterable[int | str], number: Callable[[str], int], setting: str, problems: list[Problem]
+) -> frozenset[int]:
+    found: set[int] = set()
+    for member in members:
+        try:
+            found.add(member if isinstance(member, int) else number(member))
+        except KeyError:
+            problems.append(Problem("wrong", setting, f"the system does not know {member!r}", None, None, "系统中没有"))
+    return frozenset(found)
