@@ -82,17 +82,18 @@ def write_secret(
     """
     salt = entropy(_SALT_BYTES) if passphrase is not None else None
     wrap = None if salt is None else [salt, cost.memory_kib, cost.iterations, cost.lanes]
-    header = {0: KEY_FILE_VERSION, 1: kind, 2: label, 3: wrap, 4: entropy(_NONCE_BYTES), 5: public}
-    key = _file_key(wrap, header[4], storage_key, passphrase)
-    sealed = aes_gcm_seal(key, header[4], secret, _PURPOSE + cbor.dumps(header))
+    nonce = entropy(_NONCE_BYTES)
+    header = {0: KEY_FILE_VERSION, 1: kind, 2: label, 3: wrap, 4: nonce, 5: public}
+    key = _file_key(wrap, nonce, storage_key, passphrase)
+    sealed = aes_gcm_seal(key, nonce, secret, _PURPOSE + cbor.dumps(header))
     write_new(path, cbor.dumps({**header, 6: sealed}))
 
 
 def read_secret(path: Path, kind: str, *, storage_key: bytes | None = None, passphrase: bytes | None = None) -> bytes:
     """The secret of a key file.
 
-    Raises `KeyFileError`: KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_UNREADABLE, KEY_FILE_DAMAGED (not a whole key file),
-    KEY_FILE_KIND (a secret for another purpose), or KEY_FILE_NOT_OPENED, which does not tell a wrong
+    Raises `KeyFileError`: KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_UNREADABLE, KEY_FILE_DAMAGED (not a whole key
+    file), KEY_FILE_KIND (a secret for another purpose), or KEY_FILE_NOT_OPENED, which does not tell a wrong
     passphrase from an altered file. `ValueError` for no key or two.
     """
     header, sealed = _parse(path)
@@ -183,16 +184,15 @@ def _is_wrap(wrap: object) -> bool:
 
 def _file_key(wrap: list[Any] | None, nonce: bytes, storage_key: bytes | None, passphrase: bytes | None) -> bytes:
     """The 32-byte key of one file; the nonce makes it the file's own, so that no nonce serves one key twice."""
-    if (storage_key is None) == (passphrase is None):
-        raise ValueError("a key file takes the storage key or a passphrase, one of the two")
-    if passphrase is not None:
+    if storage_key is not None and passphrase is None:
+        if len(storage_key) != STORAGE_KEY_BYTES:
+            raise ValueError(f"a storage key has {STORAGE_KEY_BYTES} bytes")
+        base = storage_key
+    elif passphrase is not None and storage_key is None:
         if not passphrase or wrap is None:
             raise ValueError("an empty passphrase protects nothing")
         salt, memory_kib, iterations, lanes = wrap
         base = argon2id(passphrase, salt, memory_kib=memory_kib, iterations=iterations, lanes=lanes, length=32)
     else:
-        assert storage_key is not None  # noqa: S101 - told to the type checker; decided above
-        if len(storage_key) != STORAGE_KEY_BYTES:
-            raise ValueError(f"a storage key has {STORAGE_KEY_BYTES} bytes")
-        base = storage_key
+        raise ValueError("a key file takes the storage key or a passphrase, one of the two")
     return hkdf(base, _PURPOSE + b"/key" + nonce, 32)
