@@ -1,0 +1,179 @@
+"""What the command line says besides help and errors: key → (Chinese, English)."""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+PHRASES: Final = MappingProxyType(
+    {
+        # Frame of help and errors.
+        "usage": ("用法：", "Usage: "),
+        "options": ("选项", "Options"),
+        "commands": ("命令", "Commands"),
+        "options_metavar": ("[选项]", "[OPTIONS]"),
+        "command_metavar": ("命令 …", "COMMAND …"),
+        "required": ("必填", "required"),
+        "error": ("错误：", "Error: "),
+        "why": ("原因：", "Why:   "),
+        "do": ("办法：", "Do:    "),
+        "see_help": ("请看 `{command} --help`。", "See `{command} --help`."),
+        # Usage errors.
+        "no_such_option": ("没有选项 {name}", "there is no option {name}"),
+        "no_such_command": ("没有命令 {name}", "there is no command {name}"),
+        "did_you_mean": ("，是否指 {names}？", "; did you mean {names}?"),
+        "missing": ("缺少 {name}", "{name} is missing"),
+        "missing_command": ("缺少命令", "a command is missing"),
+        "bad_value": ("{name} 的值无效：{why}", "{name} has a bad value: {why}"),
+        "one_of": ("只能是 {names}", "it must be one of {names}"),
+        "not_a_number": ("应为 {low} 至 {high} 的整数", "it must be a whole number from {low} to {high}"),
+        "needs_value": ("选项 {name} 需要一个值", "option {name} needs a value"),
+        "takes_no_value": ("选项 {name} 不带值", "option {name} takes no value"),
+        "too_many": ("多余的参数 {names}", "too many arguments: {names}"),
+        "jsonl_alone": ("--jsonl 不能与 {name} 同用", "--jsonl does not go with {name}"),
+        "wait_alone": ("--wait-timeout 需与 --wait 同用", "--wait-timeout goes with --wait"),
+        # Sending.
+        "accepted": ("已受理 {id}", "Accepted {id}"),
+        "accepted_before": ("此前已受理 {id}", "Accepted before {id}"),
+        "reached": ("已到状态：{state}", "Reached: {state}"),
+        "lane": ("通道 {lane} → {to}", "lane {lane} → {to}"),
+        "digest": ("摘要 {digest}", "digest {digest}"),
+        "not_addressed": ("未能发往 {to}：{code}", "not addressed: {to} ({code})"),
+        "lines_refused": (
+            "{bad} 行未受理，共 {all} 行；首个在第 {line} 行",
+            "{bad} of {all} lines were not accepted, first line {line}",
+        ),
+        # Receiving.
+        "no_messages": ("没有信息。", "No messages."),
+        "nothing": ("没有。", "Nothing."),
+        "attachments": ("附件", "Attachments"),
+        "original": ("原件", "Original"),
+        "saved": ("已保存 {count} 个文件到 {dir}", "Saved {count} files to {dir}"),
+        "acked": ("已确认 {id}", "Acknowledged {id}"),
+        "not_acked": ("未确认 {id}：{code}", "Not acknowledged: {id} ({code})"),
+        "signed_for": ("已签收 {id}（{by}）", "Signed for {id} ({by})"),
+        "returned": ("已退回 {id}", "Returned {id}"),
+        "cancelled": ("已请求撤销 {id}", "Cancellation requested for {id}"),
+        "evidence_written": ("证据已写入 {file}（{bytes} 字节）", "Evidence written to {file} ({bytes} bytes)"),
+        # Verifying and checking.
+        "verify_ok": ("核验通过", "Verified"),
+        "verify_bad": ("核验未通过", "NOT verified"),
+        "root_fingerprint": ("根指纹 {fingerprint}", "Root fingerprint {fingerprint}"),
+        "check_ok": ("检查通过", "The check found nothing wrong"),
+        "check_bad": ("检查发现问题", "The check found something wrong"),
+        "config_ok": ("设置正确：{file}", "The settings are right: {file}"),
+        "lab_made": ("网络已建于 {dir}", "The network is in {dir}"),
+        "lab_brokers": ("先启动代理：", "Start the brokers:"),
+        "lab_offices": ("再启动各单位：", "Then the offices:"),
+        # Table heads and fields.
+        "id": ("编号", "Id"),
+        "from": ("来自", "From"),
+        "to": ("发往", "To"),
+        "cc": ("抄送", "Cc"),
+        "title": ("标题", "Title"),
+        "kind": ("类别", "Kind"),
+        "urgency": ("紧急程度", "Urgency"),
+        "lane_head": ("通道", "Lane"),
+        "state": ("状态", "State"),
+        "flags": ("标志", "Flags"),
+        "received_at": ("收到时间", "Received"),
+        "occurred_at": ("发生时间", "Occurred"),
+        "deadline": ("期限", "Deadline"),
+        "digest_head": ("摘要", "Digest"),
+        "verified": ("已验证", "verified"),
+        "unverified": ("未验证", "not verified"),
+        "final": ("终态", "final"),
+        "late": ("逾期", "late"),
+        "office": ("单位", "Office"),
+        "version": ("版本", "Version"),
+        "uptime": ("运行", "Up"),
+        "memory": ("内存", "Memory"),
+        "links": ("链路", "Links"),
+        "broker": ("代理", "Broker"),
+        "since": ("自", "Since"),
+        "peers": ("在线单位", "Peers"),
+        "last_error": ("最近错误", "Last error"),
+        "lanes": ("通道", "Lanes"),
+        "queued": ("待发", "Queued"),
+        "inflight": ("在途", "In flight"),
+        "oldest": ("最久", "Oldest"),
+        "store": ("存储", "Store"),
+        "trust": ("信任目录", "Directory"),
+        "counters": ("计数", "Counters"),
+    }
+)
+
+TERMS: Final = MappingProxyType(
+    {
+        # Urgencies and lanes (CONTRACT section 3).
+        "flash": ("特提", "flash"),
+        "urgent": ("特急", "urgent"),
+        "priority": ("加急", "priority"),
+        "routine": ("平急", "routine"),
+        "bulk": ("批量", "bulk"),
+        # States and events of tracking (CONTRACT section 7).
+        "accepted": ("已受理", "accepted"),
+        "custody": ("已接管", "custody"),
+        "delivered": ("已送达", "delivered"),
+        "opened": ("已阅看", "opened"),
+        "signed_for": ("已签收", "signed for"),
+        "returned": ("已退回", "returned"),
+        "refused": ("被拒绝", "refused"),
+        "expired": ("已过期", "expired"),
+        "unconfirmed": ("未确认", "unconfirmed"),
+        "correction": ("更正", "correction"),
+        "awaiting_prekey": ("等待对方公钥", "waiting for a prekey"),
+        "resealed": ("已重新加封", "sealed again"),
+        "rerouted": ("已改道", "rerouted"),
+        "custody_lost": ("接管单位已丢失", "custody lost"),
+        "cancelled": ("已撤销", "cancelled"),
+        # States and flags of the inbox (CONTRACT section 6).
+        "new": ("新", "new"),
+        "taken": ("已领取", "taken"),
+        "drill": ("演练", "drill"),
+        "gap": ("有缺号", "gap"),
+        "fills_gap": ("补缺号", "fills gap"),
+        "late": ("逾期", "late"),
+        "doubted": ("存疑", "doubted"),
+        "redelivered": ("再次领取", "redelivered"),
+        # Links and store.
+        "up": ("连通", "up"),
+        "down": ("断开", "down"),
+        "ok": ("正常", "ok"),
+        "full": ("已满", "full"),
+        "fresh": ("最新", "fresh"),
+        "stale": ("过旧", "stale"),
+        # Kinds (CONTRACT section 11).
+        "report": ("报告", "report"),
+        "special": ("专报", "special"),
+        "digest": ("信息摘要", "digest"),
+        "phone_note": ("电话记录", "phone note"),
+        "incident_first": ("突发首报", "incident, first"),
+        "incident_followup": ("突发续报", "incident, follow-up"),
+        "incident_final": ("突发终报", "incident, final"),
+        "nil_report": ("零报告", "nil report"),
+        "feedback": ("反馈", "feedback"),
+        "key_points": ("报送要点", "key points"),
+        "adoption_bulletin": ("采用通报", "adoption bulletin"),
+        "solicitation": ("约稿", "solicitation"),
+        "instruction": ("批示", "instruction"),
+        "supervision": ("督办", "supervision"),
+        "reminder": ("催办", "reminder"),
+        "notice": ("通知", "notice"),
+        "letter": ("函", "letter"),
+        "circular": ("通报", "circular"),
+    }
+)
+
+
+def say(key: str, lang: str, **values: Any) -> str:
+    """The phrase under `key` with its values filled in."""
+    chinese, english = PHRASES[key]
+    text = chinese if lang == "zh_CN" else english
+    return text.format(**values) if values else text
+
+
+def term(word: str, lang: str) -> str:
+    """A state, lane, kind or flag in the reader's language; words that are not known stay as they are."""
+    known = TERMS.get(word)
+    if known is None:
+        return word
+    return known[0] if lang == "zh_CN" else known[1]

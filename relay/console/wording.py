@@ -1,0 +1,139 @@
+"""Help texts of every command and option: key → (Chinese, English).
+
+Keys are `command` or `group command` for a command, and `name` of an option, or `command.name` where one
+command means something else by it. `help_text` is the only reader.
+"""
+
+from types import MappingProxyType
+from typing import Final
+
+HELP: Final = MappingProxyType(
+    {
+        "": (
+            "驿站：政府办公厅（室）之间的安全信息中继。每个单位一个目录、一个常驻进程；本命令是它的客户端。",
+            "Yizhan: a secure relay for reports between government offices; this command is the client of its daemon.",
+        ),
+        "exits": (
+            "退出码：0 完成 · 1 检查发现问题 · 2 用法错误 · 65 被拒绝 · 66 没有 · 69 中继没有运行 · 73 已存在 · 74 结果未知 · "
+            + "75 暂不受理 · 77 无权限 · 78 配置错误",
+            "Exit codes: 0 done · 1 a check found something wrong · 2 usage · 65 refused for good · 66 not found · "
+            + "69 daemon not running · 73 exists or in use · 74 outcome unknown · 75 not now · 77 not permitted · "
+            + "78 bad configuration",
+        ),
+        # Commands.
+        "run": ("在前台运行中继。就绪时打印 READY。", "Run the relay in the foreground; prints READY when it is up."),
+        "lab": ("在一台机器上建立完整网络。", "Build a whole network on one machine."),
+        "lab create": ("按 PLAN 在 DIR 建立网络。", "Build the network of PLAN.toml in DIR."),
+        "demo": (
+            "在临时目录里演示一份真实报告的全程。",
+            "Show the way of a real report, in a temporary directory.",
+        ),
+        "send": ("发送一份信息，或用 --jsonl 连续发送。", "Send a message, or many with --jsonl."),
+        "inbox": ("收件：查看、保存、领取、确认。", "Received messages: list, show, save, take, ack."),
+        "inbox list": ("列出收到的信息。不改变状态。", "List received messages; changes nothing."),
+        "inbox show": ("显示一份信息及正文。", "Show one message with its body."),
+        "inbox save": (
+            "把正文、附件和 meta.json 写入 DIR，从不覆盖。",
+            "Write body, attachments and meta.json into DIR; overwrites nothing.",
+        ),
+        "inbox take": (
+            "供程序使用：领取新信息，每份只作为新信息出现一次。",
+            "For programs: hand out new messages, each as new exactly once.",
+        ),
+        "inbox ack": (
+            "确认已领取的信息（- 表示从标准输入读编号）。",
+            "Acknowledge taken messages (- reads ids from standard input).",
+        ),
+        "sign-for": ("签收一份信息。", "Sign for a message in a person's name (签收)."),
+        "return": ("退回一份信息并说明理由。", "Return a message with a reason (退回)."),
+        "forward": (
+            "转报：以本单位名义发出，内附带原签名的原件。",
+            "Forward a message: a new one by this office that carries the original, signature and all (转报).",
+        ),
+        "track": ("显示一份已发信息的全程。", "Show what became of a message that was sent."),
+        "sent": ("本单位发出的信息。", "Messages that this office sent."),
+        "sent list": ("列出本单位发出的信息。", "List the messages that this office sent."),
+        "evidence": (
+            "把信息、回执和信任链写成一个证据文件。",
+            "Write message, receipts and trust chain as one evidence file.",
+        ),
+        "verify": ("离线核验证据文件。", "Check an evidence file with no daemon and no network."),
+        "cancel": (
+            "撤销本单位发出的信息；已送达的不受影响。",
+            "Cancel a message of this office; what was delivered stays.",
+        ),
+        "status": ("显示中继状态：链路、队列、存储、信任。", "Show links, lanes, store and trust on one page."),
+        "queue": ("待发队列。", "What waits to be sent."),
+        "queue list": ("列出待发的副本。", "List the copies that wait."),
+        "queue show": ("显示一个待发副本。", "Show one waiting copy."),
+        "quarantine": ("隔离区：无法解析或验证的来件。", "What came in and could not be parsed or verified."),
+        "quarantine list": ("列出隔离区。", "List the quarantine."),
+        "quarantine show": ("显示一条隔离记录。", "Show one quarantine record."),
+        "overdue": ("列出超过期限仍未送达的信息。", "List messages past their deadline."),
+        "config": ("设置。", "Settings."),
+        "config check": ("检查 relay.toml。", "Check relay.toml."),
+        "config show": ("显示生效的设置。", "Show the settings in force."),
+        "fsck": ("检查存储的完整性。", "Check the store."),
+        "broker": ("消息代理。", "Message brokers."),
+        "broker config": ("打印一个代理的配置。", "Print the configuration of a broker."),
+        "broker run": ("在前台运行内置代理。", "Run the embedded broker in the foreground."),
+        "version": ("显示版本。", "Show versions."),
+        # Options that every command has.
+        "help": ("显示本帮助。", "Show this help."),
+        "home": (
+            "单位目录（或环境变量 RELAY_HOME；默认 /var/lib/relay）",
+            "the office's home (or RELAY_HOME; default /var/lib/relay)",
+        ),
+        "json": ("输出 JSON，供程序使用", "print JSON for programs"),
+        "lang": ("语言（或环境变量 RELAY_LANG、LANG）", "language (or RELAY_LANG, LANG)"),
+        # Options of a message.
+        "to": ("主送单位或分组，可重复", "recipient or group; repeat for more"),
+        "cc": ("抄送单位或分组，可重复", "copy to; repeat for more"),
+        "urgency": (
+            "flash 特提、urgent 特急、priority 加急、routine 平急（默认）",
+            "flash, urgent, priority or routine (default)",
+        ),
+        "kind": ("类别，如 report（默认）、incident_first", "kind, such as report (default) or incident_first"),
+        "title": ("标题，1–100 字，一行", "title, 1–100 characters on one line"),
+        "body": ("正文文件（UTF-8），- 为标准输入", "file with the body (UTF-8), - for standard input"),
+        "attach": ("附件，可重复", "attachment; repeat for more"),
+        "id": ("信息编号（UUID）；重发时用原编号", "message id (UUID); give the same one to repeat safely"),
+        "expires_in": ("有效期，如 72h", "life of the message, such as 72h"),
+        "deliver_within": ("送达期限，如 6h", "deadline for delivery, such as 6h"),
+        "occurred_at": ("事件发生时间（RFC 3339）", "time of the event (RFC 3339)"),
+        "event_level": ("事件级别 I、II、III、IV", "level of the event: I, II, III or IV"),
+        "thread": ("所属事件的首份信息编号", "id of the message that began the thread"),
+        "reply_to": ("回复的信息编号", "id of the message that this answers"),
+        "classification": ("none（默认）或 work_secret；涉密信息一律拒绝", "none (default) or work_secret"),
+        "bulk": ("可延后的大批量信息（仅限平急）", "may wait behind everything else (routine only)"),
+        "drill": ("演练信息", "mark as a drill"),
+        "wait": (
+            "等到 delivered、opened 或 signed_for 再返回",
+            "wait until delivered, opened or signed_for",
+        ),
+        "wait_timeout": ("最多等多久（默认 60s）", "longest wait (default 60s)"),
+        "jsonl": (
+            "每行一个 JSON 对象，逐行按序回答；- 为标准输入",
+            "one JSON object a line, one answer a line in order; - for standard input",
+        ),
+        # Options of single commands.
+        "state": ("只列出此状态", "only this state"),
+        "limit": ("最多列出多少条", "at most so many"),
+        "max": ("最多领取多少份（默认 100）", "take at most so many (default 100)"),
+        "by": ("签收人姓名", "name of the person who signs for it"),
+        "reason": ("退回理由", "reason of the return"),
+        "forward.title": ("标题（默认用原标题）", "title (default: the original's)"),
+        "output": ("写入的文件，- 为标准输出", "file to write, - for standard output"),
+        "redact_body": ("略去正文，只留摘要", "leave the body out; its digest stays provable"),
+        "root": ("信任根：文件或指纹（默认用单位目录中的）", "trust anchor: file or fingerprint (default: the home's)"),
+        "keep": ("保留演示网络于 DIR", "keep the network in DIR"),
+        "suite": ("依次演示每个密码套件", "go through every cipher suite"),
+        "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),
+    }
+)
+
+
+def help_text(key: str, lang: str) -> str:
+    """The help text under `key` in `zh_CN` or `en`."""
+    chinese, english = HELP[key]
+    return chinese if lang == "zh_CN" else english
