@@ -36,6 +36,8 @@ KEY_WRAP: Final = {SUITE_XWING: -70001, SUITE_X25519: 50}
 yet (draft-ietf-cose-hpke-pq-pqt), so suite 1 uses one of the private range."""
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+WRAPPED_BYTES: Final = KEY_BYTES + 16
+"""The wrapped key and its tag; a shorter key would turn AES-256 into AES-128."""
 
 _BODY_PROTECTED: Final = dumps({HEADER_ALG: A256GCM})
 
@@ -92,7 +94,7 @@ def open_ciphertext(ciphertext: bytes, header: CopyHeader, header_bytes: bytes, 
     encapsulated = as_bytes(wrap_unprotected[HEADER_EK], "encapsulated key", ENCAPSULATED_BYTES[header.suite])
     info = _wrap_info(header.suite, header_bytes, wrap_protected)
     try:
-        content_key = prekey.unwrap(encapsulated, as_bytes(wrapped, "wrapped key"), info)
+        content_key = prekey.unwrap(encapsulated, as_bytes(wrapped, "wrapped key", WRAPPED_BYTES), info)
         return aes_gcm_open(content_key, nonce, as_bytes(body, "body"), _body_aad(header_bytes))
     except NotAuthentic as error:
         raise RemoteError("NOT_OPENED", "not sealed for this prekey and header") from error

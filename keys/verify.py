@@ -22,11 +22,11 @@ from protocol.content import (
     decode_content,
 )
 from protocol.copy import OUTER_BYTES, Copy, read_outer, round_deadline, split_copy
-from protocol.errors import RemoteError
+from protocol.errors import Refused, RemoteError
 from protocol.frame import Frame, Item, decode_frame_payload, decode_items, items_digest, split_frame
 from protocol.ids import Address, Digest, KeyId, NetworkId, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
-from protocol.lanes import Lane, entitlement_of, lane_for
+from protocol.lanes import entitlement_of, lane_for
 from protocol.padding import unpack
 from protocol.presence import Presence, decode_presence
 from protocol.receipt import END_TO_END, Receipt, decode_receipt
@@ -202,7 +202,10 @@ def _same_fields(content: Content, copy: Copy) -> None:
     """Raises `RemoteError` unless the signed content says what the clear header says."""
     header = copy.header
     entitlement = entitlement_of(content.kind, content.event_level)
-    lane: Lane = lane_for(content.urgency, bulk=content.bulk, entitlement=entitlement)
+    try:
+        lane = lane_for(content.urgency, bulk=content.bulk, entitlement=entitlement)
+    except Refused as error:
+        raise RemoteError("NOT_ENTITLED", error.detail) from error
     said = (header.id, header.sender, header.created_us, header.expires_us, header.deadline_us)
     signed = (content.id, content.sender, content.created_us, content.expires_us, round_deadline(content.deadline_us))
     if said != signed or header.lane is not lane or header.entitlement != entitlement:

@@ -6,7 +6,9 @@ report, and evidence can withhold the body and still be verified.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from protocol import limits
 from protocol.cbor import Value, dumps, loads
@@ -14,6 +16,9 @@ from protocol.errors import RemoteError
 from protocol.fields import Fields, as_bytes, as_text, as_uint, elements
 from protocol.ids import Address, Digest, MessageId, NetworkId, OfficeId, is_address, is_group
 from protocol.lanes import KINDS, LEVELS, URGENCIES
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_LINE_BREAK: Final = re.compile("[\t\n\r\u2028\u2029]")
 
 VERSION = 1
 CLASSIFICATIONS = ("none", "work_secret")
@@ -76,6 +81,14 @@ class Bundle:
     body: str
     files: tuple[bytes, ...]
     original: bytes | None
+
+
+def is_plain(text: str, *, one_line: bool) -> bool:
+    """Whether a text has no control characters but tab, LF and CR, and on one line not even these.
+
+    A terminal would obey them; so the sender refuses them (CONTRACT section 11) and the recipient checks again.
+    """
+    return not _CONTROL.search(text) and not (one_line and _LINE_BREAK.search(text))
 
 
 def body_digest(salt: bytes, body: str) -> Digest:
@@ -148,7 +161,7 @@ def decode_content(payload: bytes) -> Content:
         cc=tuple(map(_address, f.texts(13, limits.RECIPIENTS, 20))),
         groups=_groups(f.texts(14, limits.RECIPIENTS, 64)),
         directory_version=f.uint(15),
-        title=f.text(16, limits.TITLE_CHARS),
+        title=_title(f.text(16, limits.TITLE_CHARS)),
         body_digest=Digest(f.fixed(17, limits.DIGEST_BYTES)),
         attachments=tuple(map(_attachment, f.array(18, limits.ATTACHMENTS))),
         thread=_optional_id(f.optional_fixed(19, limits.MESSAGE_ID_BYTES)),
@@ -181,9 +194,11 @@ def decode_bundle(data: bytes) -> Bundle:
     record, body, files, original = elements(loads(data, max_bytes=limits.CONTENT_BYTES), 4, "bundle")
     if type(files) is not list or len(files) > limits.ATTACHMENTS:
         raise RemoteError("MALFORMED", "bundle files are not a short array")
+    if not is_plain(as_text(body, "body", limits.CONTENT_BYTES), one_line=False):
+        raise RemoteError("MALFORMED", "body has control characters")
     return Bundle(
         record=as_bytes(record, "content record"),
-        body=as_text(body, "body", limits.CONTENT_BYTES),
+        body=body,
         files=tuple(as_bytes(file, "attachment") for file in files),
         original=None if original is None else as_bytes(original, "original"),
     )
@@ -207,6 +222,12 @@ def _address(text: str) -> Address:
     if not is_address(text):
         raise RemoteError("MALFORMED", "not an address")
     return Address(text)
+
+
+def _title(text: str) -> str:
+    if not text or not is_plain(text, one_line=True):
+        raise RemoteError("MALFORMED", "title is not one line of text")
+    return text
 
 
 def _groups(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -235,8 +256,11 @@ def _optional_digest(value: bytes | None) -> Digest | None:
 
 def _attachment(value: Value) -> AttachmentRecord:
     name, size, digest = elements(value, 3, "attachment record")
+    name = as_text(name, "attachment name", limits.NAME_BYTES)
+    if not 0 < len(name.encode()) <= limits.NAME_BYTES or not is_plain(name, one_line=True):
+        raise RemoteError("MALFORMED", "attachment name is empty, too long or not one line of text")
     return AttachmentRecord(
-        name=as_text(name, "attachment name", limits.NAME_BYTES),
+        name=name,
         size=as_uint(size, "attachment size"),
         digest=Digest(as_bytes(digest, "attachment digest", limits.DIGEST_BYTES)),
     )

@@ -18,14 +18,14 @@ from protocol.debts import Debts
 from protocol.frame import FRAME_OVERHEAD_BYTES, ITEM_OVERHEAD_BYTES, Nack
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import DIGEST_BYTES, FRAME_BYTES, FRAME_ITEMS
+from protocol.limits import DIGEST_BYTES, FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
 from protocol.retry import back_off_us
 from protocol.routing import Graph, Question, rank_next_hops
 from protocol.scheduler import LaneScheduler
 
 ABSENT_BACK_OFF = 10
-"""How much longer than a present neighbour an absent one is left alone between tries: its broker keeps what was sent."""
+"""How much longer an absent neighbour is left alone between tries than a present one: its broker keeps what was sent."""
 
 
 class _Stage(Enum):
@@ -135,9 +135,9 @@ class Outbox:
         return True
 
     def lost(self, digest: Digest, by: OfficeId, now_us: int) -> None:
-        """A custodian says that it can no longer forward: go round it now."""
+        """A custodian says that it can no longer forward: go round it now; said again, it changes nothing."""
         entry = self._entries.get(digest)
-        if entry is not None:
+        if entry is not None and not (entry.stage is _Stage.WAITING and by in entry.avoid):
             self._go_round(entry, by, now_us)
 
     def nack(self, digest: Digest, code: str, by: OfficeId, now_us: int) -> None:
@@ -189,9 +189,9 @@ class Outbox:
         """Act on every time-out up to now; the ways given up, for the record."""
         rerouted = []
         while self._timers and self._timers[0][0] <= now_us:
-            _, digest = heapq.heappop(self._timers)
+            due_us, digest = heapq.heappop(self._timers)
             entry = self._entries.get(digest)
-            if entry is None or entry.due_us > now_us:
+            if entry is None or entry.due_us != due_us:
                 continue
             if entry.stage is _Stage.WAITING:
                 self._enqueue(entry, now_us)
@@ -199,7 +199,8 @@ class Outbox:
                 avoided = entry.hop
                 if avoided is not None:
                     self._go_round(entry, avoided, now_us)
-                    rerouted.append(Rerouted(digest, avoided))
+                    if entry.hop != avoided:
+                        rerouted.append(Rerouted(digest, avoided))
             else:
                 self._put_back(entry, now_us, at_once=True)
         return rerouted
@@ -246,11 +247,11 @@ class Outbox:
         return now_us - entry.since_us >= self._timing.patience_us[entry.parcel.lane]
 
     def _go_round(self, entry: _Entry, avoided: OfficeId, now_us: int) -> None:
-        """A new attempt that tries other ways first."""
+        """A new attempt that tries other ways first; where there is no other, the old back-off goes on."""
         self._leave_flight(entry)
         entry.avoid.add(avoided)
         entry.attempt += 1
-        entry.stage, entry.tries, entry.since_us = _Stage.WAITING, 0, now_us
+        entry.stage, entry.since_us = _Stage.WAITING, now_us
         self._enqueue(entry, now_us)
 
     def _put_back(self, entry: _Entry, now_us: int, *, at_once: bool = False) -> None:
@@ -272,6 +273,10 @@ class Outbox:
     def _arm(self, entry: _Entry, due_us: int) -> None:
         entry.due_us = due_us
         heapq.heappush(self._timers, (due_us, entry.parcel.digest))
+        if len(self._timers) > 1024 + 4 * len(self._entries):
+            # Parcels leave long before their timers; without this an hour's traffic would stay in the heap.
+            self._timers = [(held.due_us, digest) for digest, held in self._entries.items() if held.due_us]
+            heapq.heapify(self._timers)
 
     def _leave_flight(self, entry: _Entry) -> None:
         if entry.stage is _Stage.SENT and entry.hop is not None:
@@ -280,11 +285,11 @@ class Outbox:
     def _enqueue(self, entry: _Entry, now_us: int) -> None:
         """Put a waiting entry into the queue of its best next hop; with no way at all, look again later."""
         parcel = entry.parcel
-        distances = self._distances.get(parcel.recipient)
-        if distances is None:
-            distances = self._distances[parcel.recipient] = self._graph.distances(parcel.recipient)
-        question = Question(self._me, parcel.recipient, parcel.trail, entry.avoid, parcel.is_origin)
-        ways = rank_next_hops(question, self._graph, distances, self._present)
+        ways = self._ways(entry)
+        if len(ways) > 1 and entry.avoid.issuperset(ways):
+            # Every way has failed once: begin again with all but the last, or the best would be tried for ever.
+            entry.avoid = set(ways) & {entry.hop}
+            ways = self._ways(entry)
         if not ways:
             entry.hop = None
             entry.tries += 1
@@ -296,6 +301,17 @@ class Outbox:
         origins = self._queues.setdefault((parcel.lane, ways[0]), {})
         # Messages before receipts, then by origin: the key sorts so, and each origin has its own queue.
         origins.setdefault((parcel.kind, parcel.origin), deque()).append(parcel.digest)
+
+    def _ways(self, entry: _Entry) -> list[OfficeId]:
+        """The next hops of a parcel, best first; none when its trail is full."""
+        parcel = entry.parcel
+        if len(parcel.trail) >= TRAIL_OFFICES:
+            return []
+        distances = self._distances.get(parcel.recipient)
+        if distances is None:
+            distances = self._distances[parcel.recipient] = self._graph.distances(parcel.recipient)
+        question = Question(self._me, parcel.recipient, parcel.trail, entry.avoid, parcel.is_origin)
+        return rank_next_hops(question, self._graph, distances, self._present)
 
     def _queue_again(self, now_us: int) -> None:
         """The world changed: choose the way again for all that waits."""
