@@ -1,0 +1,1 @@
+"""Who may say what: algorithms, signatures, sealing, verification, key files and the signed directory."""

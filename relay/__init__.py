@@ -1,0 +1,1 @@
+"""The running office: engine, store, connections, local API and command line."""
