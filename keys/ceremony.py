@@ -20,7 +20,7 @@ from keys.directory import Directory
 from keys.generations import list_generations, read_generation, write_generation
 from keys.keyfile import PRODUCTION_COST, Argon2Cost, create_storage_key
 from keys.suspensions import Suspension
-from keys.trust.chain import NEVER_EXPIRED_US, chain_roots, verify_generation, verify_root
+from keys.trust.chain import chain_roots, verify_generation, verify_root
 from keys.trust.metadata import (
     ROSTER_FILE,
     SUSPENSIONS,
@@ -185,7 +185,7 @@ def read_network(root_dir: Path) -> Network:
     generations = list_generations(root_dir / "network")
     if not generations:
         raise TrustError("TRUST_MISSING", f"{root_dir} holds no network")
-    return _verified(read_generation(generations[0]), NEVER_EXPIRED_US)
+    return _verified(read_generation(generations[0]), None)
 
 
 def _open(root_dir: Path, unlock: Unlock, policy: Policy, now_us: int) -> tuple[dict[str, bytes], Sitting]:
@@ -197,7 +197,7 @@ def _open(root_dir: Path, unlock: Unlock, policy: Policy, now_us: int) -> tuple[
     return files, Sitting(root_dir, root, targets, unlock, policy, now_us)
 
 
-def _verified(files: Mapping[str, bytes], now_us: int) -> Network:
+def _verified(files: Mapping[str, bytes], now_us: int | None) -> Network:
     """The network these files describe, checked from the first root on as an office would."""
     roots = chain_roots(files[root_file(1)], files)
     generation = verify_generation(roots[-1], files, now_us=now_us)

@@ -6,8 +6,8 @@ No file and no clock here; times are arguments. python-tuf's `TrustedMetadataSet
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -46,9 +46,6 @@ from keys.trust.metadata import (
 
 _T = TypeVar("_T", Snapshot, Targets)
 
-NEVER_EXPIRED_US: Final = 0
-"""Verifying "at 1970" leaves expiry out: for our own verified copy, and for evidence of the past."""
-
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -70,7 +67,7 @@ class Generation:
 
 def verify_root(data: bytes) -> tuple[int, str]:
     """(version, fingerprint) of a root that enough of its own keys signed. Raises `TrustError`."""
-    root = _trusted(data, 0).root
+    root = _trusted(data, None).root
     return root.version, fingerprint(root)
 
 
@@ -82,7 +79,7 @@ def next_root(current: bytes, data: bytes) -> None:
     what = "the new root"
     parse(Root, data, what)
     try:
-        _trusted(current, 0).update_root(data)
+        _trusted(current, None).update_root(data)
     except FAULTS as error:
         raise translate(error, what) from error
 
@@ -105,7 +102,7 @@ def chain_roots(anchor: bytes, files: Mapping[str, bytes]) -> list[bytes]:
 
 
 def verify_generation(
-    root: bytes, files: Mapping[str, bytes], *, now_us: int, before: Generation | None = None
+    root: bytes, files: Mapping[str, bytes], *, now_us: int | None, before: Generation | None = None
 ) -> Generation:
     """The verified content of `files`, under `root` and not older than `before`.
 
@@ -113,7 +110,8 @@ def verify_generation(
     2. snapshot.json: as the timestamp describes it, nothing in it older.
     3. targets.json and suspensions.json: as the snapshot describes them, signed by their thresholds, not expired.
     4. roster.cbor and suspensions.cbor: as these describe them, well-formed, of the same network, not older.
-    The time is the latest of `now_us` and the signed time of the timestamp. Raises `TrustError`.
+    The time is the latest of `now_us` and the signed time of the timestamp; with None expiry is left out, for our own
+    verified copy and for evidence of the past. Raises `TrustError`.
     """
     missing = [name for name in CURRENT_FILES if name not in files]
     if missing:
@@ -121,8 +119,10 @@ def verify_generation(
     trusted = _trusted(root, now_us)
     try:
         issued = _update_timestamp(trusted, files[TIMESTAMP], before)
-        if now_us != NEVER_EXPIRED_US:
+        if now_us is not None:
             trusted.reference_time = tuf_time(max(now_us, issued))
+            if trusted.root.is_expired(trusted.reference_time):
+                raise TrustError("TRUST_EXPIRED", "the root has expired")
         _update_snapshot(trusted, files[SNAPSHOT], before)
         _update_targets(trusted, files, before)
         suspended = _update_suspensions(trusted, files[SUSPENSIONS])
@@ -158,11 +158,11 @@ def verify_roster(files: Mapping[str, bytes], anchor: bytes | str) -> Directory:
     _, known_as = verify_root(root)
     for newest in reversed(chain_roots(root, files)):
         try:
-            directory = verify_generation(newest, files, now_us=NEVER_EXPIRED_US).directory
+            directory = verify_generation(newest, files, now_us=None).directory
         except TrustError as error:
             fault = error
             continue
-        return Directory.decode(directory.encode(), root_fingerprint=known_as)
+        return replace(directory, root_fingerprint=known_as)
     raise fault
 
 
@@ -175,14 +175,14 @@ def _root_with(files: Mapping[str, bytes], wanted: str) -> bytes:
     raise TrustError("TRUST_FOREIGN", "no root in the bundle has that fingerprint")
 
 
-def _trusted(root: bytes, now_us: int) -> TrustedMetadataSet:
+def _trusted(root: bytes, now_us: int | None) -> TrustedMetadataSet:
     """python-tuf's set with this root in it, checked against itself, at our time instead of the machine's."""
     parse(Root, root, "the root")
     try:
         trusted = TrustedMetadataSet(root, EnvelopeType.METADATA)
     except FAULTS as error:
         raise translate(error, "the root") from error
-    trusted.reference_time = tuf_time(now_us)
+    trusted.reference_time = tuf_time(now_us or 0)
     return trusted
 
 
