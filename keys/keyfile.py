@@ -96,6 +96,8 @@ def read_secret(path: Path, kind: str, *, storage_key: bytes | None = None, pass
     file), KEY_FILE_KIND (a secret for another purpose), or KEY_FILE_NOT_OPENED, which does not tell a wrong
     passphrase from an altered file. `ValueError` for no key or two.
     """
+    if (storage_key is None) == (passphrase is None):
+        raise ValueError("a key file takes the storage key or a passphrase, one of the two")
     header, sealed = _parse(path)
     if header[1] != kind:
         raise KeyFileError("KEY_FILE_KIND", path, f"it holds a secret of kind {header[1]!r}, not {kind!r}")

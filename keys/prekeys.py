@@ -89,9 +89,8 @@ def make_prekey(
 ) -> PrekeyRecord:
     """The signed record of the prekey with this 32-byte private seed, valid from `now_us` on.
 
-    The epoch follows that of `previous` (1 for the first), and `epoch_seen`: the highest one that neighbours know of us,
-    which after a restore is above our own. Raises `ValueError` for a seed of wrong length or a validity
-    longer than 45 days.
+    The epoch follows that of `previous` (1 for the first) and `epoch_seen`, the highest one that neighbours know of us,
+    which is above our own after a restore. Raises `ValueError` for a seed of wrong length or a validity over 45 days.
     """
     if not 0 < valid_us <= PREKEY_VALID_US:
         raise ValueError("a prekey is valid for at most 45 days")

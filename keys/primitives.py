@@ -44,7 +44,7 @@ _HPKE: Final = {
 }
 
 _P: Final = 2**255 - 19
-_ORDER_8_Y: Final = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826
+_ORDER_8_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
 """The y coordinates of the eight points of small order: orders 4, 1, 2 and 8."""
 

@@ -103,10 +103,11 @@ def read_private(path: Path, max_bytes: int) -> bytes:
         raise KeyFileError("KEY_FILE_MISSING", path, "there is no such file") from error
     except OSError as error:
         raise KeyFileError("KEY_FILE_UNREADABLE", path, os.strerror(error.errno or 0)) from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise KeyFileError("KEY_FILE_UNREADABLE", path, "it is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise KeyFileError("KEY_FILE_UNREADABLE", path, "it is not a regular file")
         _require_mode(path, found, 0o600)
         _require_mode(path.parent, path.parent.stat(), 0o700)
         data = file.read(max_bytes + 1)
