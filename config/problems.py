@@ -8,7 +8,7 @@ Kind = Literal["unreadable", "malformed", "unknown", "missing", "wrong", "contra
 
 _EN: Final[dict[Kind, str]] = {
     "unreadable": "{setting} cannot be read: {detail}",
-    "malformed": "not valid TOML: {detail}",
+    "malformed": "{setting} is not valid TOML: {detail}",
     "unknown": "unknown setting {setting}",
     "missing": "setting {setting} is missing",
     "wrong": "setting {setting}: {detail}",
@@ -16,7 +16,7 @@ _EN: Final[dict[Kind, str]] = {
 }
 _ZH: Final[dict[Kind, str]] = {
     "unreadable": "{setting} 无法读取：{detail}",
-    "malformed": "不是有效的 TOML：{detail}",
+    "malformed": "{setting} 不是有效的 TOML：{detail}",
     "unknown": "未知设置 {setting}",
     "missing": "缺少设置 {setting}",
     "wrong": "设置 {setting} 有误：{detail}",

@@ -179,6 +179,12 @@ class Time(Section, frozen=True):
     skew_warn_s: Seconds = 60
 
 
+class Network(Section, frozen=True, kw_only=True):
+    """For the network administrator's directory only: where the network office lives, whose daemon publishes."""
+
+    office_home: Annotated[str, Meta(max_length=4_096)] = ""
+
+
 class Log(Section, frozen=True):
     """Log lines on standard error."""
 
@@ -203,3 +209,4 @@ class Settings(Section, frozen=True):
     api: Api = Api()
     time: Time = Time()
     log: Log = Log()
+    network: Network = Network()

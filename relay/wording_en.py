@@ -135,8 +135,8 @@ WORDS: Final = MappingProxyType(
             "Nobody answers on the socket in the home's run directory.",
             "Start it with `relay run`, or check --home.",
         ),
-        "PROGRAM_MISSING": (
-            "A program that is needed is not installed.",
+        "BROKER_MISSING": (
+            "The broker program is not installed.",
             "The broker engine could not be found on this machine.",
             "Install the broker, or choose another engine.",
         ),
@@ -184,6 +184,11 @@ WORDS: Final = MappingProxyType(
             "The keys of this home cannot be used.",
             "A key file is missing, damaged, or sealed under another storage key or passphrase.",
             "Restore the keys from the backup; an address is never created anew silently.",
+        ),
+        "NOT_ENOUGH_KEYS": (
+            "Too few key holders are present.",
+            "The role needs more signatures than there are opened keys.",
+            "Bring the missing key files and their passphrases together, then run it again.",
         ),
         "BAD_TRUST": (
             "The network directory of this home cannot be used.",

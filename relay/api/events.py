@@ -51,7 +51,8 @@ async def _stream(context: Context, source: AsyncIterator[dict[str, Any]]) -> As
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not coming.done():
-                yield b": \n\n"
+                if not context.stopping.is_set():
+                    yield b": \n\n"
                 continue
             done, coming = coming, None
             try:

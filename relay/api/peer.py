@@ -24,8 +24,10 @@ ROLES: Final = ("read", "send", "receive", "sign", "operate")
 
 _SO_PEERGROUPS: Final = 59
 """Linux 4.13 `asm-generic/socket.h`; Python 3.11 has no name for it."""
-_GROUPS_MAX: Final = 65_536
-"""NGROUPS_MAX of Linux."""
+_NOBODY: Final = 0xFFFFFFFF
+"""What SO_PEERCRED says on sockets that have no peer process, such as TCP ones."""
+_GROUPS_BYTES: Final = 1_024
+"""The most that Python's getsockopt takes: 256 groups of 4 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,18 @@ def group_number(name: str) -> int:
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """The peer of a connected Unix socket. Raises OSError for any other socket."""
-    pid, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _GROUPS_MAX)
-    groups = struct.unpack(f"{len(packed) // 4}I", packed)
-    return Peer(uid & 0xFFFFFFFF, frozenset({gid & 0xFFFFFFFF, *groups}), pid)
+    """The peer of a connected Unix socket. Raises OSError for any other socket.
+
+    A peer with more than 256 groups, or on a kernel without SO_PEERGROUPS, is known by its first group only.
+    """
+    pid, uid, gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if uid == _NOBODY:
+        raise OSError("no credentials on this socket")
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
+    except OSError:
+        packed = b""
+    return Peer(uid, frozenset({gid, *struct.unpack(f"{len(packed) // 4}I", packed)}), pid)
 
 
 class PeerProtocol(HttpToolsProtocol):
