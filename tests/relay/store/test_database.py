@@ -1,8 +1,11 @@
 """Opening, settings, migrations, lock and space (D10, G13)."""
 
+import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,6 +208,45 @@ def test_a_failed_commit_stops_the_store_for_good(place: Place) -> None:
     store.database.connection = connection
     with pytest.raises(StoreFailed):
         store.run(writing(1))
+    store.close()
+
+
+def test_g01_a_real_write_error_stops_the_store_and_keeps_what_was_answered(place: Place) -> None:
+    store = place.open()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    answered, failure = 0, None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limits[1]))
+    try:
+        while answered < 1000:
+            store.run(writing(answered, bytes(4000)))
+            answered += 1
+    except StoreFailed as error:
+        failure = error
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "SQLITE_IOERR_WRITE" in str(failure)
+    store.close()
+    store = place.open()
+    numbers = [row["number"] for row in store.run(partial(LETTERS.select, order="number"))]
+    assert numbers[:answered] == list(range(answered))
+    assert len(numbers) - answered in {0, 1}, "the failed one may be there: its outcome is unknown"
+    store.close()
+
+
+def test_a_store_that_was_not_closed_is_checked_when_it_opens_and_by_fsck(place: Place) -> None:
+    store = place.open()
+    for number in range(50):
+        store.run(writing(number))
+    killed = place.directory / "killed"
+    shutil.copytree(place.store, killed)
+    store.close()
+    report = check(killed, RowCipher(STORAGE_KEY), [LETTERS])
+    assert report.ok
+    assert report.tables["letters"].rows == 50
+    place.store = killed
+    store = place.open()
+    assert store.database.problems == ()
+    assert store.run(LETTERS.unverified_count) == 50
     store.close()
 
 

@@ -111,4 +111,5 @@ class StoreModel(RuleBasedStateMachine):
 
 
 TestG03StoreModel = StoreModel.TestCase
-TestG03StoreModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+PROFILE = settings.get_profile(settings.get_current_profile_name())
+TestG03StoreModel.settings = settings(PROFILE, max_examples=max(PROFILE.max_examples // 4, 1), stateful_step_count=25)
