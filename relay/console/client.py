@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import click
 import msgspec
 
+from relay.console.choices import Choices
 from relay.console.failure import Failure, failure_from
 
 PATIENCE_S: Final = 60.0
@@ -175,6 +177,13 @@ class Daemon:
             raise Failure("DAEMON_DOWN", str(error)) from None
         self._connection = connection
         return connection
+
+
+def daemon_of(choices: Choices) -> Daemon:
+    """The daemon of the chosen home, hung up when the command ends. Raises like `Choices.existing_home`."""
+    found = Daemon(choices.existing_home(), choices.lang)
+    click.get_current_context().call_on_close(found.close)
+    return found
 
 
 def path_of(*parts: str) -> str:

@@ -143,11 +143,12 @@ def read_bytes(path: Path, field: str) -> bytes:
         raise Refused("NOT_PERMITTED", str(path), field=field) from None
     except (OSError, ValueError) as error:
         raise Refused("FILE_UNREADABLE", f"{path}: {error}", field=field) from None
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        os.close(descriptor)
+        raise Refused("FILE_UNREADABLE", str(path), field=field)
+    os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "rb") as stream:
-        mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise Refused("FILE_UNREADABLE", str(path), field=field)
-        os.set_blocking(descriptor, True)
         try:
             data = stream.read(CONTENT_BYTES + 1)
         except OSError as error:

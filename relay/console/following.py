@@ -9,7 +9,7 @@ import click
 
 from protocol.errors import Refused
 from relay.console.choices import Choices
-from relay.console.client import Daemon, path_of
+from relay.console.client import daemon_of, path_of
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
@@ -34,15 +34,11 @@ _STYLE: Final = {
 }
 
 
-def _daemon(choices: Choices) -> Daemon:
-    return Daemon(choices.existing_home(), choices.lang)
-
-
 @command("track")
 @argument("message_id", "ID")
 def track(choices: Choices, message_id: str) -> None:
     """Show what became of a message."""
-    found = _daemon(choices).read(path_of("messages", check_prefix(message_id), "timeline")).one()
+    found = daemon_of(choices).read(path_of("messages", check_prefix(message_id), "timeline")).one()
     if choices.json:
         emit(found)
     else:
@@ -93,7 +89,7 @@ def _event(event: Mapping[str, Any], lang: str) -> Any:
 @option("--limit", metavar="N", type=click.IntRange(1, 1_000_000))
 def sent_list(choices: Choices, state: str | None, limit: int | None) -> None:
     """List what this office sent."""
-    found = _daemon(choices).read(path_of("messages"), box="sent", state=state, limit=limit).many()
+    found = daemon_of(choices).read(path_of("messages"), box="sent", state=state, limit=limit).many()
     if choices.json:
         emit_all(found)
         return
@@ -123,7 +119,7 @@ def evidence(choices: Choices, message_id: str, output: str, redact_body: bool) 
     target = Path(output)
     if output != "-" and (target.exists() or target.is_symlink()):
         raise Refused("FILE_EXISTS", output, field="output")
-    data = _daemon(choices).read(path, redact_body=1 if redact_body else None).body
+    data = daemon_of(choices).read(path, redact_body=1 if redact_body else None).body
     if output == "-":
         click.get_binary_stream("stdout").write(data)
         return
@@ -197,7 +193,7 @@ def _tell_verdict(found: Mapping[str, Any], lang: str) -> None:
 @argument("message_id", "ID")
 def cancel(choices: Choices, message_id: str) -> None:
     """Cancel a message of this office."""
-    found = _daemon(choices).change(path_of("messages", check_prefix(message_id), "cancel")).one()
+    found = daemon_of(choices).change(path_of("messages", check_prefix(message_id), "cancel")).one()
     if choices.json:
         emit(found)
     else:
@@ -208,4 +204,4 @@ def cancel(choices: Choices, message_id: str) -> None:
 def overdue(choices: Choices) -> None:
     """List messages past their deadline."""
     columns = {"id": "id", "to": "to", "state": "state", "deadline": "deadline", "title": "title"}
-    listing(choices, _daemon(choices).read(path_of("overdue")).many(), columns)
+    listing(choices, daemon_of(choices).read(path_of("overdue")).many(), columns)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from relay.console.choices import HOME_VERSION, Choices
-from relay.console.client import Daemon, path_of
+from relay.console.client import daemon_of, path_of
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
@@ -25,10 +25,6 @@ config_group: Final = LazyGroup(
 )
 
 
-def _daemon(choices: Choices) -> Daemon:
-    return Daemon(choices.existing_home(), choices.lang)
-
-
 @command("run")
 def run(choices: Choices) -> int:
     """Run the relay in the foreground."""
@@ -41,7 +37,7 @@ def run(choices: Choices) -> int:
 @command("status")
 def status(choices: Choices) -> None:
     """Show the state of the relay."""
-    found = _daemon(choices).read(path_of("status")).one()
+    found = daemon_of(choices).read(path_of("status")).one()
     if choices.json:
         emit(found)
     else:
@@ -93,7 +89,7 @@ def _parts(part: Mapping[str, Any], names: tuple[str, ...], lang: str) -> str:
 @option("--limit", metavar="N", type=click.IntRange(1, 1_000_000))
 def queue_list(choices: Choices, limit: int | None) -> None:
     """List the copies that wait."""
-    found = _daemon(choices).read(path_of("queue"), limit=limit).many()
+    found = daemon_of(choices).read(path_of("queue"), limit=limit).many()
     columns = {"id": "id", "to": "to", "lane": "lane_head", "state": "state", "deadline": "deadline"}
     listing(choices, found, columns)
 
@@ -102,13 +98,13 @@ def queue_list(choices: Choices, limit: int | None) -> None:
 @argument("message_id", "ID")
 def queue_show(choices: Choices, message_id: str) -> None:
     """Show one waiting copy."""
-    _object(choices, _daemon(choices).read(path_of("queue", check_prefix(message_id))).one())
+    _object(choices, daemon_of(choices).read(path_of("queue", check_prefix(message_id))).one())
 
 
 @command("quarantine list")
 def quarantine_list(choices: Choices) -> None:
     """List the quarantine."""
-    rows = _daemon(choices).read(path_of("quarantine")).many()
+    rows = daemon_of(choices).read(path_of("quarantine")).many()
     if choices.json:
         listing(choices, rows, {})
         return
@@ -124,7 +120,7 @@ def quarantine_list(choices: Choices) -> None:
 @argument("key", "KEY")
 def quarantine_show(choices: Choices, key: str) -> None:
     """Show one record of the quarantine."""
-    _object(choices, _daemon(choices).read(path_of("quarantine", key)).one())
+    _object(choices, daemon_of(choices).read(path_of("quarantine", key)).one())
 
 
 def _object(choices: Choices, found: Mapping[str, Any]) -> None:
@@ -137,15 +133,14 @@ def _object(choices: Choices, found: Mapping[str, Any]) -> None:
 @command("fsck")
 def fsck(choices: Choices) -> int:
     """Check the store, by the daemon when it runs, else directly."""
-    home = choices.existing_home()
     try:
-        found = Daemon(home, choices.lang).change(path_of("fsck")).one()
+        found = daemon_of(choices).change(path_of("fsck")).one()
     except Failure as failure:
         if failure.code != "DAEMON_DOWN":
             raise
         from relay.fsck import check_home
 
-        found = check_home(home)
+        found = check_home(choices.home)
     return _verdict(choices, found)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from protocol.errors import Refused
 from relay.codes import lookup
 from relay.console.choices import Choices
-from relay.console.client import Daemon, path_of
+from relay.console.client import daemon_of, path_of
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, failure_from, report
@@ -43,16 +43,12 @@ group: Final = LazyGroup(
 )
 
 
-def _daemon(choices: Choices) -> Daemon:
-    return Daemon(choices.existing_home(), choices.lang)
-
-
 @command("inbox list")
 @option("--state", metavar="STATE", type=click.Choice(STATES))
 @option("--limit", metavar="N", type=click.IntRange(1, 1_000_000))
 def inbox_list(choices: Choices, state: str | None, limit: int | None) -> None:
     """List received messages."""
-    answer = _daemon(choices).read(path_of("messages"), box="inbox", state=state, limit=limit)
+    answer = daemon_of(choices).read(path_of("messages"), box="inbox", state=state, limit=limit)
     listing(choices, answer.many(), _COLUMNS)
 
 
@@ -60,7 +56,7 @@ def inbox_list(choices: Choices, state: str | None, limit: int | None) -> None:
 @argument("message_id", "ID")
 def inbox_show(choices: Choices, message_id: str) -> None:
     """Show a message with its body."""
-    found = _daemon(choices).read(path_of("messages", check_prefix(message_id))).one()
+    found = daemon_of(choices).read(path_of("messages", check_prefix(message_id))).one()
     if choices.json:
         emit(found)
     else:
@@ -107,7 +103,7 @@ def _show(found: Mapping[str, Any], lang: str) -> None:
 def inbox_save(choices: Choices, message_id: str, directory: str) -> None:
     """Write body, attachments and metadata into a folder."""
     check_prefix(message_id)
-    daemon = _daemon(choices)
+    daemon = daemon_of(choices)
     # The folder comes first: a message that could not be saved must not count as opened.
     folder = open_folder(Path(directory))
     try:
@@ -143,7 +139,7 @@ def _data(attachment: Mapping[str, Any]) -> bytes:
 @option("--max", "most", metavar="N", type=click.IntRange(1, TAKE_MAX), default=100, help="max")
 def inbox_take(choices: Choices, most: int) -> None:
     """Hand out new messages."""
-    found = _daemon(choices).change(path_of("inbox", "take"), {"max": most}).many()
+    found = daemon_of(choices).change(path_of("inbox", "take"), {"max": most}).many()
     if choices.json:
         emit_all(found)
         return
@@ -190,7 +186,7 @@ def _acknowledge(choices: Choices, ids: list[str]) -> list[dict[str, Any]]:
             answers.append(None)
     good = [each for each, answer in zip(ids, answers, strict=True) if answer is None]
     said: Iterable[dict[str, Any]] = (
-        _daemon(choices).change(path_of("inbox", "ack"), {"ids": good}).many() if good else ()
+        daemon_of(choices).change(path_of("inbox", "ack"), {"ids": good}).many() if good else ()
     )
     arrived = iter(said)
     lost = {"type": "error", "code": "OUTCOME_UNKNOWN"}
@@ -203,7 +199,7 @@ def _acknowledge(choices: Choices, ids: list[str]) -> list[dict[str, Any]]:
 def sign_for(choices: Choices, message_id: str, by: str) -> None:
     """Sign for a message (签收)."""
     path = path_of("messages", check_prefix(message_id), "sign-for")
-    found = _daemon(choices).change(path, {"by": by}).one()
+    found = daemon_of(choices).change(path, {"by": by}).one()
     _done(choices, found, say("signed_for", choices.lang, id=found.get("id", message_id), by=by))
 
 
@@ -215,7 +211,7 @@ def return_message(choices: Choices, message_id: str, reason: str) -> None:
     if not reason.strip():
         raise Refused("BAD_FIELD", "the reason is empty", field="reason")
     path = path_of("messages", check_prefix(message_id), "return")
-    found = _daemon(choices).change(path, {"reason": reason}).one()
+    found = daemon_of(choices).change(path, {"reason": reason}).one()
     _done(choices, found, say("returned", choices.lang, id=found.get("id", message_id)))
 
 

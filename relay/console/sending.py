@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from relay.console.choices import Choices
-from relay.console.client import Daemon, path_of
+from relay.console.client import Daemon, daemon_of, path_of
 from relay.console.commands import argument, command, option
 from relay.console.drafting import (
     check_classification,
@@ -71,8 +71,7 @@ def send(choices: Choices, *, jsonl: str | None, **given: Any) -> int | None:
     with naming(message_id):
         wait_s = parse_duration_s(given["wait_timeout"], field="wait_timeout") if given["wait_timeout"] else WAIT_S
         draft = _draft(message_id, given)
-        home = choices.existing_home()
-        daemon = Daemon(home, choices.lang)
+        daemon = daemon_of(choices)
         answer = daemon.change(path_of("messages"), draft, key=message_id).one()
     if given["wait"] is None:
         _tell(choices, answer)
@@ -143,7 +142,7 @@ def _wait(choices: Choices, daemon: Daemon, answer: dict[str, Any], wish: str, w
 
 
 def _wait_patiently(daemon: Daemon, message_id: str, wish: str, wait_s: float) -> dict[str, Any]:
-    """The track once the wish has come true; the daemon may answer WAIT_TIMEOUT early, we ask until `wait_s` is over."""
+    """The track once the wish has come true. The daemon may cut the time; we ask until `wait_s` is over."""
     until_s = time.monotonic() + wait_s
     path = path_of("messages", message_id, "timeline")
     while True:
@@ -210,6 +209,5 @@ def forward(choices: Choices, message_id: str, *, new_id_given: str | None, **gi
             draft["body"] = read_body(given["body"])
         # Without a title the daemon takes the original's; every other field is checked as for `send`.
         check_fields({"title": "-", **draft})
-        daemon = Daemon(choices.existing_home(), choices.lang)
-        answer = daemon.change(path_of("messages", message_id, "forward"), draft, key=fresh).one()
+        answer = daemon_of(choices).change(path_of("messages", message_id, "forward"), draft, key=fresh).one()
     _tell(choices, answer)

@@ -19,7 +19,7 @@ import msgspec
 from protocol.errors import Refused
 from protocol.limits import CONTENT_BYTES
 from relay.console.choices import Choices
-from relay.console.client import Answer, Daemon, path_of
+from relay.console.client import Answer, Daemon, daemon_of, path_of
 from relay.console.drafting import check_fields, new_id, read_attachments
 from relay.console.failure import Failure, as_failure, failure_from, report
 from relay.console.phrases import say
@@ -65,7 +65,7 @@ class Tally:
 
 def send_lines(choices: Choices, name: str) -> int:
     """Send every line of a file or of standard input; the exit status is that of the first line that failed."""
-    daemon = Daemon(choices.existing_home(), choices.lang)
+    daemon = daemon_of(choices)
     source, folder = _open(name)
     chunks: queue.Queue[list[Line] | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
     threading.Thread(target=_read, args=(source, folder, chunks), daemon=True).start()

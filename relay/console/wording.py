@@ -14,11 +14,14 @@ HELP: Final = MappingProxyType(
             "Yizhan: a secure relay for reports between government offices; this command is the client of its daemon.",
         ),
         "exits": (
-            "退出码：0 完成 · 1 检查发现问题 · 2 用法错误 · 65 被拒绝 · 66 没有 · 69 中继没有运行 · 73 已存在 · 74 结果未知 · "
-            + "75 暂不受理 · 77 无权限 · 78 配置错误",
-            "Exit codes: 0 done · 1 a check found something wrong · 2 usage · 65 refused for good · 66 not found · "
-            + "69 daemon not running · 73 exists or in use · 74 outcome unknown · 75 not now · 77 not permitted · "
-            + "78 bad configuration",
+            (
+                "退出码：0 完成 · 1 检查有问题 · 2 用法错误 · 65 被拒绝 · 66 没有 · 69 未运行 · 73 已存在 · "
+                "74 结果未知 · 75 稍后再试 · 77 无权限 · 78 配置错误"
+            ),
+            (
+                "Exit codes: 0 done · 1 check failed · 2 usage · 65 refused · 66 not found · 69 not running · "
+                "73 exists · 74 outcome unknown · 75 try later · 77 not permitted · 78 bad configuration"
+            ),
         ),
         # Commands.
         "run": ("在前台运行中继。就绪时打印 READY。", "Run the relay in the foreground; prints READY when it is up."),
