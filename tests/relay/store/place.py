@@ -44,8 +44,8 @@ class HandClock:
     def now_us(self) -> int:
         return self.us
 
-    def monotonic_s(self) -> float:
-        return self.us / 1e6
+    def monotonic_us(self) -> int:
+        return self.us
 
 
 @dataclass
