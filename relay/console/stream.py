@@ -83,12 +83,15 @@ def send_lines(choices: Choices, name: str) -> int:
     return tally.first.exit
 
 
-def _open(name: str) -> tuple[BinaryIO, Path]:
+def _open(name: str) -> tuple[int, Path]:
+    """A descriptor of the lines, and the folder of their attachments."""
     if name == "-":
-        return sys.stdin.buffer, Path()
+        return os.dup(sys.stdin.fileno()), Path()
     path = Path(name)
     try:
-        return path.open("rb"), path.parent
+        if path.is_dir():
+            raise Refused("FILE_UNREADABLE", name, field="jsonl")
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC), path.parent
     except (FileNotFoundError, NotADirectoryError):
         raise Refused("FILE_MISSING", name, field="jsonl") from None
     except PermissionError:
@@ -97,7 +100,7 @@ def _open(name: str) -> tuple[BinaryIO, Path]:
         raise Refused("FILE_UNREADABLE", f"{name}: {error.strerror}", field="jsonl") from None
 
 
-def _read(source: BinaryIO, folder: Path, chunks: "queue.Queue[list[Line] | BaseException | None]") -> None:
+def _read(source: int, folder: Path, chunks: "queue.Queue[list[Line] | BaseException | None]") -> None:
     """Put lists of checked lines into the queue, then None, or the exception that ended the reading."""
     try:
         number = 0
@@ -112,13 +115,15 @@ def _read(source: BinaryIO, folder: Path, chunks: "queue.Queue[list[Line] | Base
         chunks.put(None)
     except Exception as error:  # noqa: BLE001 - handed to the main thread, which raises it
         chunks.put(error)
+    finally:
+        os.close(source)
 
 
-def _available_lines(source: BinaryIO) -> Iterator[list[bytes | None]]:
+def _available_lines(source: int) -> Iterator[list[bytes | None]]:
     """The lines that are there, list after list, each with its newline; None stands for a line that is too long."""
     rest: list[bytes] = []
     held, skipping = 0, False
-    while data := os.read(source.fileno(), READ_BYTES):
+    while data := os.read(source, READ_BYTES):
         *whole, last = data.split(b"\n")
         lines: list[bytes | None] = []
         for part in whole:
