@@ -142,7 +142,7 @@ def encode_content(content: Content) -> bytes:
 
 
 def decode_content(payload: bytes) -> Content:
-    """The fields of a content payload, each within its limits; raises `RemoteError`. Proves nothing about its author."""
+    """The fields of a content payload, each within its limits; raises `RemoteError`. Says nothing of its author."""
     f = Fields(loads(payload, max_bytes=limits.CONTENT_BYTES), "content")
     f.version(VERSION)
     content = Content(
@@ -258,7 +258,7 @@ def _attachment(value: Value) -> AttachmentRecord:
     name, size, digest = elements(value, 3, "attachment record")
     name = as_text(name, "attachment name", limits.NAME_BYTES)
     if not 0 < len(name.encode()) <= limits.NAME_BYTES or not is_plain(name, one_line=True):
-        raise RemoteError("MALFORMED", "attachment name is empty, too long or not one line of text")
+        raise RemoteError("MALFORMED", "attachment name is empty, too long or not one line")
     return AttachmentRecord(
         name=name,
         size=as_uint(size, "attachment size"),

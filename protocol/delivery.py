@@ -42,7 +42,8 @@ NOTES: Final = frozenset(
 _RISE: Final[dict[State, tuple[State, ...]]] = {
     State.ACCEPTED: tuple(State)[1:],
     State.CUSTODY: (
-        State.DELIVERED, State.OPENED, State.SIGNED_FOR, State.RETURNED, State.REFUSED, State.EXPIRED, State.UNCONFIRMED,
+        State.DELIVERED, State.OPENED, State.SIGNED_FOR, State.RETURNED,
+        State.REFUSED, State.EXPIRED, State.UNCONFIRMED,
     ),
     State.DELIVERED: (State.OPENED, State.SIGNED_FOR, State.RETURNED),
     State.OPENED: (State.SIGNED_FOR, State.RETURNED),

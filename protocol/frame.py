@@ -31,7 +31,7 @@ FRAME_OVERHEAD_BYTES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Layer (c): a copy or a receipt record on its way, with the offices it went through and the attempt it belongs to."""
+    """Layer (c): a copy or a receipt record on its way, the offices it went through, the attempt it belongs to."""
 
     kind: int
     data: bytes

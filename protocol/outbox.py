@@ -8,10 +8,9 @@ known again after a restart: a restarted relay holds its parcels and believes no
        +---------------+--------------------------------+
 """
 
-import heapq
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from protocol.debts import Debts
@@ -23,9 +22,10 @@ from protocol.parcel import Parcel, Rerouted, Shipment, Timing
 from protocol.retry import back_off_us
 from protocol.routing import Graph, Question, rank_next_hops
 from protocol.scheduler import LaneScheduler
+from protocol.timers import Timers
 
 ABSENT_BACK_OFF = 10
-"""How much longer an absent neighbour is left alone between tries than a present one: its broker keeps what was sent."""
+"""How much longer than a present neighbour an absent one is left alone between tries: its broker keeps what it got."""
 
 
 class _Stage(Enum):
@@ -41,10 +41,10 @@ class _Entry:
     hop: OfficeId | None = None
     since_us: int = 0
     sent_us: int = 0
-    due_us: int = 0
     tries: int = 0
     attempt: int = 1
-    avoid: set[OfficeId] = field(default_factory=set)
+    avoid: frozenset[OfficeId] = frozenset()
+    offered: frozenset[OfficeId] = frozenset()
 
 
 class Outbox:
@@ -61,11 +61,12 @@ class Outbox:
         self._entries: dict[Digest, _Entry] = {}
         self._queues: dict[tuple[Lane, OfficeId], dict[tuple[int, OfficeId], deque[Digest]]] = {}
         self._in_flight: dict[tuple[Lane, OfficeId], int] = {}
-        self._timers: list[tuple[int, Digest]] = []
+        self._timers = Timers()
         self._debts = Debts()
         self._round_trip_us: dict[OfficeId, int] = {}
         self._schedulers = {"fast": LaneScheduler(), "slow": LaneScheduler()}
         self._turn: dict[Lane, OfficeId] = {}
+        self._counts = dict.fromkeys(Lane, 0)
 
     # What is known of the world.
 
@@ -87,7 +88,7 @@ class Outbox:
         (self._present.add if present else self._present.discard)(office)
         if present:
             for entry in self._entries.values():
-                entry.avoid.discard(office)
+                entry.avoid -= {office}
         self._queue_again(now_us)
 
     def present(self) -> Collection[OfficeId]:
@@ -99,19 +100,30 @@ class Outbox:
     def hold(self, parcel: Parcel, now_us: int) -> None:
         """Take a parcel that is durable; holding it twice changes nothing."""
         if parcel.digest not in self._entries:
-            entry = _Entry(parcel, since_us=now_us, due_us=now_us)
+            entry = _Entry(parcel, since_us=now_us, attempt=parcel.attempt)
             self._entries[parcel.digest] = entry
+            self._counts[parcel.lane] += 1
             self._enqueue(entry, now_us)
 
     def holds(self, digest: Digest) -> bool:
         """Whether a parcel is active here."""
         return digest in self._entries
 
+    def offered(self, digest: Digest, to: OfficeId) -> bool:
+        """Whether a parcel held here was sent to this neighbour, which may therefore have custody already.
+
+        Custody is not given to such a neighbour: two relays that gave it to each other would both forget.
+        """
+        entry = self._entries.get(digest)
+        return entry is not None and to in entry.offered
+
     def release(self, digest: Digest) -> bool:
         """Forget a parcel (verdict, expiry, onward custody); whether it was held."""
         entry = self._entries.pop(digest, None)
         if entry is None:
             return False
+        self._counts[entry.parcel.lane] -= 1
+        self._timers.disarm(digest)
         self._leave_flight(entry)
         return True
 
@@ -146,7 +158,7 @@ class Outbox:
         if entry is None or entry.hop != by or entry.stage is not _Stage.SENT:
             return
         if code in ("LOOP", "NO_ROUTE"):
-            entry.avoid.add(by)
+            entry.avoid |= {by}
         self._put_back(entry, now_us)
 
     def owe_custody(self, to: OfficeId, lane: Lane, digest: Digest) -> None:
@@ -188,11 +200,8 @@ class Outbox:
     def expire_timers(self, now_us: int) -> list[Rerouted]:
         """Act on every time-out up to now; the ways given up, for the record."""
         rerouted = []
-        while self._timers and self._timers[0][0] <= now_us:
-            due_us, digest = heapq.heappop(self._timers)
-            entry = self._entries.get(digest)
-            if entry is None or entry.due_us != due_us:
-                continue
+        for digest in self._timers.due(now_us):
+            entry = self._entries[digest]
             if entry.stage is _Stage.WAITING:
                 self._enqueue(entry, now_us)
             elif entry.stage is _Stage.KEPT or self._out_of_patience(entry, now_us):
@@ -207,20 +216,21 @@ class Outbox:
 
     def next_due_us(self) -> int | None:
         """When `expire_timers` has work next."""
-        while self._timers:
-            due_us, digest = self._timers[0]
-            entry = self._entries.get(digest)
-            if entry is not None and entry.due_us == due_us:
-                return due_us
-            heapq.heappop(self._timers)
-        return None
-
-    # What others may look at.
+        return self._timers.next_us()
 
     def trail_of(self, digest: Digest) -> tuple[tuple[OfficeId, ...], int]:
         """The trail that a parcel leaves with, and its attempt number."""
         entry = self._entries[digest]
         return (*entry.parcel.trail, self._me), entry.attempt
+
+    def get(self, digest: Digest) -> Parcel | None:
+        """The parcel with this digest, if it is active."""
+        entry = self._entries.get(digest)
+        return None if entry is None else entry.parcel
+
+    def count(self, lane: Lane) -> int:
+        """How many parcels of a lane are active."""
+        return self._counts[lane]
 
     def describe(self) -> Iterator[tuple[Parcel, str, OfficeId | None, int]]:
         """Every active parcel with its stage, its next hop and its number of tries."""
@@ -229,8 +239,6 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    # Within.
 
     def _ready(self, group: str) -> dict[Lane, set[OfficeId]]:
         """Per lane the neighbours that something may be sent to: parcels within the window, or a debt."""
@@ -249,7 +257,7 @@ class Outbox:
     def _go_round(self, entry: _Entry, avoided: OfficeId, now_us: int) -> None:
         """A new attempt that tries other ways first; where there is no other, the old back-off goes on."""
         self._leave_flight(entry)
-        entry.avoid.add(avoided)
+        entry.avoid |= {avoided}
         entry.attempt += 1
         entry.stage, entry.since_us = _Stage.WAITING, now_us
         self._enqueue(entry, now_us)
@@ -271,12 +279,7 @@ class Outbox:
         return max(back_off_us(entry.tries, self._timing.retry_min_us, maximum_us), min(4 * usual_us, maximum_us))
 
     def _arm(self, entry: _Entry, due_us: int) -> None:
-        entry.due_us = due_us
-        heapq.heappush(self._timers, (due_us, entry.parcel.digest))
-        if len(self._timers) > 1024 + 4 * len(self._entries):
-            # Parcels leave long before their timers; without this an hour's traffic would stay in the heap.
-            self._timers = [(held.due_us, digest) for digest, held in self._entries.items() if held.due_us]
-            heapq.heapify(self._timers)
+        self._timers.arm(entry.parcel.digest, due_us)
 
     def _leave_flight(self, entry: _Entry) -> None:
         if entry.stage is _Stage.SENT and entry.hop is not None:
@@ -288,7 +291,7 @@ class Outbox:
         ways = self._ways(entry)
         if len(ways) > 1 and entry.avoid.issuperset(ways):
             # Every way has failed once: begin again with all but the last, or the best would be tried for ever.
-            entry.avoid = set(ways) & {entry.hop}
+            entry.avoid = frozenset(ways) & {entry.hop}
             ways = self._ways(entry)
         if not ways:
             entry.hop = None
@@ -297,7 +300,7 @@ class Outbox:
             return
         if entry.hop != ways[0]:
             entry.hop, entry.since_us, entry.tries = ways[0], now_us, 0
-        entry.due_us = 0
+        self._timers.disarm(parcel.digest)
         origins = self._queues.setdefault((parcel.lane, ways[0]), {})
         # Messages before receipts, then by origin: the key sorts so, and each origin has its own queue.
         origins.setdefault((parcel.kind, parcel.origin), deque()).append(parcel.digest)
@@ -366,8 +369,9 @@ class Outbox:
         queue = queues[key]
         while queue:
             entry = self._entries.get(queue[0])
-            if entry is not None and entry.stage is _Stage.WAITING and entry.hop == hop and entry.due_us == 0:
-                return entry
+            if entry is not None and entry.stage is _Stage.WAITING and entry.hop == hop:
+                if not self._timers.armed(queue[0]):
+                    return entry
             queue.popleft()
         return None
 
@@ -379,5 +383,6 @@ class Outbox:
         if entry.tries == 1:
             entry.since_us = now_us
         entry.stage, entry.sent_us = _Stage.SENT, now_us
+        entry.offered |= {hop}
         self._in_flight[lane, hop] = self._in_flight.get((lane, hop), 0) + 1
         self._arm(entry, now_us + self._back_off_us(entry))

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol.frame import COPY_ITEM, Nack
-from protocol.ids import Digest, OfficeId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One object in this relay's custody. `origin` is who made it, by which a lane is fair; `is_origin` if we did."""
+    """One object in this relay's custody. `origin` is who made it, by which a lane is fair; `is_origin` if we did.
+
+    `message_id` is of the message that it carries or speaks of. `attempt` is the one it came with; it only rises, so
+    that a relay which passed the parcel on before can tell a new attempt, which it takes again, from a duplicate.
+    """
 
     digest: Digest
     kind: int
@@ -20,6 +24,8 @@ class Parcel:
     size: int
     trail: tuple[OfficeId, ...]
     is_origin: bool
+    message_id: MessageId = MessageId(b"")
+    attempt: int = 1
 
     @property
     def kept_after_custody(self) -> bool:
