@@ -127,7 +127,7 @@ class Limits(Section, frozen=True):
     quarantine_rows: Count = 10_000
     quarantine_bytes: Bytes = 64 * (1 << 20)
     request_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 30)] = 16 * (1 << 20)
-    requests_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 34)] = 64 * (1 << 20)
+    requests_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 34)] = 32 * (1 << 20)
     batch_lines: Count = 20_000
     waiting_drafts: Count = 40_000
     event_clients: Annotated[int, Meta(ge=0, le=10_000)] = 32

@@ -19,7 +19,6 @@ from relay.api.openapi import openapi_document
 from relay.api.peer import ROLES, Peer, peer_of, role_table
 from relay.api.routes import OPERATIONS
 from relay.api.sockets import ADMIN_SOCKET, API_SOCKET, bind_socket, connect_socket
-
 from tests.relay.api.office import Client, Running, settings
 
 ONE = "01890000-0000-7000-8000-000000000001"
