@@ -1,6 +1,7 @@
 """What became of messages: `track`, `sent list`, `evidence`, `verify`, `cancel`, `overdue`."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -121,7 +122,7 @@ def evidence(choices: Choices, message_id: str, output: str, redact_body: bool) 
         raise Refused("FILE_EXISTS", output, field="output")
     data = daemon_of(choices).read(path, redact_body=1 if redact_body else None).body
     if output == "-":
-        click.get_binary_stream("stdout").write(data)
+        sys.stdout.buffer.write(data)
         return
     if not target.parent.is_dir():
         raise Refused("FILE_MISSING", str(target.parent), field="output")

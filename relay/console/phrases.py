@@ -61,8 +61,7 @@ PHRASES: Final = MappingProxyType(
         "check_bad": ("检查发现问题", "The check found something wrong"),
         "config_ok": ("设置正确：{file}", "The settings are right: {file}"),
         "lab_made": ("网络已建于 {dir}", "The network is in {dir}"),
-        "lab_brokers": ("先启动代理：", "Start the brokers:"),
-        "lab_offices": ("再启动各单位：", "Then the offices:"),
+        "lab_run": ("依次启动代理和各单位：", "To run it, brokers first:"),
         # Table heads and fields.
         "id": ("编号", "Id"),
         "from": ("来自", "From"),

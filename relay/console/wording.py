@@ -129,6 +129,10 @@ HELP: Final = MappingProxyType(
         "output": ("写入的文件，- 为标准输出", "file to write, - for standard output"),
         "redact_body": ("略去正文，只留摘要", "leave the body out; its digest stays provable"),
         "root": ("信任根：文件或指纹（默认用单位目录中的）", "trust anchor: file or fingerprint (default: the home's)"),
+        "passphrase_file": (
+            "根密钥和人员密钥的口令文件（默认随机生成）",
+            "file with the passphrase of root and persons' keys (default: a random one)",
+        ),
         "keep": ("保留演示网络于 DIR", "keep the network in DIR"),
         "suite": ("依次演示每个密码套件", "go through every cipher suite"),
         "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),

@@ -1,6 +1,7 @@
 """`send --jsonl`: one answer a line in order, at once when a line comes alone, and the first failure's status."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -163,7 +164,7 @@ def test_lines_do_not_depend_on_how_they_arrive(pieces: list[bytes], limit: int)
 
     pipe = _Pipe(list(pieces))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream.os, "read", pipe.read)
+        patch.setattr(os, "read", pipe.read)
         patch.setattr(stream, "LINE_BYTES", limit)
         found = [line for lines in stream._available_lines(-1) for line in lines]
     whole = b"".join(pieces).split(b"\n")
