@@ -369,9 +369,9 @@ class Outbox:
         queue = queues[key]
         while queue:
             entry = self._entries.get(queue[0])
-            if entry is not None and entry.stage is _Stage.WAITING and entry.hop == hop:
-                if not self._timers.armed(queue[0]):
-                    return entry
+            waits = entry is not None and entry.stage is _Stage.WAITING and not self._timers.armed(queue[0])
+            if entry is not None and waits and entry.hop == hop:
+                return entry
             queue.popleft()
         return None
 
