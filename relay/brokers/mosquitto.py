@@ -79,12 +79,15 @@ def access_list(site: Site) -> str:
     return "\n".join(lines) or "# No office is attached.\n"
 
 
-def write(site: Site) -> list[str]:
-    """Write configuration and `argv.json`; the command. Raises `Refused` BROKER_MISSING, FILE_EXISTS."""
+def write(site: Site, folder: Path) -> list[str]:
+    """Write configuration and `argv.json` into `folder`, which will be `site.directory`; the command.
+
+    Raises `Refused` BROKER_MISSING, FILE_EXISTS.
+    """
     command = [program(), "-c", site.file("mosquitto.conf")]
-    make_private_directory(site.directory / "store")
-    write_new(site.directory / "mosquitto.conf", configuration(site).encode())
+    make_private_directory(folder / "store")
+    write_new(folder / "mosquitto.conf", configuration(site).encode())
     if site.tls:
-        write_new(site.directory / "acl.conf", access_list(site).encode())
-    write_argv(site.directory, command)
+        write_new(folder / "acl.conf", access_list(site).encode())
+    write_argv(folder, command)
     return command

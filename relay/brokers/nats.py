@@ -101,10 +101,13 @@ def _protected(site: Site) -> list[str]:
     return [*lines, "  ]", "}"]
 
 
-def write(site: Site) -> list[str]:
-    """Write configuration and `argv.json`; the command. Raises `Refused` BROKER_MISSING, FILE_EXISTS."""
+def write(site: Site, folder: Path) -> list[str]:
+    """Write configuration and `argv.json` into `folder`, which will be `site.directory`; the command.
+
+    Raises `Refused` BROKER_MISSING, FILE_EXISTS.
+    """
     command = [program(), "-c", site.file("nats.conf")]
-    make_private_directory(site.directory / "store")
-    write_new(site.directory / "nats.conf", configuration(site).encode())
-    write_argv(site.directory, command)
+    make_private_directory(folder / "store")
+    write_new(folder / "nats.conf", configuration(site).encode())
+    write_argv(folder, command)
     return command

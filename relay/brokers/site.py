@@ -38,15 +38,15 @@ class Site:
         return str(self.directory / name)
 
 
-def write_tls(site: Site, ca: bytes, server: Credential, spare: Credential | None) -> None:
+def write_tls(folder: Path, ca: bytes, server: Credential, spare: Credential | None) -> None:
     """`ca.pem`, `broker.pem`, `broker.key`, and for a lab `spare.pem`, `spare.key`. Raises `Refused` FILE_EXISTS."""
-    make_private_directory(site.directory)
-    write_new(site.directory / "ca.pem", ca)
-    write_new(site.directory / "broker.pem", server.certificate)
-    write_new(site.directory / "broker.key", server.key)
+    make_private_directory(folder)
+    write_new(folder / "ca.pem", ca)
+    write_new(folder / "broker.pem", server.certificate)
+    write_new(folder / "broker.key", server.key)
     if spare is not None:
-        write_new(site.directory / "spare.pem", spare.certificate)
-        write_new(site.directory / "spare.key", spare.key)
+        write_new(folder / "spare.pem", spare.certificate)
+        write_new(folder / "spare.key", spare.key)
 
 
 def write_argv(directory: Path, argv: Sequence[str]) -> None:

@@ -87,9 +87,9 @@ def load_plan(path: Path) -> Plan:
         with path.open("rb") as stream:
             data = stream.read(PLAN_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem("unreadable", str(path), error.strerror or str(error))]) from None
+        raise ConfigError([Problem("unreadable", str(path), error.strerror or str(error))], "BAD_PLAN") from None
     if len(data) > PLAN_BYTES:
-        raise ConfigError([Problem("unreadable", str(path), f"larger than {PLAN_BYTES} bytes")])
+        raise ConfigError([Problem("unreadable", str(path), f"larger than {PLAN_BYTES} bytes")], "BAD_PLAN")
     return parse_plan(data)
 
 
@@ -99,16 +99,16 @@ def parse_plan(data: bytes) -> Plan:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
         tree = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem("malformed", "the plan", f"not UTF-8 at byte {error.start}")]) from None
+        raise ConfigError([Problem("malformed", "the plan", f"not UTF-8 at byte {error.start}")], "BAD_PLAN") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError([Problem("malformed", "the plan", str(error))]) from None
+        raise ConfigError([Problem("malformed", "the plan", str(error))], "BAD_PLAN") from None
     lines = lines_of_settings(text)
     problems: list[Problem] = []
     plan = _read(Plan, tree, (), lines, problems)
     if plan is not None and not problems:
         problems = [_located(problem, steps, lines) for steps, problem in _nonsense(plan)]
     if plan is None or problems:
-        raise ConfigError(problems)
+        raise ConfigError(problems, "BAD_PLAN")
     return plan
 
 

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,8 +37,8 @@ class RunningBroker:
         site = Site("province", self.folder, "127.0.0.1", self.port, tls, offices)
         if tls:
             server = self.authority.issue_server(("127.0.0.1", "localhost"), days=2)
-            write_tls(site, self.authority.credential.certificate, server, self.authority.issue_spare(days=2))
-        ENGINES[engine](site)
+            write_tls(self.folder, self.authority.credential.certificate, server, self.authority.issue_spare(days=2))
+        ENGINES[engine](site, self.folder)
         self.settings = Broker(id="province", engine=engine, port=self.port, tls=tls)  # type: ignore[arg-type]
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -93,7 +93,7 @@ class Peer:
         office: Address,
         files: TlsFiles | None,
         *,
-        filters: dict[str, tuple[str, ...]] | None = None,
+        filters: Mapping[str, tuple[str, ...]] | None = None,
         will: Will | None = None,
         secret: str = "",
         on_arrived: Callable[[Arrived], None] | None = None,
