@@ -22,7 +22,7 @@ from relay.times import parse_duration_us, parse_time_us
 CLASSIFICATIONS: Final = ("none", "work_secret")
 _CLASSIFIED: Final = re.compile(r"mimi|jimi|juemi|秘密|机密|绝密", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_NOT_ONE_LINE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_ONE_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FIELDS: Final = frozenset(
     "id to cc urgency kind title body attach attachments expires_in deliver_within occurred_at event_level thread "
     "reply_to classification bulk drill signatures".split()

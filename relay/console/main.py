@@ -36,7 +36,9 @@ COMMANDS: Final = {
     "keys": "relay.console.keys:group",
     "config": "relay.console.operating:config_group",
     "fsck": "relay.console.operating:fsck",
+    "broker": "relay.console.broker:group",
     "lab": "relay.console.network:lab_group",
+    "demo": "relay.console.network:demo",
     "version": "relay.console.operating:version",
 }
 

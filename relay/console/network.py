@@ -1,4 +1,4 @@
-"""Networks on one machine: `lab create`, `demo`, `broker …`."""
+"""Networks on one machine: `lab create`, `demo`."""
 
 from pathlib import Path
 from typing import Final
@@ -10,8 +10,6 @@ from relay.console.choices import Choices
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.output import emit
 from relay.console.phrases import say
-
-ENGINES: Final = ("mosquitto", "nats", "rabbitmq")
 
 lab_group: Final = LazyGroup("lab", {"create": "relay.console.network:lab_create"})
 
@@ -38,3 +36,13 @@ def lab_create(choices: Choices, plan: str, directory: str, passphrase_file: str
     click.echo(say("lab_run", choices.lang))
     for line in made.commands():
         click.echo(f"  {line}")
+
+
+@command("demo")
+@option("--keep", metavar="DIR")
+@option("--suite", metavar="1|2", type=click.IntRange(1, 2))
+def demo(choices: Choices, keep: str | None, suite: int | None) -> int:
+    """Tell the way of a real report in a network of four offices."""
+    from relay.demo.story import run
+
+    return run(Path(keep) if keep is not None else None, as_json=choices.json, lang=choices.lang, suite=suite)

@@ -79,7 +79,7 @@ HELP: Final = MappingProxyType(
         "fsck": ("检查存储的完整性。", "Check the store."),
         "broker": ("消息代理。", "Message brokers."),
         "broker config": ("打印一个代理的配置。", "Print the configuration of a broker."),
-        "broker run": ("在前台运行内置代理。", "Run the embedded broker in the foreground."),
+        "broker run": ("在前台运行 DIR 中的代理。", "Run the broker of DIR in the foreground."),
         "version": ("显示版本。", "Show versions."),
         # Options that every command has.
         "help": ("显示本帮助。", "Show this help."),
@@ -134,8 +134,14 @@ HELP: Final = MappingProxyType(
             "file with the passphrase of root and persons' keys (default: a random one)",
         ),
         "keep": ("保留演示网络于 DIR", "keep the network in DIR"),
-        "suite": ("依次演示每个密码套件", "go through every cipher suite"),
-        "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),
+        "suite": ("密码套件（默认 1）", "cipher suite (default 1)"),
+        "engine": ("mosquitto 或 nats", "mosquitto or nats"),
+        "listen": ("代理监听的地址（默认 127.0.0.1）", "address that the broker listens on (default 127.0.0.1)"),
+        "port": ("代理监听的端口（默认按设置）", "port that the broker listens on (default: from the settings)"),
+        "directory": (
+            "代理的目录（默认 /etc/relay/brokers/ID）",
+            "folder of the broker (default /etc/relay/brokers/ID)",
+        ),
     }
 )
 
