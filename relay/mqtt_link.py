@@ -150,7 +150,7 @@ class Link:
         try:
             while True:
                 started_s = time.monotonic()
-                was_up, error = await self._live_once()
+                was_up, error = await self._live_guarded()
                 lived_s = time.monotonic() - started_s
                 self._judge(was_up, lived_s)
                 error = self._note_takeover(error)
@@ -159,6 +159,14 @@ class Link:
                 await asyncio.sleep(self._delay_s())
         finally:
             self._enter("stopped", self._state.last_error)
+
+    async def _live_guarded(self) -> tuple[bool, str]:
+        """`_live_once`, for whom a fault of our own is one more reason to try again, loudly."""
+        try:
+            return await self._live_once()
+        except Exception as fault:
+            log.exception("link_failed", alarm=True, broker=self.broker, group=self.group)
+            return False, f"internal error: {type(fault).__name__}"
 
     async def _live_once(self) -> tuple[bool, str]:
         """One connection from start to end: whether it came up, and why it ended."""
@@ -235,4 +243,7 @@ class Link:
             return
         self._told = (up, error)
         log.info("link_up" if up else "link_down", broker=self.broker, group=self.group, error=error)
-        await self._on_changed(LinkChanged(self.broker, self.group, up, error))
+        try:
+            await self._on_changed(LinkChanged(self.broker, self.group, up, error))
+        except Exception:
+            log.exception("link_change_failed", alarm=True, broker=self.broker, group=self.group)

@@ -15,6 +15,9 @@ _SYSTEM_FOLDERS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 INFLIGHT_MAX: Final = 20
 AUTOSAVE_S: Final = 30
 
+PACKET_EXTRA_BYTES: Final = 1024
+"""Room for topic and header of a packet."""
+
 
 def program() -> str:
     """The absolute path of mosquitto. Raises `Refused` BROKER_MISSING."""
@@ -39,7 +42,7 @@ def configuration(site: Site) -> str:
         "set_tcp_nodelay true",
         f"max_inflight_messages {INFLIGHT_MAX}",
         f"max_queued_messages {QUEUED_MAX}",
-        f"message_size_limit {PAYLOAD_BYTES_MAX}",
+        f"max_packet_size {PAYLOAD_BYTES_MAX + PACKET_EXTRA_BYTES}",
         f"persistent_client_expiration {SESSION_DAYS}d",
         "persistence true",
         f"persistence_location {site.file('store')}/",

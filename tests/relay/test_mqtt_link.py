@@ -222,6 +222,27 @@ def test_a_broker_that_was_restarted_is_no_take_over() -> None:
     assert {connection.client_id for connection in bench.connections} == {"fast-x"}
 
 
+def test_a_fault_of_the_engine_does_not_end_the_link() -> None:
+    def broken(client_id: str) -> FakeConnection:
+        raise ValueError("no will can be made")
+
+    bench = Bench(broken, FakeConnection)
+    told: list[bool] = []
+
+    async def on_changed(change: LinkChanged) -> None:
+        told.append(change.up)
+        raise ValueError("the engine tripped")
+
+    bench.link._on_changed = on_changed
+
+    async def story() -> None:
+        await bench.until(bench.up)
+        assert await bench.link.publish("t", b"", False)
+
+    bench.play(story)
+    assert told == [False, True]
+
+
 @given(st.floats(0.01, 10), st.floats(1, 100), st.integers(0, 2000))
 def test_the_pause_stays_within_the_two_settings(low: float, factor: float, attempt: int) -> None:
     async def pause() -> float:
