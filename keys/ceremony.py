@@ -175,8 +175,8 @@ def rotate_keys(
     if role == "targets":
         sitting.targets.version += 1
         files |= sitting.targets_file()
-    if role != "root":
-        files = sitting.refresh(files)
+    # The timestamp is renewed in any case, since it may have expired since the last act.
+    files = sitting.refresh(files)
     return _keep(root_dir, files, now_us)
 
 

@@ -22,6 +22,7 @@ from keys.office_record import (
     is_time,
     items,
     require,
+    require_version,
 )
 from protocol import cbor
 from protocol.errors import RemoteError
@@ -241,8 +242,7 @@ class Directory:
         Raises `RemoteError` TOO_LARGE, BAD_VERSION, or MALFORMED for anything a correct ceremony would not write.
         """
         value = cbor.loads(data, max_bytes=DIRECTORY_BYTES)
-        if isinstance(value, dict) and value.get(0) != ROSTER_VERSION:
-            raise RemoteError("BAD_VERSION", "a roster of an unknown version")
+        require_version(value, ROSTER_VERSION, "the roster")
         _, network_id, network, version, issued_us, records, rules, groups = fields(value, 8, "the roster")
         offices = [OfficeRecord.decode(record) for record in items(records, OFFICES, "offices")]
         require(

@@ -282,6 +282,13 @@ def fields(value: object, count: int, what: str) -> list[Any]:
     return [value[number] for number in range(count)]
 
 
+def require_version(value: object, version: int, what: str) -> None:
+    """Raise `RemoteError` BAD_VERSION for a map whose field 0 is another version; `fields` checks the rest."""
+    # true equals 1 in Python and is another byte on the wire, hence the type.
+    if isinstance(value, dict) and (type(value.get(0)) is not int or value.get(0) != version):
+        raise RemoteError("BAD_VERSION", f"{what} of a version that this program does not know")
+
+
 def items(value: object, limit: int, what: str) -> list[Any]:
     """The items of an array of at most `limit`; raises `RemoteError` MALFORMED."""
     if not isinstance(value, list) or len(value) > limit:

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keys.office_record import fields, is_name, is_time, items, require
+from keys.office_record import fields, is_name, is_time, items, require, require_version
 from protocol import cbor
-from protocol.errors import RemoteError
 from protocol.ids import OfficeId
 from protocol.limits import OFFICE_ID_BYTES, SECOND_US
 
@@ -58,8 +57,7 @@ def encode_suspensions(suspensions: Iterable[Suspension]) -> bytes:
 def decode_suspensions(data: bytes) -> tuple[Suspension, ...]:
     """The suspensions of a file. Raises `RemoteError` TOO_LARGE, BAD_VERSION or MALFORMED."""
     value = cbor.loads(data, max_bytes=SUSPENSIONS_BYTES)
-    if isinstance(value, dict) and value.get(0) != _VERSION:
-        raise RemoteError("BAD_VERSION", "suspensions of an unknown version")
+    require_version(value, _VERSION, "the suspensions")
     _, entries = fields(value, 2, "the suspensions")
     suspensions = tuple(
         Suspension(*fields(entry, 4, "a suspension")) for entry in items(entries, SUSPENSIONS, "entries")

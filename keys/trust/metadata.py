@@ -52,6 +52,7 @@ ISSUED_FIELD: Final = "x-issued-us"
 """Our field in timestamp.json: when it was signed, in microseconds; the source of the clock floor (D12)."""
 
 _ROOT_FILE: Final = re.compile(r"([1-9][0-9]{0,3})\.root\.json")
+_SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _T = TypeVar("_T", Root, Timestamp, Snapshot, Targets)
 
@@ -145,6 +146,8 @@ def parse(kind: type[_T], data: bytes, what: str) -> Metadata[_T]:
         raise TrustError("TRUST_MALFORMED", f"{what} is of type {signed.type}")
     if metadata.unrecognized_fields or any(one.unrecognized_fields for one in metadata.signatures.values()):
         raise TrustError("TRUST_MALFORMED", f"{what} has fields that nobody signed")
+    if not all(_SIGNATURE.fullmatch(one.signature) for one in metadata.signatures.values()):
+        raise TrustError("TRUST_MALFORMED", f"{what} has a signature that is not 64 bytes in small hex digits")
     if not canonical:
         raise TrustError("TRUST_MALFORMED", f"{what} is not in its one byte form")
     if type(signed.version) is not int or not 1 <= signed.version < 2**32:
