@@ -16,8 +16,8 @@ class Clock(Protocol):
         """Wall time in microseconds since 1970, never below the clock floor (D12)."""
         ...
 
-    def monotonic_s(self) -> float:
-        """Seconds that only rise, for time-outs."""
+    def monotonic_us(self) -> int:
+        """Microseconds that only rise, for time-outs."""
         ...
 
 

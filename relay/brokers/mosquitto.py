@@ -27,15 +27,15 @@ def program() -> str:
     return str(Path(found).absolute())
 
 
-def configuration(site: Site) -> str:
+def configuration(site: Site, *, keep_root: bool = False) -> str:
     """The text of `mosquitto.conf`.
 
-    It never counts on the broker's memory (D1), so snapshots are rare and only spare resends. `user root` has an effect
-    only when root starts the broker, which would else change to a user who cannot read these files.
+    It never counts on the broker's memory (D1), so snapshots are rare and only spare resends. `keep_root` is for a lab:
+    when root starts a broker, it would else change to a user who cannot read these files.
     """
     lines = [
         f"# Broker {site.id}: made by relay; offices and their grants are in acl.conf.",
-        "user root",
+        *(("user root",) if keep_root else ()),
         "per_listener_settings false",
         f"listener {site.port} {site.listen}",
         "protocol mqtt",
@@ -89,7 +89,7 @@ def write(site: Site, folder: Path) -> list[str]:
     """
     command = [program(), "-c", site.file("mosquitto.conf")]
     make_private_directory(folder / "store")
-    write_new(folder / "mosquitto.conf", configuration(site).encode())
+    write_new(folder / "mosquitto.conf", configuration(site, keep_root=True).encode())
     if site.tls:
         write_new(folder / "acl.conf", access_list(site).encode())
     write_argv(folder, command)

@@ -97,4 +97,4 @@ def broker_run(choices: Choices, directory: str | None) -> None:
     try:
         os.execv(argv[0], argv)  # noqa: S606 - the broker takes our place, so that signals reach it
     except OSError as error:
-        raise Refused("PROGRAM_MISSING", f"{argv[0]}: {error.strerror}") from None
+        raise Refused("BROKER_MISSING", f"{argv[0]}: {error.strerror}") from None

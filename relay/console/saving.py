@@ -14,6 +14,7 @@ NAME_BYTES: Final = 180
 
 _FORBIDDEN: Final = re.compile(r'[:*?"<>|\x00-\x1f\x7f-\x9f]')
 _BIDI: Final = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+_EDGES: Final = re.compile(r"^[.\s]+|[.\s]+$")
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
@@ -27,8 +28,7 @@ def safe_name(name: str) -> str:
     base = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
     base = _BIDI.sub("", _FORBIDDEN.sub("_", base))
     base = "".join(character if character.isprintable() else "_" for character in base)
-    base = base.strip().lstrip(".").rstrip(". ").strip()
-    base = _shorten(base, NAME_BYTES) or "attachment"
+    base = _EDGES.sub("", _shorten(_EDGES.sub("", base), NAME_BYTES)) or "attachment"
     return f"_{base}" if _DEVICES.fullmatch(base) else base
 
 

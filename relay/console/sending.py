@@ -28,6 +28,8 @@ ENDED: Final = ("refused", "expired", "unconfirmed", "returned")
 WAIT_S: Final = 60.0
 WAIT_SLICE_S: Final = 30.0
 """One question to the daemon; longer waits are several of them."""
+WAIT_PAUSE_S: Final = 0.05
+"""Between two questions, should the daemon answer sooner than asked."""
 
 _TEXTS: Final = (
     "urgency kind title expires_in deliver_within occurred_at event_level thread reply_to classification".split()
@@ -155,6 +157,7 @@ def _wait_patiently(daemon: Daemon, message_id: str, wish: str, wait_s: float) -
                 raise
             if str(error.extra.get("state")) in ENDED:
                 return daemon.read(path).one()
+            time.sleep(WAIT_PAUSE_S)
 
 
 def _state_now(daemon: Daemon, message_id: str) -> str:

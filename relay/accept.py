@@ -1,0 +1,93 @@
+"""Acceptance: compose, commit, answer (G1). An answer `accepted` is given only after the commit."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from protocol.content import Bundle
+from protocol.errors import Refused
+from protocol.ids import parse_message_id
+from protocol.lanes import Lane
+from protocol.limits import SALT_BYTES, SECOND_US
+from relay.composing import Desk, compose
+from relay.draft import Draft, fingerprint
+from relay.ground import Ground
+from relay.sealer import Sealer
+from relay.store import sent
+from relay.store.sent import Accepted, Prepared
+
+GROUP = 50
+"""Most messages in one change, so that a flash message waits for at most one such change."""
+
+Composed = tuple[Prepared, bytes] | Refused
+
+
+class Acceptor:
+    """Takes drafts into this relay's custody."""
+
+    def __init__(self, ground: Ground, sealer: Sealer) -> None:
+        self._ground = ground
+        self._sealer = sealer
+
+    async def send(self, drafts: Sequence[Draft], original: Bundle | None = None) -> list[dict[str, Any] | Refused]:
+        """One answer for each draft, in order. Raises what the store raises when nothing was stored."""
+        answers: list[dict[str, Any] | Refused] = []
+        for start in range(0, len(drafts), GROUP):
+            answers += await self._accept_group(drafts[start : start + GROUP], original)
+        return answers
+
+    async def _accept_group(self, drafts: Sequence[Draft], original: Bundle | None) -> list[dict[str, Any] | Refused]:
+        ground = self._ground
+        now_us = ground.clock.now_us()
+        if ground.trust.age_us(now_us) > ground.settings.trust.stop_s * SECOND_US:
+            return [Refused("TRUST_STALE", "the network directory is too old to send by") for _ in drafts]
+        desk = Desk(ground.identity, ground.me, ground.directory, ground.settings.messages, now_us)
+        salts = [ground.entropy.bytes(SALT_BYTES) for _ in drafts]
+        composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original))
+        prepared = [one[0] for one in composed if not isinstance(one, Refused)]
+        lane = min((one.lane for one in prepared), default=Lane.ROUTINE)
+        committed = iter(await ground.store.write(lane, partial(sent.accept, prepared=prepared)) if prepared else ())
+        answers: list[dict[str, Any] | Refused] = []
+        for draft, one in zip(drafts, composed, strict=True):
+            if isinstance(one, Refused):
+                answers.append(await self._known(draft) or one)
+                continue
+            result = next(committed)
+            if isinstance(result, Refused):
+                answers.append(result)
+            else:
+                self._sealer.offer(result.to_seal, one[0].message_id, one[1])
+                answers.append(_answer_of(result))
+        return answers
+
+    async def _known(self, draft: Draft) -> dict[str, Any] | None:
+        """The first answer, when a draft that would be refused today was accepted before (CONTRACT section 5)."""
+        try:
+            message_id = parse_message_id(draft.id)
+        except Refused:
+            return None
+        known = await self._ground.store.read(
+            partial(sent.repeated, message_id=message_id, fingerprint=fingerprint(draft))
+        )
+        return _answer_of(known) if isinstance(known, Accepted) else None
+
+
+def _answer_of(result: Accepted) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.json.decode(result.answer)
+    if result.repeated:
+        answer["repeated"] = True
+    return answer
+
+
+def _compose_all(
+    drafts: Sequence[Draft], desk: Desk, salts: Sequence[bytes], original: Bundle | None
+) -> list[Composed]:
+    composed: list[Composed] = []
+    for draft, salt in zip(drafts, salts, strict=True):
+        try:
+            composed.append(compose(draft, desk, salt, original))
+        except Refused as refused:
+            composed.append(refused)
+    return composed

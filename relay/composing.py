@@ -1,0 +1,309 @@
+"""From a draft to a signed message: every check of acceptance, in numbered steps (CONTRACT sections 5 and 11).
+
+Pure but for the entropy handed in. It runs off the event loop; `relay/accept.py` commits what it returns.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from config.schema import Messages
+from keys.directory import Directory
+from keys.office_record import OfficeRecord
+from keys.policy import bypass_city, must_go_through_city
+from keys.signing import CONTENT, sign_record
+from protocol import limits
+from protocol.content import (
+    CLASSIFICATIONS,
+    AttachmentRecord,
+    Bundle,
+    Content,
+    body_digest,
+    content_digest,
+    encode_bundle,
+    encode_content,
+    file_digest,
+)
+from protocol.errors import Refused
+from protocol.ids import (
+    Address,
+    Digest,
+    MessageId,
+    digest_text,
+    is_group,
+    message_id_text,
+    parse_address,
+    parse_message_id,
+)
+from protocol.lanes import KINDS, LEVELS, Lane, entitlement_of, lane_for
+from protocol.padding import pack
+from relay.draft import Draft, fingerprint, recipients
+from relay.identity import Identity
+from relay.store.sent import Addressee, Prepared
+from relay.times import parse_duration_us, parse_time_us, time_text
+
+CLASSIFIED: Final = frozenset({"mimi", "jimi", "juemi", "秘密", "机密", "绝密"})
+"""State secrets do not travel here (CONTRACT section 11)."""
+_CONTROLS: Final = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), 127)))
+_JSON: Final = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What composing needs to know of this moment."""
+
+    identity: Identity
+    me: OfficeRecord
+    directory: Directory
+    settings: Messages
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Audience:
+    """Expanded recipients: explicit ones, members of groups, the groups by name, and members that cannot be reached."""
+
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    groups: tuple[str, ...]
+    offices: tuple[OfficeRecord, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = None) -> tuple[Prepared, bytes]:
+    """The signed message and its packed plaintext; raises `Refused` with the code that says why not."""
+    # (1) Nothing of a state secret is looked at further.
+    if draft.classification in CLASSIFIED:
+        raise Refused("CLASSIFIED", "state secrets do not travel over this network", field="classification")
+    # (2) Every field by itself.
+    message_id = parse_message_id(draft.id)
+    _check_fields(draft)
+    # (3) The lane that urgency, kind and level allow.
+    entitlement = entitlement_of(draft.kind, draft.event_level)
+    lane = lane_for(draft.urgency, bulk=draft.bulk, entitlement=entitlement)
+    # (4) Who gets it: explicit names refuse the whole message, members of groups only themselves.
+    audience = _expand(draft, desk)
+    # (5) Times.
+    expires_us, deadline_us = _life(draft, desk, lane)
+    # (6) Commitments and signature.
+    files = tuple(attachment.data for attachment in draft.attachments)
+    content = Content(
+        salt=salt,
+        network=desk.directory.network_id,
+        sender=desk.identity.office,
+        sender_address=desk.me.address,
+        id=message_id,
+        created_us=desk.now_us,
+        expires_us=expires_us,
+        kind=draft.kind,
+        urgency=draft.urgency,
+        bulk=draft.bulk,
+        event_level=draft.event_level,
+        to=audience.to,
+        cc=audience.cc,
+        groups=audience.groups,
+        directory_version=desk.directory.version,
+        title=draft.title,
+        body_digest=body_digest(salt, draft.body),
+        attachments=tuple(
+            AttachmentRecord(attachment.name, len(attachment.data), file_digest(salt, index, attachment.data))
+            for index, attachment in enumerate(draft.attachments)
+        ),
+        thread=_optional_id(draft.thread, "thread"),
+        reply_to=_optional_id(draft.reply_to, "reply_to"),
+        occurred_us=None if draft.occurred_at is None else parse_time_us(draft.occurred_at, field="occurred_at"),
+        deadline_us=deadline_us,
+        classification=draft.classification,
+        drill=draft.drill,
+        approvals=(),
+        original_digest=None if original is None else content_digest(original.record),
+    )
+    record = sign_record(desk.identity.key, CONTENT, encode_content(content))
+    bundle = Bundle(record, draft.body, files, None if original is None else encode_bundle(original))
+    # (7) It fits into one copy; larger attachments have their own way (D6).
+    packed = _pack(bundle, desk.settings)
+    digest = content_digest(record)
+    prepared = Prepared(
+        message_id=message_id,
+        fingerprint=fingerprint(draft),
+        lane=lane,
+        entitlement=entitlement,
+        created_us=desk.now_us,
+        expires_us=expires_us,
+        deadline_us=deadline_us,
+        bundle=bundle,
+        digest=digest,
+        addressees=tuple(Addressee(office.id, office.address) for office in audience.offices),
+        answer=_answer(message_id, lane, digest, audience, desk.now_us),
+        sender=desk.identity.office,
+    )
+    return prepared, packed
+
+
+def _check_fields(draft: Draft) -> None:
+    """Each field of a draft by itself."""
+    if draft.classification not in CLASSIFICATIONS:
+        raise Refused("BAD_FIELD", f"unknown classification {draft.classification[:40]!r}", field="classification")
+    if draft.kind not in KINDS:
+        raise Refused("BAD_FIELD", f"unknown kind {draft.kind[:40]!r}", field="kind")
+    if draft.event_level is not None and draft.event_level not in LEVELS:
+        raise Refused("BAD_FIELD", f"unknown event level {draft.event_level[:40]!r}", field="event_level")
+    if not 1 <= len(draft.title) <= limits.TITLE_CHARS:
+        raise Refused("BAD_FIELD", f"a title has 1 to {limits.TITLE_CHARS} characters", field="title")
+    if not draft.title.isprintable() or not draft.title.strip():
+        raise Refused("BAD_FIELD", "a title is one line of printable characters", field="title")
+    if not _CONTROLS.isdisjoint(draft.body):
+        raise Refused("BAD_FIELD", "control characters other than tab, LF and CR", field="body")
+    try:
+        draft.body.encode()
+    except UnicodeEncodeError:
+        raise Refused("BAD_FIELD", "not UTF-8", field="body") from None
+    if len(draft.attachments) > limits.ATTACHMENTS:
+        raise Refused("TOO_LARGE", f"at most {limits.ATTACHMENTS} attachments", field="attach")
+    for attachment in draft.attachments:
+        name = attachment.name
+        if not name or len(name.encode()) > limits.NAME_BYTES or not name.isprintable():
+            raise Refused("BAD_FIELD", f"attachment name {name[:40]!r}", field="attach")
+    if draft.signatures:
+        raise Refused("BAD_FIELD", "this network has no rules for persons' signatures yet", field="signatures")
+
+
+def _expand(draft: Draft, desk: Desk) -> _Audience:
+    """Recipients as offices, groups expanded against this directory; raises `Refused` for explicit ones."""
+    seen: dict[str, OfficeRecord] = {}
+    groups: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    lists: list[tuple[Address, ...]] = []
+    for field, names in (("to", recipients(draft.to)), ("cc", recipients(draft.cc))):
+        found: list[Address] = []
+        for name in names:
+            if is_group(name):
+                groups.append(name)
+                found += _members(name, desk, draft.kind, seen, skipped, field)
+            else:
+                office = _addressee(name, desk, field)
+                if office.address in seen and not groups:
+                    raise Refused("BAD_FIELD", f"{name} is named twice", field=field)
+                if office.address not in seen:
+                    seen[office.address] = office
+                    found.append(office.address)
+        lists.append(tuple(found))
+    if not lists[0]:
+        raise Refused("BAD_FIELD", "no recipient", field="to")
+    if len(seen) > limits.RECIPIENTS:
+        raise Refused("TOO_LARGE", f"at most {limits.RECIPIENTS} recipients", field="to")
+    lists[1] += _copies_to_city(seen, desk, draft.kind)
+    return _Audience(lists[0], lists[1], tuple(groups), tuple(seen.values()), tuple(skipped))
+
+
+def _addressee(name: str, desk: Desk, field: str) -> OfficeRecord:
+    """An office that is named explicitly; raises `Refused`."""
+    office = desk.directory.by_address(parse_address(name, field=field))
+    if office is None:
+        raise Refused("UNKNOWN_RECIPIENT", f"{name} is not in the directory", field=field)
+    problem = _unreachable(office, desk)
+    if problem is not None:
+        raise Refused(problem, name, field=field)
+    return office
+
+
+def _unreachable(office: OfficeRecord, desk: Desk) -> str | None:
+    """The code with which an office cannot be a recipient now."""
+    if office.id == desk.identity.office:
+        return "BAD_FIELD"
+    return None if office.state == "active" else "REVOKED"
+
+
+def _members(
+    group: str, desk: Desk, kind: str, seen: dict[str, OfficeRecord], skipped: list[tuple[str, str]], field: str
+) -> list[Address]:
+    """The members of a group that can be reached; the others are reported for themselves."""
+    try:
+        members = desk.directory.expand(group)
+    except KeyError:
+        raise Refused("UNKNOWN_RECIPIENT", f"{group} is no group of this network", field=field) from None
+    added = []
+    for office in members:
+        if office.id == desk.identity.office or office.address in seen:
+            continue
+        problem = _unreachable(office, desk)
+        if (
+            problem is None
+            and must_go_through_city(desk.me, office)
+            and bypass_city(desk.directory, desk.me, kind) is None
+        ):
+            problem = "NOT_LIAISON"
+        if problem is None:
+            seen[office.address] = office
+            added.append(office.address)
+        else:
+            skipped.append((office.address, problem))
+    return added
+
+
+def _copies_to_city(seen: dict[str, OfficeRecord], desk: Desk, kind: str) -> tuple[Address, ...]:
+    """The rule of the city: NOT_LIAISON, or for an incident a copy to the city where the network allows it."""
+    barred = next((office for office in seen.values() if must_go_through_city(desk.me, office)), None)
+    if barred is None:
+        return ()
+    city = bypass_city(desk.directory, desk.me, kind)
+    if city is None:
+        raise Refused("NOT_LIAISON", f"reports to {barred.address} go through the city office", field="to")
+    if city.address in seen:
+        return ()
+    seen[city.address] = city
+    return (city.address,)
+
+
+def _life(draft: Draft, desk: Desk, lane: Lane) -> tuple[int, int | None]:
+    """(expires, deadline) in microseconds; raises `Refused` BAD_FIELD."""
+    if draft.expires_in is None:
+        life_us = round(desk.settings.expires_s * limits.SECOND_US)
+    else:
+        life_us = parse_duration_us(draft.expires_in, field="expires_in")
+    if life_us > limits.MAX_LIFE_US:
+        raise Refused("BAD_FIELD", "a message lives at most 45 days", field="expires_in")
+    if draft.deliver_within is None:
+        within_us = round(getattr(desk.settings.deadline_s, lane.label) * limits.SECOND_US)
+        return desk.now_us + life_us, desk.now_us + min(within_us, life_us)
+    within_us = parse_duration_us(draft.deliver_within, field="deliver_within")
+    if within_us > limits.MAX_LIFE_US:
+        raise Refused("BAD_FIELD", "a deadline is at most 45 days away", field="deliver_within")
+    return desk.now_us + life_us, desk.now_us + within_us
+
+
+def _pack(bundle: Bundle, settings: Messages) -> bytes:
+    """The padded plaintext; raises `Refused` TOO_LARGE."""
+    if sum(map(len, bundle.files)) > settings.attachment_bytes_max:
+        raise Refused("TOO_LARGE", f"attachments over {settings.attachment_bytes_max} bytes", field="attach")
+    encoded = encode_bundle(bundle)
+    if len(encoded) <= limits.CONTENT_BYTES:
+        packed = pack(encoded)
+        if len(packed) <= limits.SEALED_BYTES:
+            return packed
+    field = "attach" if bundle.files else "body"
+    raise Refused("TOO_LARGE", f"over {limits.SEALED_BYTES} bytes after compression and padding", field=field)
+
+
+def _answer(message_id: MessageId, lane: Lane, digest: Digest, audience: _Audience, now_us: int) -> bytes:
+    """The object of CONTRACT section 5, as it will be given again for a repeat."""
+    answer: dict[str, object] = {
+        "id": message_id_text(message_id),
+        "state": "accepted",
+        "lane": lane.label,
+        "digest": digest_text(digest),
+        "to": list(audience.to),
+        "accepted_at": time_text(now_us),
+    }
+    if audience.cc:
+        answer["cc"] = list(audience.cc)
+    if audience.groups:
+        answer["groups"] = list(audience.groups)
+    if audience.skipped:
+        answer["skipped"] = [{"to": address, "code": code} for address, code in audience.skipped]
+    return _JSON.encode(answer)
+
+
+def _optional_id(text: str | None, field: str) -> MessageId | None:
+    return None if text is None else parse_message_id(text, field=field)

@@ -1,0 +1,242 @@
+"""The first half of intake: from arrived bytes to verified values, off the event loop and without the store.
+
+What each item is for us: a message that ends here, an answer to what we sent, or something to carry on.
+Verification itself lives in `keys/verify.py`; here it is decided what is verified, and receipts are prepared.
+Nothing is promised yet: custody and receipts leave only after `relay/settle.py` committed.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from keys.directory import Directory
+from keys.policy import refusal_of
+from keys.verify import (
+    OpenedCopy,
+    VerifiedContent,
+    VerifiedCopy,
+    VerifiedFrame,
+    VerifiedReceipt,
+    open_copy,
+    verify_copy,
+    verify_frame,
+    verify_receipt,
+)
+from protocol.copy import CopyHeader
+from protocol.errors import RemoteError
+from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Item
+from protocol.ids import Address, OfficeId
+from protocol.lanes import RECEIPT as RECEIPT_CLASS
+from protocol.lanes import receipt_lane
+from protocol.parcel import Parcel
+from protocol.receipt import Receipt
+from protocol.topics import FrameTopic
+from relay.identity import Identity
+from relay.keyring import Keyring
+from relay.receipting import ENTROPY_BYTES, make_receipt, receipt_expiry_us, seal_receipt
+from relay.store.held import Held
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What examining needs to know: who we are, whom we trust, which prekeys we hold, and the time."""
+
+    identity: Identity
+    addresses: frozenset[Address]
+    directory: Directory
+    keyring: Keyring
+    own_prekey: bytes
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message for us that opened. `delivered` is the receipt to keep and send, `refusal` the refusal instead."""
+
+    item: Item
+    copy: VerifiedCopy
+    message: VerifiedContent
+    delivered: Held | None
+    refusal: Held | None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A receipt about a message that we sent."""
+
+    item: Item
+    receipt: VerifiedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Transit:
+    """A copy or a receipt for somebody else, verified. `custody_record` tells the origin, for the fast lanes."""
+
+    item: Item
+    parcel: Held
+    custody_record: Held | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A verified copy for us whose prekey we no longer hold: the answer is not final (D7)."""
+
+    item: Item
+    answer: Held
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The very bytes of something taken a short time ago: verified then."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something that does not verify, or not now."""
+
+    item: Item
+    code: str
+    detail: str
+
+
+Finding = Message | Answer | Transit | Unopened | Known | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A verified frame with what was found in it."""
+
+    frame: VerifiedFrame
+    findings: tuple[Finding, ...]
+
+
+def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Examined:
+    """What a frame holds; raises `RemoteError` when the frame itself does not verify.
+
+    `recent` are digests taken shortly before. `entropy` is fresh, and long enough for every item of a frame.
+    """
+    frame = verify_frame(data, topic, eyes.identity.office, eyes.directory, eyes.now_us)
+    findings = tuple(
+        _examine_item(item, eyes, recent, entropy[at * ENTROPY_BYTES : (at + 1) * ENTROPY_BYTES])
+        for at, item in enumerate(frame.items)
+    )
+    return Examined(frame, findings)
+
+
+def _examine_item(item: Item, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Finding:
+    if item.digest in recent:
+        return Known(item)
+    try:
+        if item.kind == RECEIPT_ITEM:
+            return _examine_receipt(item, eyes)
+        verified = verify_copy(item.data, eyes.directory, eyes.directory.rules.suites, eyes.now_us)
+        header = verified.copy.header
+        if header.recipient != eyes.identity.office:
+            return _transit(item, header, header.sender, header.expires_us, eyes)
+        prekey = eyes.keyring.own.get(header.prekey_id)
+        if prekey is None:
+            return Unopened(item, _prekey_gone(item, header, eyes))
+        opened = open_copy(verified, eyes.identity.office, eyes.addresses, prekey, eyes.directory)
+        return _opened(item, verified, opened, eyes, entropy)
+    except RemoteError as error:
+        return Rejected(item, error.code, error.detail)
+
+
+def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Transit:
+    verified = verify_receipt(item.data, eyes.directory)
+    receipt = verified.receipt
+    if receipt.expires_us <= eyes.now_us:
+        raise RemoteError("EXPIRED", "a receipt past its life")
+    if receipt.to == eyes.identity.office:
+        return Answer(item, verified)
+    parcel = Parcel(
+        item.digest, RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(item.data), item.trail, False, receipt.id
+    )
+    return Transit(item, Held(parcel, receipt.expires_us, item.data), None)
+
+
+def _transit(item: Item, header: CopyHeader, origin: OfficeId, expires_us: int, eyes: Eyes) -> Transit:
+    """A copy to carry on; for the fast lanes the origin is told by a record of its own (D3)."""
+    parcel = Parcel(
+        item.digest, COPY_ITEM, header.lane, origin, header.recipient, len(item.data), item.trail, False, header.id
+    )
+    record = None
+    told_already = len(item.trail) == 1 and item.trail[0] == origin
+    if header.lane.group == "fast" and header.entitlement != RECEIPT_CLASS and not told_already:
+        record = make_receipt(
+            eyes.identity,
+            Receipt(
+                network=header.network,
+                type="custody",
+                id=header.id,
+                by=eyes.identity.office,
+                recipient=header.recipient,
+                to=origin,
+                digest=item.digest,
+                at_us=eyes.now_us,
+                lane=receipt_lane(header.lane),
+                expires_us=receipt_expiry_us(header.expires_us, eyes.now_us),
+            ),
+        )
+    return Transit(item, Held(parcel, expires_us, item.data), record)
+
+
+def _opened(item: Item, verified: VerifiedCopy, opened: OpenedCopy, eyes: Eyes, entropy: bytes) -> Message | Answer:
+    """A message with the receipt that will be true after the commit, or a sealed receipt."""
+    if opened.receipt is not None:
+        return Answer(item, opened.receipt)
+    message = opened.message
+    if message is None:
+        raise RemoteError("MALFORMED", "neither message nor receipt")
+    header = verified.copy.header
+    code = _refusal(message, eyes)
+    answer = Receipt(
+        network=header.network,
+        type="refused" if code else "delivered",
+        id=header.id,
+        by=eyes.identity.office,
+        recipient=eyes.identity.office,
+        to=header.sender,
+        digest=message.digest,
+        at_us=eyes.now_us,
+        lane=receipt_lane(header.lane),
+        expires_us=receipt_expiry_us(header.expires_us, eyes.now_us),
+        code=code or "",
+    )
+    if code is None:
+        return Message(item, verified, message, make_receipt(eyes.identity, answer), None)
+    sealing = eyes.keyring.current(header.sender, eyes.directory.rules.suites, eyes.now_us)
+    if sealing is None:
+        raise RemoteError("NOT_YET", "no prekey of the sender to seal a refusal to")
+    refusal = seal_receipt(eyes.identity, answer, sealing[0].prekey_id, sealing[1], entropy)
+    return Message(item, verified, message, None, refusal, code)
+
+
+def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:
+    """The code with which this office refuses a verified message for good."""
+    sender = eyes.directory.by_id(message.content.sender)
+    me = eyes.directory.by_id(eyes.identity.office)
+    if sender is None or me is None:
+        raise RemoteError("UNKNOWN_OFFICE", "sender or recipient left the directory")
+    audience = frozenset((*message.content.to, *message.content.cc))
+    return refusal_of(eyes.directory, sender, me, message.content.kind, audience)
+
+
+def _prekey_gone(item: Item, header: CopyHeader, eyes: Eyes) -> Held:
+    """Not final: our current prekey comes with it."""
+    answer = Receipt(
+        network=header.network,
+        type="prekey_gone",
+        id=header.id,
+        by=eyes.identity.office,
+        recipient=eyes.identity.office,
+        to=header.sender,
+        digest=item.digest,
+        at_us=eyes.now_us,
+        lane=receipt_lane(header.lane),
+        expires_us=receipt_expiry_us(header.expires_us, eyes.now_us),
+        proof=eyes.own_prekey,
+    )
+    return make_receipt(eyes.identity, answer)

@@ -1,0 +1,80 @@
+"""What the parts of a running relay stand on together."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.schema import Settings
+from keys.directory import Directory
+from keys.office_record import OfficeRecord
+from keys.trust.store import Trust
+from protocol.errors import Refused
+from protocol.ids import Address, OfficeId
+from protocol.outbox import Outbox
+from relay.identity import Identity
+from relay.keyring import Keyring
+from relay.news import News
+from relay.ports import Clock, Entropy, Offload, Store
+from relay.shelf import Shelf
+
+
+@dataclass(slots=True)
+class Ground:
+    """One relay's settings, identity, ports and shared state; every part of the engine gets it at construction.
+
+    `trust` is replaced as a whole when a newer directory is verified. `kick` wakes the pumps; `failed` is told when work beside breaks.
+    """
+
+    settings: Settings
+    identity: Identity
+    clock: Clock
+    entropy: Entropy
+    store: Store
+    offload: Offload
+    trust: Trust
+    outbox: Outbox
+    keyring: Keyring
+    news: News
+    shelf: Shelf
+    failed: Callable[[BaseException | None], None]
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    wakers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def directory(self) -> Directory:
+        """The verified directory in force."""
+        return self.trust.directory
+
+    @property
+    def me(self) -> OfficeRecord:
+        """This office as the directory describes it now; raises `Refused` REVOKED when it is not there any more."""
+        record = self.directory.by_id(self.identity.office)
+        if record is None:
+            raise Refused("REVOKED", "this office is not in the network directory")
+        return record
+
+    def address_of(self, office: bytes) -> str:
+        """The address of an office for people; its id in hex when the directory does not know it."""
+        record = self.directory.by_id(office)
+        return office.hex() if record is None else record.address
+
+    def my_addresses(self) -> frozenset[Address]:
+        """The addresses under which this office may be named."""
+        return frozenset((self.me.address,))
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something beside; its failure ends the relay like any other's."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.failed(task.exception())
+
+    def kick(self) -> None:
+        """Something may be sent now."""
+        for wake in self.wakers:
+            wake()

@@ -1,0 +1,149 @@
+"""Intake: from an arrived frame to custody (D1, D3).
+
+    Arrived ─► examine (verify, off the loop) ─► settle (one commit) ─► custody, receipts, news
+
+One intake per connection group, so that flash never waits behind bulk. What arrives while one batch is committed
+forms the next batch.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from protocol.errors import Refused, RemoteError
+from protocol.ids import Digest, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import FRAME_ITEMS
+from protocol.topics import FrameTopic
+from relay.examine import Examined, Eyes, examine
+from relay.ground import Ground
+from relay.ports import Arrived
+from relay.receipting import ENTROPY_BYTES
+from relay.recovery import Recovery
+from relay.settle import Bounds, Outcome, Settlement
+from relay.store.database import Txn
+from relay.store.quarantine import Suspect
+
+BATCH_FRAMES: Final = 8
+"""Most frames settled in one change."""
+WAITING_FRAMES: Final = 32
+"""Most frames waiting in memory: 2 MiB. Beyond, the connection reads no further."""
+RECENT_DIGESTS: Final = 20_000
+"""Digests of things taken lately: a duplicate is recognised by its bytes without verifying it again."""
+
+_log = structlog.get_logger()
+
+
+class Intake:
+    """Takes frames of one connection group."""
+
+    def __init__(self, ground: Ground, group: str, recovery: Recovery) -> None:
+        self._ground = ground
+        self._lane = Lane.FLASH if group == "fast" else Lane.PRIORITY
+        self._recovery = recovery
+        self._queue: asyncio.Queue[tuple[Arrived, FrameTopic]] = asyncio.Queue(WAITING_FRAMES)
+        self._recent: OrderedDict[bytes, None] = OrderedDict()
+
+    async def put(self, arrived: Arrived, topic: FrameTopic) -> None:
+        """A frame for us; waits while too many do."""
+        await self._queue.put((arrived, topic))
+
+    async def run(self) -> None:
+        """Take frames for ever."""
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < BATCH_FRAMES and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            await self._take(batch)
+
+    async def _take(self, batch: Sequence[tuple[Arrived, FrameTopic]]) -> None:
+        ground = self._ground
+        eyes = self._eyes()
+        recent = self._recent.keys()
+        entropy = ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS)
+        examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy))
+        try:
+            outcome = await ground.store.write(self._lane, partial(self._settle, examined=examined, suspects=suspects))
+        except Refused as refused:
+            # No room even for book-keeping: nothing is promised, so the neighbours keep what they sent.
+            _log.warning("intake_refused", code=refused.code)
+            return
+        self._act(outcome)
+        await self._recovery.follow_up(outcome)
+
+    def _eyes(self) -> Eyes:
+        """This moment's knowledge, as one value."""
+        ground = self._ground
+        now_us = ground.clock.now_us()
+        record = ground.keyring.own_record
+        return Eyes(
+            identity=ground.identity,
+            addresses=ground.my_addresses(),
+            directory=ground.directory,
+            own_prekey=b"" if record is None else record.data,
+            keyring=ground.keyring,
+            now_us=now_us,
+        )
+
+    def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect]) -> Outcome:
+        limits = self._ground.settings.limits
+        bounds = Bounds(limits.quarantine_rows, limits.quarantine_bytes)
+        return Settlement(txn, self._ground.identity.office, self._offered(examined), bounds).settle(examined, suspects)
+
+    def _offered(self, examined: Sequence[Examined]) -> frozenset[tuple[Digest, OfficeId]]:
+        """Which of these items we sent to the very neighbour that now sends them to us."""
+        outbox = self._ground.outbox
+        pairs = ((item.digest, one.frame.frame.sender) for one in examined for item in one.frame.items)
+        return frozenset(pair for pair in pairs if outbox.offered(*pair))
+
+    def _act(self, outcome: Outcome) -> None:
+        """What the commit has made true is now said and done."""
+        ground, outbox = self._ground, self._ground.outbox
+        now_us = ground.clock.monotonic_us()
+        for digest, by in outcome.in_custody:
+            if not outbox.custody(digest, by, now_us) or not outbox.holds(digest):
+                ground.shelf.drop(digest)
+        for digest in outcome.released:
+            outbox.release(digest)
+            ground.shelf.drop(digest)
+        for digest, code, by in outcome.refused_by:
+            outbox.nack(digest, code, by, now_us)
+        for digest, by in outcome.lost:
+            outbox.lost(digest, by, now_us)
+        for to, lane, digest in outcome.custody:
+            outbox.owe_custody(to, lane, digest)
+        for to, lane, nack in outcome.nacks:
+            outbox.owe_nack(to, lane, nack)
+        for one in outcome.taken:
+            ground.shelf.put(one.parcel.digest, one.data)
+            outbox.hold(one.parcel, now_us)
+        for digest in outcome.remembered:
+            self._recent[digest] = None
+            if len(self._recent) > RECENT_DIGESTS:
+                self._recent.popitem(last=False)
+        ground.news.publish(outcome.events)
+        ground.kick()
+
+
+def _examine_all(
+    batch: Sequence[tuple[Arrived, FrameTopic]], eyes: Eyes, recent: Collection[bytes], entropy: bytes
+) -> tuple[list[Examined], list[Suspect]]:
+    """Verify a batch; what is no frame of a neighbour becomes a suspect."""
+    examined, suspects = [], []
+    for arrived, topic in batch:
+        try:
+            if arrived.retained:
+                raise RemoteError("RETAINED", "frames are never retained")
+            examined.append(examine(arrived.payload, topic, eyes, recent, entropy))
+        except RemoteError as error:
+            suspects.append(suspect_of(arrived, error, eyes.now_us))
+    return examined, suspects
+
+
+def suspect_of(arrived: Arrived, error: RemoteError, now_us: int) -> Suspect:
+    """What quarantine keeps of something that arrived."""
+    return Suspect(now_us, error.code, error.detail, arrived.topic[:200], len(arrived.payload), arrived.payload)

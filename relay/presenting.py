@@ -1,0 +1,138 @@
+"""Messages as the JSON objects of CONTRACT sections 6, 7 and 11."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keys.directory import Directory
+from keys.signing import UnverifiedRecord
+from keys.verify import verify_content
+from protocol.content import Bundle, Content, content_digest, decode_bundle, decode_content
+from protocol.delivery import State
+from protocol.errors import RemoteError
+from protocol.ids import digest_text, message_id_text
+from protocol.limits import CONTENT_BYTES, FORWARD_DEPTH
+from relay.store.events import Event
+from relay.store.inbox import FLAGS, Received
+from relay.store.sent import Standing
+from relay.times import time_text
+
+
+def content_of(bundle: Bundle) -> Content:
+    """The content of a bundle that was verified before it was stored."""
+    return decode_content(UnverifiedRecord(bundle.record, max_bytes=CONTENT_BYTES).payload)
+
+
+def inbox_line(message: Received) -> dict[str, Any]:
+    """The fields of `inbox list`."""
+    content = content_of(message.bundle)
+    return {
+        "id": message_id_text(message.message_id),
+        "from": content.sender_address,
+        "to": list(content.to),
+        "cc": list(content.cc),
+        "kind": content.kind,
+        "urgency": content.urgency,
+        "lane": message.lane.label,
+        "title": content.title,
+        "digest": digest_text(message.digest),
+        "bytes": len(message.bundle.body.encode()) + sum(map(len, message.bundle.files)),
+        "attachments": [{"name": a.name, "bytes": a.size} for a in content.attachments],
+        "received_at": time_text(message.received_us),
+        "state": message.state,
+        "flags": [name for name, bit in FLAGS.items() if message.flags & bit],
+    }
+
+
+def inbox_object(message: Received, directory: Directory) -> dict[str, Any]:
+    """The fields of `inbox show`."""
+    content = content_of(message.bundle)
+    shown = inbox_line(message)
+    shown |= {
+        "body": message.bundle.body,
+        "created_at": time_text(content.created_us),
+        "expires_at": time_text(content.expires_us),
+        "deadline": _optional_time(content.deadline_us),
+        "occurred_at": _optional_time(content.occurred_us),
+        "event_level": content.event_level,
+        "classification": content.classification,
+        "thread": _optional_id(content.thread),
+        "reply_to": _optional_id(content.reply_to),
+        "signatures": [{"by": content.sender_address, "role": "office", "verified": True}],
+    }
+    if message.bundle.original is not None:
+        shown["original"] = original_object(message.bundle.original, directory, FORWARD_DEPTH)
+    return shown
+
+
+def original_object(data: bytes, directory: Directory, depth: int) -> dict[str, Any]:
+    """A forwarded original, with its own signature checked, nested as deep as it was forwarded."""
+    bundle = decode_bundle(data)
+    content = content_of(bundle)
+    try:
+        verify_content(bundle, directory)
+        verified = True
+    except RemoteError:
+        verified = False
+    shown: dict[str, Any] = {
+        "id": message_id_text(content.id),
+        "from": content.sender_address,
+        "digest": digest_text(content_digest(bundle.record)),
+        "title": content.title,
+        "body": bundle.body,
+        "verified": verified,
+    }
+    if bundle.original is not None and depth > 1:
+        shown["original"] = original_object(bundle.original, directory, depth - 1)
+    return shown
+
+
+def forward_depth(bundle: Bundle) -> int:
+    """How many times the content of a bundle was forwarded."""
+    return 0 if bundle.original is None else 1 + forward_depth(decode_bundle(bundle.original))
+
+
+def recipient_object(standing: Standing, events: Sequence[Event], directory: Directory, now_us: int) -> dict[str, Any]:
+    """How a message stands with one recipient, and its story."""
+    mine = [event for event in events if event.office == standing.office]
+    arrived = min((e.at_us for e in mine if e.type in ("delivered", "opened", "signed_for", "returned")), default=None)
+    deadline = standing.deadline_us
+    late = deadline is not None and (now_us if arrived is None else arrived) > deadline
+    shown: dict[str, Any] = {
+        "to": standing.address,
+        "state": standing.state.value,
+        "final": standing.state.final,
+        "deadline": _optional_time(deadline),
+        "late": late,
+        "number": standing.number,
+        "events": [event_object(event, directory) for event in mine],
+    }
+    if standing.state is State.REFUSED:
+        shown["code"] = next((event.code for event in mine if event.type == "refused"), "")
+    return shown
+
+
+def event_object(event: Event, directory: Directory) -> dict[str, Any]:
+    """One event of a story; who said it by address."""
+    office = directory.by_id(event.by)
+    shown: dict[str, Any] = {
+        "type": event.type,
+        "at": time_text(event.at_us),
+        "by": event.by.hex() if office is None else office.address,
+    }
+    if event.verified:
+        shown["verified"] = True
+    if event.type == "signed_for":
+        shown |= {"mode": event.code, "person": event.detail}
+    elif event.type == "returned":
+        shown["reason"] = event.detail
+    elif event.code:
+        shown["code"] = event.code
+    return shown
+
+
+def _optional_time(at_us: int | None) -> str | None:
+    return None if at_us is None else time_text(at_us)
+
+
+def _optional_id(value: bytes | None) -> str | None:
+    return None if value is None else message_id_text(value)

@@ -1,0 +1,170 @@
+"""From the outbox to the wire: one pump per connection group, so that flash never waits behind bulk (D4).
+
+The outbox decides, synchronously, one frame at a time; the pump signs and publishes it. A PUBACK is a hint: it only
+limits how many frames are under way, and custody alone moves anything (D1).
+"""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+import structlog
+
+from keys.rows import RowDamaged
+from keys.signing import FRAME, sign_record
+from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
+from protocol.ids import Address, Digest
+from protocol.lanes import Lane
+from protocol.limits import SECOND_US
+from protocol.parcel import Shipment
+from protocol.topics import frame_topic
+from relay.ground import Ground
+from relay.identity import FrameCounter
+from relay.ports import Transport
+from relay.recovery import Recovery
+from relay.store import held
+from relay.store.database import Txn
+
+PUBLISHES: Final = 8
+"""Most frames of one group under way at once: below the brokers' in-flight limit of 20."""
+WINDOW_PARCELS: Final = 20_000
+"""Most parcels of one lane in memory; the others wait in the store until half of these are gone."""
+LONGEST_NAP_S: Final = 5.0
+"""The pump looks at its timers at least this often, whatever the clock does."""
+
+_log = structlog.get_logger()
+
+
+class Pump:
+    """Publishes what the outbox plans for one connection group."""
+
+    def __init__(
+        self, ground: Ground, transport: Transport, group: str, counter: FrameCounter, recovery: Recovery
+    ) -> None:
+        self._ground = ground
+        self._transport = transport
+        self._group = group
+        self._counter = counter
+        self._recovery = recovery
+        self._awake = asyncio.Event()
+        self._room = asyncio.Semaphore(PUBLISHES)
+        self._loaded: dict[Lane, int] = {}
+        self._in_store: set[Lane] = {lane for lane in Lane if lane.group == group}
+        ground.wakers.append(self._awake.set)
+
+    async def run(self) -> None:
+        """Send for ever."""
+        while True:
+            await self._fill_window()
+            await self._send_all()
+            nap_s = self._nap_s()
+            try:
+                await asyncio.wait_for(self._awake.wait(), nap_s)
+            except TimeoutError:
+                self._mind_timers()
+            self._awake.clear()
+
+    def _nap_s(self) -> float:
+        due_us = self._ground.outbox.next_due_us()
+        if due_us is None:
+            return LONGEST_NAP_S
+        return min(max((due_us - self._ground.clock.monotonic_us()) / SECOND_US, 0.001), LONGEST_NAP_S)
+
+    def _mind_timers(self) -> None:
+        """Time-outs belong to the whole outbox; whichever pump wakes first acts on them."""
+        rerouted = self._ground.outbox.expire_timers(self._ground.clock.monotonic_us())
+        if rerouted:
+            self._recovery.note_rerouted(rerouted)
+            self._ground.kick()
+
+    async def _send_all(self) -> None:
+        self._mind_timers()
+        while True:
+            await self._room.acquire()
+            shipment = self._ground.outbox.plan(self._group, self._ground.clock.monotonic_us())
+            if shipment is None:
+                self._room.release()
+                return
+            self._ground.spawn(self._publish(shipment))
+            await asyncio.sleep(0)
+
+    async def _publish(self, shipment: Shipment) -> None:
+        """Make and publish one frame; what the broker does not take waits again."""
+        ground = self._ground
+        try:
+            receiver = ground.directory.by_id(shipment.receiver)
+            items = await self._items(shipment)
+            done = False
+            if receiver is not None:
+                data = self._frame(shipment, items)
+                topic = frame_topic(receiver.address, shipment.lane, Address(ground.me.address))
+                done = await self._transport.publish(shipment.broker, self._group, topic, data)
+            if not done:
+                ground.outbox.unsent(shipment, ground.clock.monotonic_us())
+        finally:
+            self._room.release()
+        if not done:
+            self._awake.set()
+
+    async def _items(self, shipment: Shipment) -> tuple[Item, ...]:
+        """The parcels of a frame with their bytes, from memory or from the store."""
+        items = []
+        for digest in shipment.digests:
+            data = self._ground.shelf.get(digest)
+            if data is None:
+                data = await self._read(digest)
+            parcel = self._ground.outbox.get(digest)
+            if data is None:
+                self._ground.outbox.release(digest)
+            elif parcel is not None:
+                items.append(make_item(parcel.kind, data, *self._ground.outbox.trail_of(digest)))
+        return tuple(items)
+
+    async def _read(self, digest: Digest) -> bytes | None:
+        """A parcel's bytes from the store; a damaged row is asked for again where that is possible."""
+        try:
+            found = await self._ground.store.read(partial(_data_of, digest=digest))
+        except RowDamaged:
+            await self._recovery.parcel_damaged(digest)
+            return None
+        return found
+
+    def _frame(self, shipment: Shipment, items: tuple[Item, ...]) -> bytes:
+        ground = self._ground
+        encoded = encode_items(items)
+        frame = Frame(
+            network=ground.directory.network_id,
+            sender=ground.identity.office,
+            receiver=shipment.receiver,
+            lane=shipment.lane,
+            epoch=ground.identity.epoch,
+            counter=self._counter.next(),
+            at_us=ground.clock.now_us(),
+            items_digest=items_digest(encoded),
+            custody=shipment.custody,
+            nacks=shipment.nacks,
+        )
+        return encode_frame(sign_record(ground.identity.key, FRAME, encode_frame_payload(frame)), encoded)
+
+    async def _fill_window(self) -> None:
+        """Load parcels that are in the store only: after a start, and when the window of a lane has room again."""
+        for lane in tuple(self._in_store):
+            if self._ground.outbox.count(lane) >= WINDOW_PARCELS // 2:
+                continue
+            after = self._loaded.get(lane, 0)
+            found = await self._ground.store.read(
+                partial(held.of_lane, lane=lane, after_seq=after, limit=WINDOW_PARCELS // 2)
+            )
+            now_us = self._ground.clock.monotonic_us()
+            for one in found:
+                self._ground.outbox.hold(one.parcel, now_us)
+                self._ground.shelf.put(one.parcel.digest, one.data)
+            if len(found) < WINDOW_PARCELS // 2:
+                self._in_store.discard(lane)
+            else:
+                self._loaded[lane] = found[-1].seq
+
+
+def _data_of(txn: Txn, digest: Digest) -> bytes | None:
+    found = held.get(txn, digest)
+    return None if found is None else found.data

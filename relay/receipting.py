@@ -1,0 +1,73 @@
+"""Receipts as parcels: signed, where they name persons sealed, and put into this relay's own custody (D1, G7)."""
+
+from keys.primitives import PrekeyPublic
+from keys.seal import seal_copy
+from keys.signing import RECEIPT, UnverifiedRecord, sign_record
+from protocol import limits
+from protocol.copy import OUTER_BYTES, CopyHeader, copy_digest, read_outer, split_copy
+from protocol.frame import COPY_ITEM, RECEIPT_ITEM
+from protocol.ids import KeyId, OfficeId, uuid7
+from protocol.lanes import RECEIPT as RECEIPT_CLASS
+from protocol.padding import pack
+from protocol.parcel import Parcel
+from protocol.receipt import SEALED_TYPES, Receipt, decode_receipt, encode_receipt
+from relay.identity import Identity
+from relay.store.held import Held
+
+ENTROPY_BYTES = 54
+"""Random bytes that sealing a receipt needs: 10 for its id, 44 for key and nonce."""
+
+
+def receipt_expiry_us(message_expires_us: int, at_us: int) -> int:
+    """When a receipt's life ends: 45 days after its message's, and a clerk's late act has as long again."""
+    return max(message_expires_us, at_us + limits.SECOND_US) + limits.RECEIPT_EXTRA_LIFE_US
+
+
+def make_receipt(identity: Identity, receipt: Receipt) -> Held:
+    """A signed receipt as a parcel of ours, in the clear."""
+    data = sign_record(identity.key, RECEIPT, encode_receipt(receipt))
+    parcel = Parcel(
+        copy_digest(data), RECEIPT_ITEM, receipt.lane, identity.office, receipt.to, len(data), (), True, receipt.id
+    )
+    return Held(parcel, receipt.expires_us, data)
+
+
+def seal_receipt(identity: Identity, receipt: Receipt, prekey_id: KeyId, prekey: PrekeyPublic, entropy: bytes) -> Held:
+    """A signed receipt sealed to the office that it is for, as a parcel of ours; 54 bytes of entropy."""
+    record = sign_record(identity.key, RECEIPT, encode_receipt(receipt))
+    header = CopyHeader(
+        network=receipt.network,
+        suite=prekey.suite,
+        id=uuid7(receipt.at_us, entropy[:10]),
+        sender=identity.office,
+        recipient=receipt.to,
+        lane=receipt.lane,
+        entitlement=RECEIPT_CLASS,
+        created_us=receipt.at_us,
+        expires_us=receipt.expires_us,
+        deadline_us=None,
+        number=0,
+        epoch=identity.epoch,
+        prekey_id=prekey_id,
+    )
+    data = seal_copy(identity.key, header, pack(record), prekey, entropy[10:])
+    # Kept like a receipt: whoever has custody of it answers for it, and there is no verdict about a receipt.
+    parcel = Parcel(
+        copy_digest(data), COPY_ITEM, receipt.lane, identity.office, receipt.to, len(data), (), False, receipt.id
+    )
+    return Held(parcel, receipt.expires_us, data)
+
+
+def answer_again(data: bytes, type_: str, me: OfficeId) -> Held:
+    """A receipt that this office made before, as a parcel once more, byte for byte."""
+    if type_ in SEALED_TYPES:
+        outer, ciphertext = split_copy(data)
+        payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
+        header = read_outer(payload, outer, ciphertext, data).header
+        parcel = Parcel(
+            copy_digest(data), COPY_ITEM, header.lane, me, header.recipient, len(data), (), False, header.id
+        )
+        return Held(parcel, header.expires_us, data)
+    receipt = decode_receipt(UnverifiedRecord(data, max_bytes=limits.RECORD_BYTES).payload)
+    parcel = Parcel(copy_digest(data), RECEIPT_ITEM, receipt.lane, me, receipt.to, len(data), (), True, receipt.id)
+    return Held(parcel, receipt.expires_us, data)

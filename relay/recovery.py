@@ -1,0 +1,89 @@
+"""What is done when something on the way failed: other ways, damaged parcels, prekeys that are gone (D1, D2, D7)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import structlog
+
+from protocol.ids import Digest
+from protocol.lanes import Lane, receipt_lane
+from protocol.limits import MAX_LIFE_US
+from protocol.parcel import Parcel, Rerouted
+from protocol.receipt import Receipt
+from relay.ground import Ground
+from relay.receipting import make_receipt, receipt_expiry_us
+from relay.sealer import Sealer
+from relay.settle import Outcome
+from relay.store import events, held, sent
+from relay.store.events import Event
+from relay.store.held import Held
+
+_log = structlog.get_logger()
+
+
+class Recovery:
+    """Acts on failures; everything it decides is recorded before it is acted upon."""
+
+    def __init__(self, ground: Ground, sealer: Sealer, take_prekey: Callable[[bytes], Awaitable[None]]) -> None:
+        self._ground = ground
+        self._sealer = sealer
+        self._take_prekey = take_prekey
+
+    def note_rerouted(self, rerouted: Sequence[Rerouted]) -> None:
+        """Ways given up: for our own copies this is part of the message's story."""
+        log = []
+        for one in rerouted:
+            parcel = self._ground.outbox.get(one.digest)
+            if parcel is not None and parcel.kept_after_custody:
+                now_us = self._ground.clock.now_us()
+                log.append(Event(parcel.message_id, parcel.recipient, "rerouted", now_us, one.avoided))
+        if log:
+            self._ground.spawn(self._ground.store.write(Lane.ROUTINE, partial(events.append, events=log)))
+
+    async def follow_up(self, outcome: Outcome) -> None:
+        """What an intake batch asks for beyond custody: newer prekeys, sealing again."""
+        for record in outcome.prekeys:
+            await self._take_prekey(record)
+        if outcome.seal_again:
+            await self._sealer.load()
+
+    async def parcel_damaged(self, digest: Digest) -> None:
+        """A row in our custody no longer opens: our own copy is sealed again; another's is asked for again (D10)."""
+        ground = self._ground
+        parcel = ground.outbox.get(digest)
+        ground.outbox.release(digest)
+        if parcel is None:
+            return
+        _log.error("parcel_damaged", digest=digest.hex(), message_id=parcel.message_id.hex())
+        if parcel.kept_after_custody:
+            change = partial(sent.seal_again, message_id=parcel.message_id, office=parcel.recipient)
+            await ground.store.write(parcel.lane, change)
+            await self._sealer.load()
+            return
+        if parcel.origin == ground.identity.office:
+            # A receipt of ours: the stored one is sent again when the message comes again.
+            return
+        lost = [self._custody_lost(parcel)]
+        taken = await ground.store.write(parcel.lane, partial(held.hold, parcels=lost))
+        now_us = ground.clock.monotonic_us()
+        for one in taken:
+            ground.outbox.hold(one.parcel, now_us)
+        ground.kick()
+
+    def _custody_lost(self, parcel: Parcel) -> Held:
+        """To the origin, signed: we can no longer forward this."""
+        now_us = self._ground.clock.now_us()
+        receipt = Receipt(
+            network=self._ground.directory.network_id,
+            type="custody_lost",
+            id=parcel.message_id,
+            by=self._ground.identity.office,
+            recipient=parcel.recipient,
+            to=parcel.origin,
+            digest=parcel.digest,
+            at_us=now_us,
+            lane=receipt_lane(parcel.lane),
+            expires_us=receipt_expiry_us(now_us + MAX_LIFE_US, now_us),
+            code="DAMAGED",
+        )
+        return make_receipt(self._ground.identity, receipt)

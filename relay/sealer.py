@@ -1,0 +1,182 @@
+"""Sealing: from an accepted message to one copy per recipient in this relay's custody (D5b, D7).
+
+Record before sending: the copy and the fact that sending begins are one commit; only then does the outbox see it.
+A recipient without a valid prekey waits as `awaiting_prekey`, and nothing weaker is ever used instead.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from keys.primitives import NotAuthentic, PrekeyPublic
+from keys.seal import KEY_BYTES, NONCE_BYTES, seal_copy
+from protocol.content import encode_bundle
+from protocol.copy import CopyHeader, copy_digest, round_deadline
+from protocol.frame import COPY_ITEM
+from protocol.ids import KeyId, MessageId, NetworkId, OfficeId
+from protocol.lanes import Lane
+from protocol.padding import pack
+from protocol.parcel import Parcel
+from relay.ground import Ground
+from relay.identity import Identity
+from relay.store import events, held, sent
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.held import Held
+from relay.store.sent import ToSeal
+
+BATCH = 32
+"""Most copies sealed in one go: about 6 ms of one core, so that a flash message waits no longer."""
+PACKED_BYTES = 32 * 1024 * 1024
+"""Most packed plaintext kept between acceptance and sealing; the rest is read back from the store."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One copy to seal: all that the work needs, gathered on the event loop."""
+
+    to_seal: ToSeal
+    packed: bytes
+    prekey_id: KeyId
+    prekey: PrekeyPublic
+    entropy: bytes
+
+
+class Sealer:
+    """Seals what was accepted, the highest lane first."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._queues: dict[Lane, deque[ToSeal]] = {lane: deque() for lane in Lane}
+        self._queued: set[tuple[MessageId, OfficeId]] = set()
+        self._waiting: dict[OfficeId, set[MessageId]] = {}
+        self._packed: dict[MessageId, bytes] = {}
+        self._packed_bytes = 0
+        self._awake = asyncio.Event()
+
+    def offer(self, to_seal: Sequence[ToSeal], message_id: MessageId, packed: bytes) -> None:
+        """Recipients of one accepted message; `packed` saves reading it back."""
+        if to_seal and self._packed_bytes + len(packed) <= PACKED_BYTES:
+            self._packed[message_id] = packed
+            self._packed_bytes += len(packed)
+        self._enqueue(to_seal)
+
+    async def load(self) -> None:
+        """What waits in the store: after a start, or when the queue ran dry before all of it was loaded."""
+        self._enqueue(await self._ground.store.read(partial(sent.to_seal, limit=20_000)))
+
+    async def prekey_came(self, office: OfficeId) -> None:
+        """A new prekey: what waited for it is sealed now."""
+        if self._waiting.pop(office, None):
+            await self.load()
+
+    def waiting_for_prekey(self) -> dict[OfficeId, int]:
+        """How many messages wait for the prekey of each office."""
+        return {office: len(messages) for office, messages in self._waiting.items()}
+
+    async def run(self) -> None:
+        """Seal for ever."""
+        await self.load()
+        while True:
+            await self._awake.wait()
+            batch = self._next_batch()
+            if not batch:
+                self._awake.clear()
+                continue
+            await self._seal(batch)
+
+    def _enqueue(self, to_seal: Sequence[ToSeal]) -> None:
+        for one in to_seal:
+            key = (one.message_id, one.office)
+            if key not in self._queued and one.message_id not in self._waiting.get(one.office, ()):
+                self._queued.add(key)
+                self._queues[one.lane].append(one)
+        self._awake.set()
+
+    def _next_batch(self) -> list[ToSeal]:
+        """The next copies of the highest lane that waits."""
+        for queue in self._queues.values():
+            if queue:
+                return [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+        return []
+
+    async def _seal(self, batch: Sequence[ToSeal]) -> None:
+        """Seal, commit, hand over to the outbox."""
+        ground = self._ground
+        missing = {one.message_id for one in batch} - self._packed.keys()
+        bundles = await ground.store.read(partial(sent.bundles, ids=missing)) if missing else {}
+        jobs: list[_Job] = []
+        waiting: list[Event] = []
+        now_us = ground.clock.now_us()
+        for one in batch:
+            self._queued.discard((one.message_id, one.office))
+            packed = self._packed.get(one.message_id)
+            if packed is None:
+                if one.message_id not in bundles:
+                    _log.error("sent_message_missing", message_id=one.message_id.hex())
+                    continue
+                packed = pack(encode_bundle(bundles[one.message_id]))
+            prekey = ground.keyring.current(one.office, ground.directory.rules.suites, now_us)
+            if prekey is None:
+                self._waiting.setdefault(one.office, set()).add(one.message_id)
+                waiting.append(Event(one.message_id, one.office, "awaiting_prekey", now_us, ground.identity.office))
+                continue
+            entropy = ground.entropy.bytes(KEY_BYTES + NONCE_BYTES)
+            jobs.append(_Job(one, packed, prekey[0].prekey_id, prekey[1], entropy))
+        sealed = await ground.offload.run(partial(_seal_all, jobs, ground.identity, ground.directory.network_id))
+        lane = min(one.lane for one in batch)
+        taken = await ground.store.write(lane, partial(_commit, sealed=sealed, waiting=waiting))
+        for one in batch:
+            self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
+        now_us = ground.clock.now_us()
+        for parcel in taken:
+            ground.shelf.put(parcel.parcel.digest, parcel.data)
+            ground.outbox.hold(parcel.parcel, now_us)
+        ground.news.publish(waiting)
+        ground.kick()
+
+
+def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> list[Held]:
+    """The sealed copies, as parcels that this office answers for until the verdict."""
+    sealed = []
+    for job in jobs:
+        one = job.to_seal
+        header = CopyHeader(
+            network=network,
+            suite=job.prekey.suite,
+            id=one.message_id,
+            sender=identity.office,
+            recipient=one.office,
+            lane=one.lane,
+            entitlement=one.entitlement,
+            created_us=one.created_us,
+            expires_us=one.expires_us,
+            deadline_us=round_deadline(one.deadline_us),
+            number=one.number,
+            epoch=identity.epoch,
+            prekey_id=job.prekey_id,
+        )
+        try:
+            data = seal_copy(identity.key, header, job.packed, job.prekey, job.entropy)
+        except NotAuthentic:
+            # The record was signed by its office, yet its key is no key: only that office can mend it.
+            _log.error("prekey_unusable", office=one.office.hex())
+            continue
+        parcel = Parcel(
+            copy_digest(data), COPY_ITEM, one.lane, identity.office, one.office, len(data), (), True, one.message_id
+        )
+        sealed.append(Held(parcel, one.expires_us, data))
+    return sealed
+
+
+def _commit(txn: Txn, sealed: Sequence[Held], waiting: Sequence[Event]) -> list[Held]:
+    """Custody of the copies, and the record that sending begins, in one change."""
+    wanted = [one for one in sealed if sent.mark_begun(txn, one.parcel.message_id, one.parcel.recipient)]
+    events.append(txn, list(waiting))
+    return held.hold(txn, wanted)

@@ -1,0 +1,325 @@
+"""The second half of intake: one change that makes a batch of findings durable and decides every answer.
+
+It runs in the writer's thread inside one transaction (`relay/intake.py` acts on the returned `Outcome` after the
+commit): custody and receipts are owed only for what is durable by then (D1, G7).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from keys.primitives import sha256
+from protocol.delivery import Effect, State
+from protocol.frame import Nack
+from protocol.ids import Digest, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US
+from protocol.receipt import Receipt
+from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Transit, Unopened
+from relay.receipting import answer_again
+from relay.store import counters, events, held, inbox, quarantine, sent
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.held import Held
+from relay.store.inbox import Received
+from relay.store.quarantine import Suspect
+
+FORGET_AFTER_US = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
+"""Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
+
+_SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE"})
+"""What may verify later (a newer directory, a clock that is right again): the neighbour is told to keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits that settings give."""
+
+    quarantine_rows: int
+    quarantine_bytes: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is to be done after the commit."""
+
+    custody: list[tuple[OfficeId, Lane, Digest]] = field(default_factory=list)
+    nacks: list[tuple[OfficeId, Lane, Nack]] = field(default_factory=list)
+    taken: list[Held] = field(default_factory=list)
+    released: list[Digest] = field(default_factory=list)
+    in_custody: list[tuple[Digest, OfficeId]] = field(default_factory=list)
+    refused_by: list[tuple[Digest, str, OfficeId]] = field(default_factory=list)
+    lost: list[tuple[Digest, OfficeId]] = field(default_factory=list)
+    seal_again: bool = False
+    prekeys: list[bytes] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    remembered: list[Digest] = field(default_factory=list)
+
+
+class Settlement:
+    """One change; made for one transaction and dropped after it."""
+
+    def __init__(self, txn: Txn, me: OfficeId, offered: frozenset[tuple[Digest, OfficeId]], bounds: Bounds) -> None:
+        self._txn = txn
+        self._me = me
+        self._offered = offered
+        self._bounds = bounds
+        self._outcome = Outcome()
+        self._log: list[Event] = []
+        self._hold: list[Held] = []
+        self._counts = dict.fromkeys(counters.NAMES, 0)
+        self._suspects: list[Suspect] = []
+
+    def settle(self, frames: Sequence[Examined], suspects: Sequence[Suspect]) -> Outcome:
+        """Make the frames' findings durable."""
+        self._suspects += suspects
+        for examined in frames:
+            self._take_custody_entries(examined)
+            for nack in examined.frame.frame.nacks:
+                self._outcome.refused_by.append((nack.digest, nack.code, examined.frame.frame.sender))
+            for finding in examined.findings:
+                self._take_finding(finding, examined)
+        self._outcome.taken = held.hold(self._txn, self._hold)
+        self._outcome.events = events.append(self._txn, self._log)
+        if self._suspects:
+            self._counts["quarantined"] += len(self._suspects)
+            quarantine.put(self._txn, self._suspects, self._bounds.quarantine_rows, self._bounds.quarantine_bytes)
+        counters.count(self._txn, self._counts)
+        return self._outcome
+
+    # What a neighbour says about what we sent it.
+
+    def _take_custody_entries(self, examined: Examined) -> None:
+        frame, record = examined.frame.frame, examined.frame.record
+        proof = Digest(sha256(record))
+        kept = False
+        for digest in frame.custody:
+            parcel = held.get(self._txn, digest)
+            if parcel is None:
+                continue
+            if not kept:
+                events.keep_proof(self._txn, proof, self._txn.now_us, record)
+                kept = True
+            if parcel.parcel.kept_after_custody:
+                said = Event(b"", b"", "custody", frame.at_us, frame.sender, True, proof=proof)
+                self._note(parcel.parcel.message_id, parcel.parcel.recipient, said)
+            else:
+                forget_us = parcel.expires_us + FORGET_AFTER_US
+                held.pass_on(self._txn, digest, frame.sender, proof, forget_us)
+                if parcel.parcel.origin != self._me:
+                    self._counts["forwarded"] += 1
+            self._outcome.in_custody.append((digest, frame.sender))
+
+    # What a neighbour sent us.
+
+    def _take_finding(self, finding: Finding, examined: Examined) -> None:
+        match finding:
+            case Message():
+                taken = self._take_message(finding, examined)
+            case Answer():
+                taken = self._take_answer(finding, examined)
+            case Transit():
+                taken = self._take_transit(finding, examined)
+            case Unopened():
+                self._hold.append(finding.answer)
+                taken = self._suspect(finding.item.data, "PREKEY_GONE", "sealed to a prekey that is gone", examined)
+            case Known():
+                self._counts["duplicates"] += 1
+                taken = self._take_known(finding, examined)
+            case Rejected():
+                taken = self._suspect(finding.item.data, finding.code, finding.detail, examined)
+                if finding.code in _SOON:
+                    self._nack(finding.item.digest, "UNVERIFIED", examined)
+        if taken:
+            self._owe(finding.item.digest, examined)
+            self._outcome.remembered.append(finding.item.digest)
+
+    def _take_message(self, finding: Message, examined: Examined) -> bool:
+        """A message for us: into the inbox once, with its receipt; again and again only the receipt (G2, G7)."""
+        content = finding.message.content
+        copy = finding.copy.copy
+        known = inbox.digests(self._txn, content.sender, content.id)
+        if known is not None:
+            if known[0] != finding.message.digest:
+                return self._suspect(finding.item.data, "ID_REUSED", "known id with other content", examined)
+            self._counts["duplicates"] += 1
+            self._answer_again(content.sender, content.id)
+            return True
+        if content.expires_us <= self._txn.now_us:
+            return self._suspect(finding.item.data, "EXPIRED", "expired before the commit", examined)
+        lane = copy.header.lane
+        if finding.refusal is None and not self._txn.space.admits(lane):
+            return self._nack(finding.item.digest, "FULL", examined)
+        received = Received(
+            sender=content.sender,
+            message_id=content.id,
+            lane=lane,
+            state="new" if finding.refusal is None else "refused",
+            received_us=self._txn.now_us,
+            flags=self._flags(finding),
+            digest=finding.message.digest,
+            bundle=finding.message.bundle,
+            outer=copy.outer,
+            acked=False,
+        )
+        inbox.insert(self._txn, received, copy.digest, content.expires_us + FORGET_AFTER_US)
+        answer = finding.delivered or finding.refusal
+        if answer is not None:
+            type_ = "delivered" if finding.refusal is None else "refused"
+            inbox.keep_receipt(self._txn, content.sender, content.id, type_, self._txn.now_us, answer.data)
+            self._hold.append(answer)
+        self._counts["received" if finding.refusal is None else "refused"] += 1
+        self._log.append(
+            Event(
+                content.id,
+                content.sender,
+                "received" if finding.refusal is None else "refused_here",
+                self._txn.now_us,
+                self._me,
+                True,
+                finding.code,
+            )  # fmt: skip
+        )
+        return True
+
+    def _flags(self, finding: Message) -> int:
+        header = finding.copy.copy.header
+        content = finding.message.content
+        flags = inbox.note_number(self._txn, header.sender, header.lane, header.epoch, header.number)
+        if content.drill:
+            flags |= inbox.DRILL
+        if content.deadline_us is not None and self._txn.now_us > content.deadline_us:
+            flags |= inbox.LATE
+        return flags
+
+    def _answer_again(self, sender: OfficeId, message_id: bytes) -> None:
+        """A duplicate is answered with the same stored receipt bytes (D1)."""
+        for type_ in ("delivered", "refused"):
+            record = inbox.receipt(self._txn, sender, message_id, type_)
+            if record is not None:
+                self._hold.append(answer_again(record, type_, self._me))
+
+    def _take_transit(self, finding: Transit, examined: Examined) -> bool:
+        """Something for another office: custody, or a nack that is never final (D1)."""
+        parcel = finding.parcel.parcel
+        sender = examined.frame.frame.sender
+        if self._me in parcel.trail or parcel.origin == self._me or (parcel.digest, sender) in self._offered:
+            return self._nack(parcel.digest, "LOOP", examined)
+        if held.is_held(self._txn, parcel.digest) or held.was_passed(self._txn, parcel.digest):
+            self._counts["duplicates"] += 1
+            return True
+        if not self._txn.space.admits(parcel.lane):
+            return self._nack(parcel.digest, "FULL", examined)
+        self._hold.append(finding.parcel)
+        if finding.custody_record is not None:
+            self._hold.append(finding.custody_record)
+        return True
+
+    def _take_known(self, finding: Known, examined: Examined) -> bool:
+        """Bytes taken a short time ago: custody again while it is held, went on, or ended here; else LOOP."""
+        digest = finding.item.digest
+        if (digest, examined.frame.frame.sender) in self._offered:
+            return self._nack(digest, "LOOP", examined)
+        if held.is_held(self._txn, digest) or held.was_passed(self._txn, digest):
+            return True
+        ended = inbox.of_copy(self._txn, digest)
+        if ended is not None:
+            self._answer_again(*ended)
+        return True
+
+    def _take_answer(self, finding: Answer, examined: Examined) -> bool:
+        """A receipt about what we sent. It moves the state, or is recorded as late or contrary (G8)."""
+        receipt = finding.receipt.receipt
+        standing = sent.standing(self._txn, receipt.id, receipt.recipient)
+        if standing is None:
+            self._suspect(finding.item.data, "NOT_FOR_US", "about a message we did not send", examined)
+            return True
+        if receipt.type == "prekey_gone":
+            self._prekey_gone(receipt)
+        elif receipt.type == "custody_lost":
+            self._record(receipt, finding.receipt.data, "custody_lost")
+            self._outcome.lost.append((receipt.digest, receipt.by))
+        else:
+            self._advance(receipt, finding.receipt.data)
+        return True
+
+    def _advance(self, receipt: Receipt, record: bytes) -> None:
+        if receipt.type != "custody" and receipt.digest != self._digest_of(receipt.id):
+            self._counts["quarantined"] += 1
+            return
+        said = Event(b"", b"", receipt.type, receipt.at_us, receipt.by, True, receipt.code, receipt.detail, record)
+        self._note(receipt.id, receipt.recipient, said)
+
+    def _note(self, message_id: bytes, office: OfficeId, event: Event) -> None:
+        """Apply what somebody said of one of our messages, and record it once."""
+        result = sent.advance(self._txn, message_id, office, State(event.type))
+        if result is None:
+            return
+        effect, before, after = result
+        if effect is not Effect.MOVES and self._recorded(message_id, office, event.type, event.by):
+            return
+        contrary = effect is Effect.CORRECTION
+        self._log.append(
+            replace(
+                event,
+                message_id=message_id,
+                office=office,
+                type="correction" if contrary else event.type,
+                code=event.code or (event.type if contrary else ""),
+            )
+        )
+        if after.final and not before.final:
+            self._counts["delivered" if after.arrived else "refused"] += 1
+            self._release_copies(message_id, office)
+
+    def _release_copies(self, message_id: bytes, office: OfficeId) -> None:
+        """Nobody needs our copies any more."""
+        for digest in held.of_copy(self._txn, message_id, office):
+            held.forget(self._txn, digest)
+            self._outcome.released.append(Digest(digest))
+
+    def _prekey_gone(self, receipt: Receipt) -> None:
+        """The recipient no longer has the private half: seal again to its current prekey, at most three times (D7)."""
+        tries = [e for e in events.of_message(self._txn, receipt.id) if e.type == "resealed" and e.office == receipt.by]
+        copies = held.of_copy(self._txn, receipt.id, receipt.recipient)
+        if len(tries) >= 3 or receipt.digest not in copies or receipt.by != receipt.recipient:
+            return
+        if sent.seal_again(self._txn, receipt.id, receipt.recipient):
+            self._release_copies(receipt.id, receipt.recipient)
+            self._outcome.prekeys.append(receipt.proof)
+            self._outcome.seal_again = True
+            self._record(receipt, b"", "resealed")
+
+    def _record(self, receipt: Receipt, record: bytes, type_: str) -> None:
+        if not self._recorded(receipt.id, receipt.recipient, type_, receipt.by) or type_ == "resealed":
+            self._log.append(
+                Event(receipt.id, receipt.recipient, type_, receipt.at_us, receipt.by, True, receipt.code, "", record)
+            )
+
+    def _recorded(self, message_id: bytes, office: bytes, type_: str, by: bytes) -> bool:
+        """Whether this very fact is in the record already."""
+        known = events.of_message(self._txn, message_id) + [e for e in self._log if e.message_id == message_id]
+        return any(
+            e.office == office and e.by == by and (e.type == type_ or (e.type == "correction" and e.code == type_))
+            for e in known
+        )
+
+    def _digest_of(self, message_id: bytes) -> bytes | None:
+        message = sent.message(self._txn, message_id)
+        return None if message is None else message.digest
+
+    # Answers.
+
+    def _owe(self, digest: Digest, examined: Examined) -> None:
+        frame = examined.frame.frame
+        self._outcome.custody.append((frame.sender, frame.lane, digest))
+
+    def _nack(self, digest: Digest, code: str, examined: Examined) -> bool:
+        frame = examined.frame.frame
+        self._outcome.nacks.append((frame.sender, frame.lane, Nack(digest, code)))
+        return False
+
+    def _suspect(self, data: bytes, code: str, detail: str, examined: Examined) -> bool:
+        """Into quarantine; no answer that ends anything."""
+        source = examined.frame.frame.sender.hex()
+        self._suspects.append(Suspect(self._txn.now_us, code, detail, source, len(data), data))
+        return False

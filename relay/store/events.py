@@ -1,0 +1,89 @@
+"""What happened to messages, in order: appended, never changed (CONTRACT section 7, G8)."""
+
+from dataclasses import dataclass, replace
+
+from protocol.cbor import dumps, loads
+from protocol.fields import elements
+from protocol.limits import RECORD_BYTES
+from relay.store.counters import blob, number
+from relay.store.database import Txn
+from relay.store.sealed_table import Row, Value
+from relay.store.tables import EVENTS, PROOFS
+
+EVENT_BYTES = 4 * RECORD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`by` said at `at_us` that `type` happened to the copy of `message_id` for `office`.
+
+    `verified`: we checked a signature that says so, which is `record` (or the frame record `proof` in `proofs`).
+    `code` and `detail` as in `protocol.receipt`.
+    """
+
+    message_id: bytes
+    office: bytes
+    type: str
+    at_us: int
+    by: bytes
+    verified: bool = False
+    code: str = ""
+    detail: str = ""
+    record: bytes = b""
+    proof: bytes = b""
+    seq: int = 0
+
+
+def append(txn: Txn, events: list[Event]) -> list[Event]:
+    """Record events; they come back with their sequence numbers."""
+    if not events:
+        return []
+    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    numbered = []
+    for seq, event in enumerate(events, last + 1):
+        clear: dict[str, Value] = {
+            "seq": seq, "message_id": event.message_id, "office": event.office, "type": event.type, "at_us": event.at_us,
+        }  # fmt: skip
+        body = [event.by, event.verified, event.code, event.detail, event.record, event.proof]
+        EVENTS.insert(txn, clear, dumps(body))
+        numbered.append(replace(event, seq=seq))
+    return numbered
+
+
+def of_message(txn: Txn, message_id: bytes) -> list[Event]:
+    """All events of a message, in order."""
+    return [_event(row) for row in EVENTS.select(txn, "message_id = ?", (message_id,), order="seq")]
+
+
+def after(txn: Txn, seq: int, limit: int) -> list[Event]:
+    """Events that follow a sequence number, for the event stream."""
+    return [_event(row) for row in EVENTS.select(txn, "seq > ?", (seq,), order="seq", limit=limit)]
+
+
+def keep_proof(txn: Txn, digest: bytes, at_us: int, record: bytes) -> None:
+    """Keep a signed frame record that proves custody; once."""
+    if PROOFS.get(txn, digest) is None:
+        PROOFS.insert(txn, {"digest": digest, "at_us": at_us}, record)
+
+
+def proof(txn: Txn, digest: bytes) -> bytes | None:
+    """The frame record with this digest."""
+    row = PROOFS.get(txn, digest)
+    return None if row is None else row.body
+
+
+def _event(row: Row) -> Event:
+    by, verified, code, detail, record, proof_digest = elements(loads(row.body, max_bytes=EVENT_BYTES), 6, "event")
+    return Event(
+        message_id=blob(row["message_id"]),
+        office=blob(row["office"]),
+        type=str(row["type"]),
+        at_us=number(row["at_us"]),
+        by=by,
+        verified=verified,
+        code=code,
+        detail=detail,
+        record=record,
+        proof=proof_digest,
+        seq=number(row["seq"]),
+    )

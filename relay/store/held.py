@@ -1,0 +1,125 @@
+"""Parcels in this relay's custody, and the memory of those that went on (D1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol.cbor import dumps, loads
+from protocol.fields import elements
+from protocol.frame import COPY_ITEM
+from protocol.ids import Digest, MessageId, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import FRAME_BYTES
+from protocol.parcel import Parcel
+from relay.store.counters import blob, number
+from relay.store.database import Txn
+from relay.store.sealed_table import Row, Value
+from relay.store.tables import HELD, PASSED
+
+BODY_BYTES = FRAME_BYTES + 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A parcel with its bytes, its end of life and its place in the lane."""
+
+    parcel: Parcel
+    expires_us: int
+    data: bytes
+    seq: int = 0
+
+
+def hold(txn: Txn, parcels: Sequence[Held]) -> list[Held]:
+    """Take custody: insert what is not held yet. Those inserted come back with their sequence numbers."""
+    if not parcels:
+        return []
+    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM held").fetchone()
+    taken = []
+    for held in parcels:
+        parcel = held.parcel
+        if is_held(txn, parcel.digest):
+            continue
+        last += 1
+        clear: dict[str, Value] = {
+            "digest": parcel.digest, "seq": last, "kind": parcel.kind, "lane": parcel.lane, "origin": parcel.origin,
+            "recipient": parcel.recipient, "message_id": parcel.message_id, "size": parcel.size,
+            "own": int(parcel.is_origin), "expires_us": held.expires_us,
+        }  # fmt: skip
+        HELD.insert(txn, clear, dumps([held.data, list(parcel.trail)]))
+        taken.append(Held(parcel, held.expires_us, held.data, last))
+    return taken
+
+
+def is_held(txn: Txn, digest: bytes) -> bool:
+    """Whether a parcel is in custody here."""
+    return HELD.unverified_count(txn, "digest = ?", (digest,)) > 0
+
+
+def get(txn: Txn, digest: bytes) -> Held | None:
+    """A parcel with its bytes; raises `RowDamaged`."""
+    row = HELD.get(txn, digest)
+    return None if row is None else _held(row)
+
+
+def forget(txn: Txn, digest: bytes) -> None:
+    """End custody without a trace: the verdict is known, or life has ended."""
+    HELD.delete(txn, digest)
+
+
+def pass_on(txn: Txn, digest: bytes, to: OfficeId, proof: Digest, forget_us: int) -> None:
+    """End custody because `to` has it now; the memory of that answers duplicates until `forget_us`."""
+    HELD.delete(txn, digest)
+    PASSED.put(txn, {"digest": digest, "forget_us": forget_us}, dumps([to, proof]))
+
+
+def was_passed(txn: Txn, digest: bytes) -> bool:
+    """Whether the parcel went on to another office that gave custody."""
+    return PASSED.unverified_count(txn, "digest = ?", (digest,)) > 0
+
+
+def of_lane(txn: Txn, lane: Lane, after_seq: int, limit: int) -> list[Held]:
+    """Parcels of a lane in the order they came, after a place; for the active window."""
+    rows = HELD.select(txn, "lane = ? AND seq > ?", (int(lane), after_seq), order="seq", limit=limit)
+    return [_held(row) for row in rows]
+
+
+def of_copy(txn: Txn, message_id: bytes, recipient: bytes) -> list[bytes]:
+    """Digests of own copies of a message for a recipient."""
+    found = HELD.unverified_clear(
+        txn, "message_id = ? AND recipient = ? AND own = 1 AND kind = ?", (message_id, recipient, COPY_ITEM)
+    )
+    return [blob(row["digest"]) for row in found]
+
+
+def expired(txn: Txn, now_us: int, limit: int) -> list[bytes]:
+    """Digests of parcels whose life has ended."""
+    return [blob(row["digest"]) for row in HELD.unverified_clear(txn, "expires_us <= ?", (now_us,), limit=limit)]
+
+
+def forget_passed(txn: Txn, now_us: int, limit: int) -> int:
+    """Drop memories whose time is over; how many."""
+    rows = PASSED.unverified_clear(txn, "forget_us <= ?", (now_us,), limit=limit)
+    for row in rows:
+        PASSED.delete(txn, row["digest"])
+    return len(rows)
+
+
+def shape(txn: Txn, now_us: int) -> dict[Lane, tuple[int, int]]:
+    """Per lane, how many parcels are held, and the sequence number of the oldest."""
+    found = txn.connection.execute("SELECT lane, count(*), min(seq) FROM held GROUP BY lane").fetchall()
+    return {Lane(lane): (count, oldest) for lane, count, oldest in found}
+
+
+def _held(row: Row) -> Held:
+    data, trail = elements(loads(row.body, max_bytes=BODY_BYTES), 2, "held parcel")
+    parcel = Parcel(
+        digest=Digest(blob(row["digest"])),
+        kind=number(row["kind"]),
+        lane=Lane(number(row["lane"])),
+        origin=OfficeId(blob(row["origin"])),
+        recipient=OfficeId(blob(row["recipient"])),
+        size=number(row["size"]),
+        trail=tuple(OfficeId(office) for office in trail),
+        is_origin=bool(row["own"]),
+        message_id=MessageId(blob(row["message_id"])),
+    )
+    return Held(parcel, number(row["expires_us"]), data, number(row["seq"]))

@@ -1,0 +1,198 @@
+"""Messages for this office: their states and numbers (G2, G4, G7). Synchronous changes and queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol.cbor import dumps, loads
+from protocol.content import Bundle, decode_bundle, encode_bundle
+from protocol.errors import Refused
+from protocol.fields import elements
+from protocol.ids import Digest, Epoch, MessageId, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import CONTENT_BYTES, RECORD_BYTES
+from relay.store.counters import blob, number
+from relay.store.database import Txn
+from relay.store.sealed_table import Row, Value
+from relay.store.tables import INBOX, RECEIPTS, STREAMS
+
+DRILL, LATE, GAP, FILLS_GAP, DOUBTED, REDELIVERED = 1, 2, 4, 8, 16, 32
+FLAGS = {
+    "drill": DRILL,
+    "late": LATE,
+    "gap": GAP,
+    "fills_gap": FILLS_GAP,
+    "doubted": DOUBTED,
+    "redelivered": REDELIVERED,
+}
+"""Bits of the `flags` column by their names in CONTRACT sections 6 and 11."""
+MISSING_MAX = 1_000
+"""Most missing numbers remembered per stream; older holes stay visible as the flag on the message after them."""
+SHOWN = "state != 'refused'"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message in the inbox. `copy_header` and `outer` are of the copy that brought it, for evidence."""
+
+    sender: OfficeId
+    message_id: MessageId
+    lane: Lane
+    state: str
+    received_us: int
+    flags: int
+    digest: Digest
+    bundle: Bundle
+    outer: bytes
+    acked: bool
+    seq: int = 0
+
+
+def digests(txn: Txn, sender: bytes, message_id: bytes) -> tuple[bytes, bytes] | None:
+    """(content digest, copy digest) of a message or refusal that is known here."""
+    found = INBOX.unverified_clear(txn, "sender = ? AND message_id = ?", (sender, message_id))
+    return (blob(found[0]["digest"]), blob(found[0]["copy_digest"])) if found else None
+
+
+def of_copy(txn: Txn, copy_digest: bytes) -> tuple[OfficeId, MessageId] | None:
+    """(sender, id) of the message that a copy brought."""
+    found = INBOX.unverified_clear(txn, "copy_digest = ?", (copy_digest,), limit=1)
+    return (OfficeId(blob(found[0]["sender"])), MessageId(blob(found[0]["message_id"]))) if found else None
+
+
+def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> None:
+    """Store a message (or, in state refused, only the memory of it); raises `RowExists` for a known one."""
+    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()
+    refused = message.state == "refused"
+    clear: dict[str, Value] = {
+        "sender": message.sender, "message_id": message.message_id, "seq": last + 1, "state": message.state,
+        "lane": message.lane, "received_us": message.received_us, "handed_us": None, "acked": int(refused),
+        "flags": message.flags, "digest": message.digest, "copy_digest": copy_digest, "forget_us": forget_us,
+    }  # fmt: skip
+    INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
+
+
+def note_number(txn: Txn, sender: OfficeId, lane: Lane, epoch: Epoch, given: int) -> int:
+    """GAP when this number skipped others, FILLS_GAP when it was one of those skipped, else 0 (G4)."""
+    row = STREAMS.get(txn, sender, int(lane), epoch)
+    highest, missing = (0, []) if row is None else elements(loads(row.body, max_bytes=CONTENT_BYTES), 2, "stream")
+    flag = 0
+    if given > highest:
+        skipped = range(max(highest + 1, given - MISSING_MAX), given)
+        missing, highest = [*missing, *skipped][-MISSING_MAX:], given
+        flag = GAP if len(skipped) else 0
+    elif given in missing:
+        missing.remove(given)
+        flag = FILLS_GAP
+    STREAMS.put(txn, {"sender": sender, "lane": int(lane), "epoch": epoch}, dumps([highest, missing]))
+    return flag
+
+
+def get(txn: Txn, sender: bytes, message_id: bytes) -> Received | None:
+    """One message; raises `RowDamaged`."""
+    row = INBOX.get(txn, sender, message_id)
+    return None if row is None or row["state"] == "refused" else _received(row)
+
+
+def find(txn: Txn, low: bytes, high: bytes) -> list[tuple[bytes, bytes]]:
+    """(sender, id) of messages whose id is between two ids, at most three."""
+    rows = INBOX.unverified_clear(txn, f"message_id BETWEEN ? AND ? AND {SHOWN}", (low, high), limit=3)
+    return [(blob(row["sender"]), blob(row["message_id"])) for row in rows]
+
+
+def listed(txn: Txn, state: str | None, limit: int) -> list[Received]:
+    """Messages in the order they came, the newest last; all states, or one."""
+    where, args = (SHOWN, ()) if state is None else (f"{SHOWN} AND state = ?", (state,))
+    rows = INBOX.select(txn, where, args, order="seq DESC", limit=limit)
+    return [_received(row) for row in reversed(rows)]
+
+
+def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[tuple[Received, bool]]:
+    """Hand messages to a program: each once as new, in lane order; after a while again, as redelivered (G2).
+
+    The second of the pair says that it is handed out again. Opened ones are still new to the program.
+    """
+    rows = INBOX.select(
+        txn, "acked = 0 AND state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit
+    )
+    taken = [(row, False) for row in rows]
+    if len(taken) < limit:
+        again = INBOX.select(
+            txn, "acked = 0 AND handed_us <= ?", (redeliver_before_us,), order="lane, seq", limit=limit - len(taken)
+        )
+        taken += [(row, True) for row in again]
+    result = []
+    for row, again_ in taken:
+        flags = number(row["flags"]) | (REDELIVERED if again_ else 0)
+        state = "taken" if row["state"] in ("new", "opened") else str(row["state"])
+        result.append((_received(INBOX.update(txn, row, state=state, handed_us=txn.now_us, flags=flags)), again_))
+    return result
+
+
+def hand_again(txn: Txn) -> int:
+    """After a restart nobody remembers what was handed out: all that was not acknowledged comes again."""
+    rows = INBOX.select(txn, "acked = 0 AND handed_us > 0")
+    for row in rows:
+        INBOX.update(txn, row, handed_us=0)
+    return len(rows)
+
+
+def acknowledge(txn: Txn, sender: bytes, message_id: bytes) -> bool:
+    """The program has it for good; false when it was acknowledged before."""
+    row = INBOX.get(txn, sender, message_id)
+    if row is None:
+        raise Refused("NOT_FOUND", "no such message in the inbox")
+    if number(row["acked"]):
+        return False
+    if row["state"] == "new":
+        raise Refused("BAD_FIELD", "this message was never taken", field="id")
+    INBOX.update(txn, row, acked=1)
+    return True
+
+
+def change_state(txn: Txn, sender: bytes, message_id: bytes, state: str, allowed: Sequence[str]) -> bool:
+    """Move a message to a state from one of the allowed ones; false when it is in none of these."""
+    row = INBOX.get(txn, sender, message_id)
+    if row is None or row["state"] not in allowed:
+        return False
+    done = state in ("signed_for", "returned")
+    INBOX.update(txn, row, state=state, acked=int(done or bool(row["acked"])))
+    return True
+
+
+def keep_receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str, at_us: int, record: bytes) -> None:
+    """Keep a receipt that this office made: duplicates are answered with the same bytes (D1)."""
+    RECEIPTS.insert(txn, {"sender": sender, "message_id": message_id, "type": type_, "at_us": at_us}, record)
+
+
+def receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str) -> bytes | None:
+    """The receipt of a type, if it was made."""
+    row = RECEIPTS.get(txn, sender, message_id, type_)
+    return None if row is None else row.body
+
+
+def receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:
+    """All receipts that this office made about a message, in order."""
+    rows = RECEIPTS.select(txn, "sender = ? AND message_id = ?", (sender, message_id), order="at_us")
+    return [row.body for row in rows]
+
+
+def counts(txn: Txn) -> dict[str, int]:
+    """How many messages are in each state."""
+    return dict(txn.connection.execute(f"SELECT state, count(*) FROM inbox WHERE {SHOWN} GROUP BY state").fetchall())
+
+
+def _received(row: Row) -> Received:
+    bundle, outer = elements(loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 2, "received message")
+    return Received(
+        sender=OfficeId(blob(row["sender"])),
+        message_id=MessageId(blob(row["message_id"])),
+        lane=Lane(number(row["lane"])),
+        state=str(row["state"]),
+        received_us=number(row["received_us"]),
+        flags=number(row["flags"]),
+        digest=Digest(blob(row["digest"])),
+        bundle=decode_bundle(bundle),
+        outer=outer,
+        acked=bool(row["acked"]),
+        seq=number(row["seq"]),
+    )

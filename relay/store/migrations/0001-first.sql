@@ -1,0 +1,105 @@
+-- The first schema. Rows are sealed (relay/store/sealed_table.py); clear columns are what queries need.
+
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE counters (
+    name TEXT PRIMARY KEY, value INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
+-- What this office accepted to send. The body holds the signed bundle until retention ends.
+CREATE TABLE sent (
+    message_id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, lane INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX sent_accepted ON sent (accepted_us);
+
+-- One row per (message, recipient): stage 0 to be sealed, 1 on its way, 2 final.
+CREATE TABLE recipients (
+    message_id BLOB NOT NULL, office BLOB NOT NULL, stage INTEGER NOT NULL, state TEXT NOT NULL,
+    lane INTEGER NOT NULL, number INTEGER NOT NULL, expires_us INTEGER NOT NULL, deadline_us INTEGER,
+    begun INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (message_id, office)
+) STRICT;
+CREATE INDEX recipients_stage ON recipients (stage, lane) WHERE stage < 2;
+CREATE INDEX recipients_expiry ON recipients (expires_us) WHERE stage < 2;
+
+-- The next number per (recipient, lane) in this home's epoch (G4).
+CREATE TABLE numbers (
+    office BLOB NOT NULL, lane INTEGER NOT NULL, next INTEGER NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (office, lane)
+) STRICT;
+
+-- What happened, in order; never changed. The body holds who said it, and the signed record.
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY, message_id BLOB NOT NULL, office BLOB NOT NULL, type TEXT NOT NULL,
+    at_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX events_message ON events (message_id);
+
+-- Signed frame records that prove custody; shared by all the parcels that one frame acknowledged.
+CREATE TABLE proofs (
+    digest BLOB PRIMARY KEY, at_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
+-- Parcels in this relay's custody: own copies until the verdict, others' until onward custody.
+CREATE TABLE held (
+    digest BLOB PRIMARY KEY, seq INTEGER NOT NULL, kind INTEGER NOT NULL, lane INTEGER NOT NULL,
+    origin BLOB NOT NULL, recipient BLOB NOT NULL, message_id BLOB NOT NULL, size INTEGER NOT NULL,
+    own INTEGER NOT NULL, expires_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX held_lane ON held (lane, seq);
+CREATE INDEX held_message ON held (message_id, recipient);
+CREATE INDEX held_expiry ON held (expires_us);
+
+-- Parcels that went on: their digests answer duplicates until nobody can send them again.
+CREATE TABLE passed (
+    digest BLOB PRIMARY KEY, forget_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX passed_forget ON passed (forget_us);
+
+-- Messages for this office, and the memory of refused ones (state refused).
+CREATE TABLE inbox (
+    sender BLOB NOT NULL, message_id BLOB NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, lane INTEGER NOT NULL,
+    received_us INTEGER NOT NULL, handed_us INTEGER, acked INTEGER NOT NULL, flags INTEGER NOT NULL,
+    digest BLOB NOT NULL, copy_digest BLOB NOT NULL, forget_us INTEGER NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id)
+) STRICT;
+CREATE UNIQUE INDEX inbox_seq ON inbox (seq);
+CREATE INDEX inbox_copy ON inbox (copy_digest);
+CREATE INDEX inbox_id ON inbox (message_id);
+CREATE INDEX inbox_waiting ON inbox (lane, seq) WHERE acked = 0;
+
+-- Receipts that this office made as a recipient: a duplicate is answered with the same bytes.
+CREATE TABLE receipts (
+    sender BLOB NOT NULL, message_id BLOB NOT NULL, type TEXT NOT NULL, at_us INTEGER NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id, type)
+) STRICT;
+
+-- Numbers seen per (sender, lane, sender epoch), for gaps (G4).
+CREATE TABLE streams (
+    sender BLOB NOT NULL, lane INTEGER NOT NULL, epoch BLOB NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (sender, lane, epoch)
+) STRICT;
+
+-- The highest that neighbours have said of themselves (D11).
+CREATE TABLE peers (
+    office BLOB NOT NULL, part TEXT NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (office, part)
+) STRICT;
+
+-- Other offices' current prekeys, and our own with their private halves.
+CREATE TABLE prekeys (
+    office BLOB PRIMARY KEY, epoch INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+CREATE TABLE own_prekeys (
+    prekey_id BLOB PRIMARY KEY, epoch INTEGER NOT NULL, forget_us INTEGER NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
+-- What could not be verified: a ring, for inspection.
+CREATE TABLE quarantine (
+    seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, size INTEGER NOT NULL, code TEXT NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;

@@ -1,0 +1,297 @@
+"""What this office sends: acceptance, numbers, sealing, verdicts (G1, G4, G8). Synchronous changes and queries."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from protocol.cbor import dumps, loads
+from protocol.content import Bundle, decode_bundle, encode_bundle
+from protocol.delivery import Effect, State, apply
+from protocol.errors import Refused
+from protocol.fields import elements
+from protocol.ids import MessageId, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import CONTENT_BYTES, RECORD_BYTES
+from relay.store import counters, events
+from relay.store.counters import blob, number
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.sealed_table import Row, Value
+from relay.store.tables import NUMBERS, RECIPIENTS, SENT
+
+TO_SEAL, ON_ITS_WAY, FINAL = 0, 1, 2
+"""Stages of a recipient row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One recipient of a message, by stable id and by the address it was given as."""
+
+    office: OfficeId
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message that passed every check and is signed, ready to be committed. Times in microseconds."""
+
+    message_id: MessageId
+    fingerprint: bytes
+    lane: Lane
+    entitlement: int
+    created_us: int
+    expires_us: int
+    deadline_us: int | None
+    bundle: Bundle
+    digest: bytes
+    addressees: tuple[Addressee, ...]
+    answer: bytes
+    sender: OfficeId
+
+
+@dataclass(frozen=True, slots=True)
+class ToSeal:
+    """A recipient whose copy is still to be sealed, with all that its clear header will say."""
+
+    message_id: MessageId
+    office: OfficeId
+    lane: Lane
+    entitlement: int
+    number: int
+    created_us: int
+    expires_us: int
+    deadline_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What came of one prepared message: the answer to give, and what is to be sealed now."""
+
+    answer: bytes
+    repeated: bool
+    to_seal: tuple[ToSeal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A sent message as it is kept: bundle, digest, the answer given, and per recipient how it stands."""
+
+    message_id: MessageId
+    lane: Lane
+    entitlement: int
+    accepted_us: int
+    expires_us: int
+    bundle: Bundle
+    digest: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a message to one recipient stands."""
+
+    message_id: MessageId
+    office: OfficeId
+    address: str
+    stage: int
+    state: State
+    lane: Lane
+    number: int
+    expires_us: int
+    deadline_us: int | None
+    begun: bool
+
+
+def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
+    """Commit messages, each with its recipients' rows and numbers, in one change. One result each, in order."""
+    results: list[Accepted | Refused] = []
+    log: list[Event] = []
+    copies = 0
+    for message in prepared:
+        known = repeated(txn, message.message_id, message.fingerprint)
+        if known is not None:
+            results.append(known)
+        elif not txn.space.admits(message.lane):
+            results.append(Refused("STORE_FULL", f"no room for lane {message.lane.label}"))
+        else:
+            to_seal = _insert(txn, message)
+            log += [
+                Event(message.message_id, one.office, "accepted", message.created_us, message.sender) for one in to_seal
+            ]
+            copies += len(to_seal)
+            results.append(Accepted(message.answer, False, to_seal))
+    events.append(txn, log)
+    counters.count(txn, {"accepted": copies})
+    return results
+
+
+def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | Refused | None:
+    """The first answer again for the same content, ID_REUSED for another, None for an id not seen."""
+    row = SENT.get(txn, message_id)
+    if row is None:
+        return None
+    if blob(row["fingerprint"]) != fingerprint:
+        return Refused("ID_REUSED", "this id was used for a message with other content", field="id")
+    return Accepted(_message(row).answer, True)
+
+
+def _insert(txn: Txn, message: Prepared) -> tuple[ToSeal, ...]:
+    clear: dict[str, Value] = {
+        "message_id": message.message_id, "accepted_us": message.created_us, "expires_us": message.expires_us,
+        "lane": message.lane, "fingerprint": message.fingerprint,
+    }  # fmt: skip
+    SENT.insert(txn, clear, dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement]))
+    to_seal = []
+    for one in message.addressees:
+        number_ = _next_number(txn, one.office, message.lane)
+        row: dict[str, Value] = {
+            "message_id": message.message_id, "office": one.office, "stage": TO_SEAL, "state": State.ACCEPTED.value,
+            "lane": message.lane, "number": number_, "expires_us": message.expires_us,
+            "deadline_us": message.deadline_us, "begun": 0,
+        }  # fmt: skip
+        stored = RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us]))
+        to_seal.append(_to_seal(stored))
+    return tuple(to_seal)
+
+
+def _next_number(txn: Txn, office: OfficeId, lane: Lane) -> int:
+    """The next number of the stream to an office on a lane, from 1 (G4)."""
+    row = NUMBERS.get(txn, office, int(lane))
+    if row is None:
+        NUMBERS.insert(txn, {"office": office, "lane": int(lane), "next": 2}, b"")
+        return 1
+    given = number(row["next"])
+    NUMBERS.update(txn, row, next=given + 1)
+    return given
+
+
+def message(txn: Txn, message_id: bytes) -> Message | None:
+    """A sent message, or None; raises `RowDamaged`."""
+    row = SENT.get(txn, message_id)
+    return None if row is None else _message(row)
+
+
+def standings(txn: Txn, message_id: bytes) -> list[Standing]:
+    """How a message stands with each of its recipients."""
+    return [_standing(row) for row in RECIPIENTS.select(txn, "message_id = ?", (message_id,), order="rowid")]
+
+
+def standing(txn: Txn, message_id: bytes, office: bytes) -> Standing | None:
+    """How a message stands with one recipient."""
+    row = RECIPIENTS.get(txn, message_id, office)
+    return None if row is None else _standing(row)
+
+
+def to_seal(txn: Txn, limit: int) -> list[ToSeal]:
+    """Recipients whose copies wait to be sealed, the highest lane first; after a restart, or when a prekey came."""
+    return [_to_seal(row) for row in RECIPIENTS.select(txn, "stage = 0", order="lane, rowid", limit=limit)]
+
+
+def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:
+    """The signed bundles of sent messages, by id."""
+    found = {message_id: message(txn, message_id) for message_id in ids}
+    return {message_id: one.bundle for message_id, one in found.items() if one is not None}
+
+
+def mark_begun(txn: Txn, message_id: bytes, office: bytes) -> bool:
+    """Record that sending may begin; false when the verdict was given meanwhile (then nothing may be sent)."""
+    row = RECIPIENTS.get(txn, message_id, office)
+    if row is None or number(row["stage"]) == FINAL:
+        return False
+    RECIPIENTS.update(txn, row, stage=ON_ITS_WAY, begun=1)
+    return True
+
+
+def seal_again(txn: Txn, message_id: bytes, office: bytes) -> bool:
+    """Back to be sealed (prekey gone, damaged copy); false when the verdict was given."""
+    row = RECIPIENTS.get(txn, message_id, office)
+    if row is None or number(row["stage"]) == FINAL:
+        return False
+    RECIPIENTS.update(txn, row, stage=TO_SEAL)
+    return True
+
+
+def advance(txn: Txn, message_id: bytes, office: bytes, said: State) -> tuple[Effect, State, State] | None:
+    """Apply an event to a recipient's state: (effect, state before, state after); None for a recipient not ours."""
+    row = RECIPIENTS.get(txn, message_id, office)
+    if row is None:
+        return None
+    before = State(row["state"])
+    after, effect = apply(before, said)
+    if effect is Effect.MOVES:
+        RECIPIENTS.update(txn, row, state=after.value, stage=FINAL if after.final else number(row["stage"]))
+    return effect, before, after
+
+
+def expired(txn: Txn, never_begun_us: int, begun_us: int, limit: int) -> list[Standing]:
+    """Recipients without a verdict whose message expired by these times: where sending never began, and where it did."""
+    rows = RECIPIENTS.select(
+        txn, "stage < 2 AND expires_us <= iif(begun, ?, ?)", (begun_us, never_begun_us), order="expires_us", limit=limit
+    )
+    return [_standing(row) for row in rows]
+
+
+def overdue(txn: Txn, now_us: int, limit: int = 10_000) -> list[Standing]:
+    """Recipients without a verdict past their deadline, the oldest deadline first."""
+    rows = RECIPIENTS.select(txn, "stage < 2 AND deadline_us <= ?", (now_us,), order="deadline_us", limit=limit)
+    return [_standing(row) for row in rows]
+
+
+def find(txn: Txn, low: bytes, high: bytes) -> list[bytes]:
+    """Ids of sent messages between two ids, at most three: enough to tell whether a prefix is unique."""
+    rows = SENT.unverified_clear(txn, "message_id BETWEEN ? AND ?", (low, high), limit=3)
+    return [blob(row["message_id"]) for row in rows]
+
+
+def latest(txn: Txn, limit: int) -> list[Message]:
+    """Sent messages, the newest first."""
+    return [_message(row) for row in SENT.select(txn, order="accepted_us DESC", limit=limit)]
+
+
+def _message(row: Row) -> Message:
+    bundle, digest, answer, entitlement = elements(
+        loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 4, "sent message"
+    )
+    return Message(
+        message_id=MessageId(blob(row["message_id"])),
+        lane=Lane(number(row["lane"])),
+        entitlement=entitlement,
+        accepted_us=number(row["accepted_us"]),
+        expires_us=number(row["expires_us"]),
+        bundle=decode_bundle(bundle),
+        digest=digest,
+        answer=answer,
+    )
+
+
+def _standing(row: Row) -> Standing:
+    address, _, _ = elements(loads(row.body, max_bytes=RECORD_BYTES), 3, "recipient")
+    return Standing(
+        message_id=MessageId(blob(row["message_id"])),
+        office=OfficeId(blob(row["office"])),
+        address=address,
+        stage=number(row["stage"]),
+        state=State(row["state"]),
+        lane=Lane(number(row["lane"])),
+        number=number(row["number"]),
+        expires_us=number(row["expires_us"]),
+        deadline_us=_optional(row["deadline_us"]),
+        begun=bool(row["begun"]),
+    )
+
+
+def _to_seal(row: Row) -> ToSeal:
+    _, entitlement, created_us = elements(loads(row.body, max_bytes=RECORD_BYTES), 3, "recipient")
+    return ToSeal(
+        message_id=MessageId(blob(row["message_id"])),
+        office=OfficeId(blob(row["office"])),
+        lane=Lane(number(row["lane"])),
+        entitlement=entitlement,
+        number=number(row["number"]),
+        created_us=created_us,
+        expires_us=number(row["expires_us"]),
+        deadline_us=_optional(row["deadline_us"]),
+    )
+
+
+def _optional(value: object) -> int | None:
+    return None if value is None else number(value)

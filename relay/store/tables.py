@@ -1,0 +1,42 @@
+"""Every sealed table by name; the columns are those of migrations/."""
+
+from typing import Final
+
+from relay.store.sealed_table import SealedTable
+
+META: Final = SealedTable("meta", key=("name",))
+COUNTERS: Final = SealedTable("counters", key=("name",), clear=("value",))
+SENT: Final = SealedTable("sent", key=("message_id",), clear=("accepted_us", "expires_us", "lane", "fingerprint"))
+RECIPIENTS: Final = SealedTable(
+    "recipients",
+    key=("message_id", "office"),
+    clear=("stage", "state", "lane", "number", "expires_us", "deadline_us", "begun"),
+)
+NUMBERS: Final = SealedTable("numbers", key=("office", "lane"), clear=("next",))
+EVENTS: Final = SealedTable("events", key=("seq",), clear=("message_id", "office", "type", "at_us"))
+PROOFS: Final = SealedTable("proofs", key=("digest",), clear=("at_us",))
+HELD: Final = SealedTable(
+    "held",
+    key=("digest",),
+    clear=("seq", "kind", "lane", "origin", "recipient", "message_id", "size", "own", "expires_us"),
+)
+PASSED: Final = SealedTable("passed", key=("digest",), clear=("forget_us",))
+INBOX: Final = SealedTable(
+    "inbox",
+    key=("sender", "message_id"),
+    clear=(
+        "seq", "state", "lane", "received_us", "handed_us", "acked", "flags", "digest", "copy_digest", "forget_us",
+    ),
+)  # fmt: skip
+RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us",))
+STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"))
+PEERS: Final = SealedTable("peers", key=("office", "part"))
+PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))
+OWN_PREKEYS: Final = SealedTable("own_prekeys", key=("prekey_id",), clear=("epoch", "forget_us"))
+QUARANTINE: Final = SealedTable("quarantine", key=("seq",), clear=("at_us", "size", "code"))
+
+ALL: Final = (
+    META, COUNTERS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS, PEERS,
+    PREKEYS, OWN_PREKEYS, QUARANTINE,
+)  # fmt: skip
+"""What `fsck` opens."""

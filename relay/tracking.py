@@ -1,0 +1,161 @@
+"""What became of messages that this office sent (CONTRACT section 7)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, Final
+
+from protocol.delivery import State
+from protocol.errors import Refused
+from protocol.ids import message_id_text
+from relay.ground import Ground
+from relay.naming import id_range, only
+from relay.presenting import content_of, recipient_object
+from relay.store import events, sent
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.sent import Message, Standing
+from relay.times import time_text
+
+WAITED_FOR: Final = {
+    "delivered": frozenset({State.DELIVERED, State.OPENED, State.SIGNED_FOR, State.RETURNED}),
+    "opened": frozenset({State.OPENED, State.SIGNED_FOR, State.RETURNED}),
+    "signed_for": frozenset({State.SIGNED_FOR}),
+}
+"""The states that satisfy `--wait`."""
+EVENTS_AT_ONCE: Final = 500
+
+Story = tuple[Message, list[Standing], list[Event]]
+
+
+class Tracking:
+    """Stories of sent messages."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    async def track(self, prefix: str) -> dict[str, Any]:
+        """One message with all its recipients and events."""
+        return self._object(await self._ground.store.read(partial(_story, prefix=prefix)))
+
+    async def sent_list(self, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """What this office sent, the newest first; with `state` only messages that have it for some recipient."""
+        stories = await self._ground.store.read(partial(_latest, limit=limit))
+        shown = [self._object(story) for story in stories]
+        if state is None:
+            return shown
+        return [one for one in shown if any(_has(recipient, state) for recipient in one["recipients"])]
+
+    async def overdue(self) -> list[dict[str, Any]]:
+        """Recipients that a message has not reached by its deadline."""
+        now_us = self._ground.clock.now_us()
+        found = await self._ground.store.read(partial(sent.overdue, now_us=now_us))
+        return [
+            {
+                "id": message_id_text(one.message_id),
+                "to": one.address,
+                "state": one.state.value,
+                "lane": one.lane.label,
+                "deadline": time_text(one.deadline_us or 0),
+            }
+            for one in found
+        ]
+
+    async def wait_for(self, prefix: str, state: str, timeout_s: float) -> dict[str, Any]:
+        """The story as soon as every recipient has reached the state; raises `Refused` WAIT_TIMEOUT."""
+        if state not in WAITED_FOR:
+            raise Refused("BAD_FIELD", f"cannot wait for {state[:40]!r}", field="wait")
+        queue = self._ground.news.listen()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    story = await self._ground.store.read(partial(_story, prefix=prefix))
+                    if self._settled(story[1], state):
+                        return self._object(story)
+                    await self._next_news(queue, story[0].message_id)
+        except TimeoutError:
+            raise Refused("WAIT_TIMEOUT", f"not {state} in {timeout_s:g} s") from None
+        finally:
+            self._ground.news.leave(queue)
+
+    async def stream(self, after_seq: int) -> AsyncIterator[dict[str, Any]]:
+        """Events after a sequence number, then new ones for ever; -1 for new ones only."""
+        queue = self._ground.news.listen()
+        try:
+            last = await self._ground.store.read(_last_seq) if after_seq < 0 else after_seq
+            while True:
+                found = await self._ground.store.read(partial(events.after, seq=last, limit=EVENTS_AT_ONCE))
+                for event in found:
+                    last = event.seq
+                    yield self._stream_object(event)
+                if len(found) < EVENTS_AT_ONCE:
+                    await queue.get()
+                    while not queue.empty():
+                        queue.get_nowait()
+        finally:
+            self._ground.news.leave(queue)
+
+    def _stream_object(self, event: Event) -> dict[str, Any]:
+        return {
+            "seq": event.seq,
+            "type": event.type,
+            "id": message_id_text(event.message_id),
+            "to": self._ground.address_of(event.office),
+            "at": time_text(event.at_us),
+        }
+
+    def _settled(self, standings: list[Standing], state: str) -> bool:
+        """Every recipient is there; a verdict that makes it impossible ends the wait with WAIT_TIMEOUT at once."""
+        wanted = WAITED_FOR[state]
+        if all(one.state in wanted for one in standings):
+            return True
+        dead = (State.REFUSED, State.EXPIRED, State.UNCONFIRMED)
+        if any(one.state in dead for one in standings):
+            raise Refused("WAIT_TIMEOUT", f"it will not be {state} for every recipient")
+        return False
+
+    async def _next_news(self, queue: "asyncio.Queue[Event | None]", message_id: bytes) -> None:
+        while True:
+            event = await queue.get()
+            if event is None or event.message_id == message_id:
+                return
+
+    def _object(self, story: Story) -> dict[str, Any]:
+        message, standings, log = story
+        ground = self._ground
+        now_us = ground.clock.now_us()
+        content = content_of(message.bundle)
+        return {
+            "id": message_id_text(message.message_id),
+            "title": content.title,
+            "kind": content.kind,
+            "lane": message.lane.label,
+            "accepted_at": time_text(message.accepted_us),
+            "expires_at": time_text(message.expires_us),
+            "recipients": [recipient_object(one, log, ground.directory, now_us) for one in standings],
+        }
+
+
+def _has(recipient: dict[str, Any], state: str) -> bool:
+    if state in ("awaiting_prekey", "cancelled"):
+        return not recipient["final"] and any(event["type"] == state for event in recipient["events"])
+    return bool(recipient["state"] == state)
+
+
+def _story(txn: Txn, prefix: str) -> Story:
+    message_id = only(sent.find(txn, *id_range(prefix)), prefix)
+    message = sent.message(txn, message_id)
+    if message is None:
+        raise Refused("NOT_FOUND", f"no message {prefix}", field="id")
+    return message, sent.standings(txn, message_id), events.of_message(txn, message_id)
+
+
+def _latest(txn: Txn, limit: int) -> list[Story]:
+    return [
+        (message, sent.standings(txn, message.message_id), events.of_message(txn, message.message_id))
+        for message in sent.latest(txn, limit)
+    ]
+
+
+def _last_seq(txn: Txn) -> int:
+    return int(txn.connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
