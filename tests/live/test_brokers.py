@@ -1,6 +1,9 @@
 """What brokers let through, on real brokers: every office only as itself, and nobody else at all (D8, D9)."""
 
 import asyncio
+import re
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from keys.tls import new_authority
 from protocol.ids import Address
 from protocol.lanes import Lane
 from protocol.topics import frame_topic, prekey_topic, presence_topic, trust_topic
-from relay.mqtt import TlsFiles, Will
+from relay.mqtt import TlsFiles, Will, tls_context
 from tests.live.running import ENGINES, Peer, running, until
 
 pytestmark = pytest.mark.live
@@ -213,3 +216,25 @@ def test_a_will_is_published_when_an_office_vanishes_and_not_when_it_leaves(tmp_
                     await until(lambda: b"gone" in province.payloads())
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("greeting", ["CONNECT {}", 'CONNECT {"user":"320924-go.office","pass":""}'])
+@pytest.mark.parametrize("with_tls", [True, False])
+def test_the_own_listener_of_nats_lets_no_office_in(tmp_path: Path, greeting: str, *, with_tls: bool) -> None:
+    """There one could subscribe to what is delivered to others."""
+    with running(tmp_path, "nats", OFFICES) as broker:
+        found = re.search(r"client connections on 127\.0\.0\.1:(\d+)", broker.log())
+        assert found is not None
+        files = broker.files_of(COUNTY)
+        with ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", int(found.group(1))), 5))
+            assert b'"tls_required":true' in sock.recv(65536)
+            if with_tls:
+                sock = stack.enter_context(tls_context(files).wrap_socket(sock, server_hostname="127.0.0.1"))
+            sock.sendall(f"{greeting}\r\nSUB $MQTT.sub.> 1\r\nPING\r\n".encode())
+            answer = b""
+            with suppress(OSError):
+                while chunk := sock.recv(65536):
+                    answer += chunk
+            assert b"PONG" not in answer
+            assert not with_tls or b"-ERR" in answer
