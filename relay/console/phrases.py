@@ -36,7 +36,7 @@ PHRASES: Final = MappingProxyType(
         "reached": ("已到状态：{state}", "Reached: {state}"),
         "lane": ("通道 {lane} → {to}", "lane {lane} → {to}"),
         "digest": ("摘要 {digest}", "digest {digest}"),
-        "not_addressed": ("未能发往 {to}：{code}", "not addressed: {to} ({code})"),
+        "skipped": ("未能发往 {to}：{code}", "not addressed: {to} ({code})"),
         "lines_refused": (
             "{bad} 行未受理，共 {all} 行；首个在第 {line} 行",
             "{bad} of {all} lines were not accepted, first line {line}",

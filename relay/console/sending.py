@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from relay.codes import CODES
 from relay.console.choices import Choices
 from relay.console.client import Daemon, daemon_of, path_of
 from relay.console.commands import argument, command, option
@@ -118,8 +119,8 @@ def _tell(choices: Choices, answer: dict[str, Any]) -> None:
     lane = term(str(answer.get("lane", "")), lang)
     click.echo("  " + say("lane", lang, lane=lane, to=" ".join(answer.get("to", []))))
     click.echo("  " + say("digest", lang, digest=answer.get("digest", "")))
-    for member in answer.get("not_addressed", []):
-        click.echo("  " + say("not_addressed", lang, to=member.get("to", ""), code=member.get("code", "")))
+    for member in answer.get("skipped", []):
+        click.echo("  " + say("skipped", lang, to=member.get("to", ""), code=member.get("code", "")))
     if answer.get("state", "accepted") != "accepted":
         click.echo("  " + say("reached", lang, state=term(str(answer["state"]), lang)))
 
@@ -182,8 +183,8 @@ def _ended(track: dict[str, Any], wish: str, reached: str) -> Failure | None:
         return None
     detail = f"the message is {reached}"
     if reached == "refused":
-        code = next((each["code"] for each in track["recipients"] if each.get("code")), None)
-        return Failure(str(code or "WRONG_STATE"), detail)
+        code = next((str(each["code"]) for each in track["recipients"] if each.get("code")), "")
+        return Failure(code, detail) if code in CODES else Failure("WRONG_STATE", f"{detail} {code}".strip())
     if reached == "expired":
         return Failure("EXPIRED", detail)
     if reached == "returned":

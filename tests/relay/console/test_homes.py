@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from config import schema
 from relay.console import operating
+from relay.console.choices import HOME_VERSION
 from relay.console.main import main
 from tests.relay.console.fake import FakeDaemon, Ran, make_home
 
@@ -35,6 +37,10 @@ def test_a_home_of_another_version(relay: Relay, tmp_path: Path, version: str) -
 
 
 @pytest.mark.parametrize("text", ["home_version = 1\n[links", "home_version = 1\n\x00"])
+def test_client_and_daemon_know_the_same_version() -> None:
+    assert HOME_VERSION == schema.HOME_VERSION
+
+
 def test_half_written_settings(relay: Relay, tmp_path: Path, text: str) -> None:
     other = make_home(tmp_path / "other", text)
     for command in (("status",), ("config", "check")):

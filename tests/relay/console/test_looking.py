@@ -184,7 +184,7 @@ def test_usage_errors_in_chinese(relay: Relay, arguments: tuple[str, ...], words
     assert len(ran.err.splitlines()) == 1 or len(ran.err.splitlines()) == 3
 
 
-def test_g_sending_loads_nothing_heavy(home: Path) -> None:
+def test_sending_loads_nothing_heavy(home: Path) -> None:
     code = (
         "import sys; from relay.console.main import main; "
         f"main(['--home', {str(home)!r}, 'send', '--to', '320000-GO', '--title', 'x', '--json']); "

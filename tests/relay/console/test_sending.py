@@ -205,7 +205,22 @@ def test_the_answer_in_words(relay: Relay, daemon: FakeDaemon) -> None:
     assert f"Accepted {ID}" in relay(*SEND, "--id", ID).out
 
 
-def test_g_a_home_of_two_hundred_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_members_of_a_group_that_were_left_out_are_named(relay: Relay, daemon: FakeDaemon) -> None:
+    def answer(seen: Seen) -> tuple[int, bytes]:
+        status, body = accepted(seen)
+        return status, json.dumps({**json.loads(body), "skipped": [{"to": "320999-GO", "code": "REVOKED"}]}).encode()
+
+    daemon.answer = answer
+    assert "320999-GO (REVOKED)" in relay(*SEND).out
+    assert relay(*SEND, "--json").object()["skipped"][0]["code"] == "REVOKED"
+
+
+def test_a_full_width_space_is_part_of_a_title(relay: Relay, daemon: FakeDaemon) -> None:
+    daemon.answer = accepted
+    assert relay("send", "--to", "320000-GO", "--title", "汛情\u3000续报").exit == 0
+
+
+def test_a_home_of_two_hundred_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from relay.console.main import main
 
     home = make_home(tmp_path / ("深" * 60) / ("x" * 120))
