@@ -36,11 +36,11 @@ def test_a_home_of_another_version(relay: Relay, tmp_path: Path, version: str) -
     assert (ran.exit, ran.error()["code"]) == (78, "HOME_VERSION")
 
 
-@pytest.mark.parametrize("text", ["home_version = 1\n[links", "home_version = 1\n\x00"])
 def test_client_and_daemon_know_the_same_version() -> None:
     assert HOME_VERSION == schema.HOME_VERSION
 
 
+@pytest.mark.parametrize("text", ["home_version = 1\n[links", "home_version = 1\n\x00"])
 def test_half_written_settings(relay: Relay, tmp_path: Path, text: str) -> None:
     other = make_home(tmp_path / "other", text)
     for command in (("status",), ("config", "check")):
