@@ -154,7 +154,11 @@ class HopMachine(RuleBasedStateMachine):
             assert digest in self.relays[copy.recipient].arrived
             assert receipt_for(copy).digest in self.relays[copy.origin].verdicts
             assert not self.relays[copy.origin].outbox.holds(digest)
-        assert all(thing.kind == RECEIPT_ITEM or r.me != thing.origin for r in self.relays.values() for thing, _ in r.held.values())
+        assert all(
+            thing.kind == RECEIPT_ITEM or r.me != thing.origin
+            for r in self.relays.values()
+            for thing, _ in r.held.values()
+        )
 
     def heal(self) -> None:
         for office in OFFICES:
@@ -190,4 +194,4 @@ class HopMachine(RuleBasedStateMachine):
 
 
 TestHopMachine_g01_g16 = HopMachine.TestCase
-TestHopMachine_g01_g16.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestHopMachine_g01_g16.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)

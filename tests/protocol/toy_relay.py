@@ -93,7 +93,7 @@ def receipt_for(copy: Thing) -> Thing:
 
 @dataclass
 class ToyRelay:
-    """One relay: `held`, `taken` (the attempt it came with), `passed_on` and `arrived` are durable, the outbox is not."""
+    """One relay: `held`, `taken` (the attempt it came with), `passed_on`, `arrived` are durable, not the outbox."""
 
     me: OfficeId
     now_us: int
@@ -216,4 +216,3 @@ class ToyRelay:
 def copy_for(number: int, origin: OfficeId, recipient: OfficeId, lane: Lane, size: int) -> Thing:
     """A copy with a digest of its own."""
     return Thing(Digest(number.to_bytes(32, "big")), COPY_ITEM, lane, origin, recipient, size)
-

@@ -1,0 +1,178 @@
+"""Single rules of the hop machine, each in a few lines; the whole is in test_hop_machine.py."""
+
+import pytest
+
+from protocol.copy import COPY_BYTES
+from protocol.frame import RECEIPT_ITEM, Frame, Nack, encode_frame, encode_frame_payload, encode_items, make_item
+from protocol.ids import Digest, Epoch, NetworkId, OfficeId
+from protocol.lanes import GROUPS, Lane
+from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
+from protocol.outbox import Outbox
+from protocol.parcel import Parcel
+from tests.protocol.toy_relay import MEMBERS, SECOND, TIMING, A, B, C, D, graph_of, shared_with
+
+NOW = 1_000 * SECOND
+
+
+def outbox_of(me: OfficeId, *, absent: tuple[OfficeId, ...] = ()) -> Outbox:
+    outbox = Outbox(me, TIMING)
+    shared = shared_with(me, MEMBERS)
+    outbox.set_graph(graph_of(MEMBERS), shared, NOW)
+    for other, brokers in shared.items():
+        outbox.set_present(other, other not in absent, NOW)
+        for broker in brokers:
+            for group in GROUPS:
+                outbox.set_link(broker, group, up=True, now_us=NOW)
+    return outbox
+
+
+def parcel(
+    number: int,
+    *,
+    lane: Lane = Lane.ROUTINE,
+    origin: OfficeId = A,
+    recipient: OfficeId = D,
+    size: int = 500,
+    trail: tuple[OfficeId, ...] = (),
+    kind: int = 0,
+) -> Parcel:
+    return Parcel(Digest(number.to_bytes(32, "big")), kind, lane, origin, recipient, size, trail, is_origin=not trail)
+
+
+def test_a_custodian_that_swallows_gives_way_and_every_way_is_tried_in_turn() -> None:
+    outbox = outbox_of(A)
+    outbox.hold(parcel(1), NOW)
+    now, tried = NOW, []
+    for _ in range(6):
+        shipment = outbox.plan("slow", now)
+        assert shipment is not None
+        tried.append(shipment.receiver)
+        outbox.custody(parcel(1).digest, shipment.receiver, now)
+        now += TIMING.patience_us[Lane.ROUTINE]
+        (rerouted,) = outbox.expire_timers(now)
+        assert rerouted.avoided == shipment.receiver
+    assert tried == [B, C] * 3
+
+
+def test_with_one_way_only_nothing_is_called_rerouted() -> None:
+    outbox = outbox_of(OfficeId(b"E" * 16))
+    outbox.hold(parcel(1, origin=OfficeId(b"E" * 16), recipient=A), NOW)
+    now, sends = NOW, 0
+    for _ in range(600):
+        sends += outbox.plan("slow", now) is not None
+        assert outbox.expire_timers(now) == []
+        now += SECOND
+    # The back-off goes on from attempt to attempt: no neighbour is asked every second for ever.
+    assert sends <= 600 // 8 + 8
+
+
+def test_a_custodian_that_says_lost_again_and_again_changes_nothing() -> None:
+    outbox = outbox_of(A)
+    outbox.hold(parcel(1), NOW)
+    for _ in range(50):
+        outbox.lost(parcel(1).digest, B, NOW)
+    assert outbox.trail_of(parcel(1).digest) == ((A,), 2)
+    shipment = outbox.plan("slow", NOW)
+    assert shipment is not None
+    assert (shipment.receiver, shipment.digests) == (C, (parcel(1).digest,))
+    assert outbox.plan("slow", NOW) is None
+
+
+def test_g13_timers_do_not_pile_up() -> None:
+    outbox = outbox_of(A)
+    for number in range(20_000):
+        outbox.hold(parcel(number, kind=RECEIPT_ITEM), NOW)
+        shipment = outbox.plan("slow", NOW)
+        assert shipment is not None
+        assert outbox.custody(parcel(number).digest, B, NOW)
+    assert len(outbox._timers._heap) < 2_000
+    assert outbox.next_due_us() is None
+
+
+def test_a_full_trail_goes_nowhere() -> None:
+    outbox = outbox_of(A)
+    others = tuple(OfficeId(bytes((n,)) * 16) for n in range(TRAIL_OFFICES))
+    outbox.hold(parcel(1, trail=others), NOW)
+    assert outbox.plan("slow", NOW) is None
+    assert outbox.holds(parcel(1).digest)
+
+
+def test_g05_flash_waits_for_one_lower_frame_at_most() -> None:
+    outbox = outbox_of(A)
+    for number in range(500):
+        outbox.hold(parcel(number, lane=Lane.URGENT, size=40_000), NOW)
+    for number in range(40):
+        outbox.hold(parcel(1_000 + number, lane=Lane.FLASH), NOW)
+        receivers = [outbox.plan("fast", NOW) for _ in range(2)]
+        assert any(shipment is not None and shipment.lane is Lane.FLASH for shipment in receivers)
+        for shipment in receivers:
+            for digest in shipment.digests if shipment is not None else ():
+                outbox.custody(digest, B, NOW)
+
+
+def test_origins_take_turns_and_messages_go_before_receipts() -> None:
+    outbox = outbox_of(B)
+    for number in range(6):
+        outbox.hold(parcel(number, origin=A, trail=(A,), size=20_000), NOW)
+    outbox.hold(parcel(10, origin=C, trail=(C,), size=20_000), NOW)
+    outbox.hold(parcel(11, origin=C, trail=(C,), kind=RECEIPT_ITEM), NOW)
+    shipment = outbox.plan("slow", NOW)
+    assert shipment is not None
+    assert {digest[-1] for digest in shipment.digests} >= {0, 10}
+    assert 11 not in {digest[-1] for digest in shipment.digests}
+
+
+@pytest.mark.parametrize("size", [600, COPY_BYTES])
+def test_the_largest_frame_stays_within_its_bound(size: int) -> None:
+    """Bytes are really made: as much as is owed, the longest trails, the largest copies."""
+    outbox = outbox_of(B)
+    trail = tuple(OfficeId(bytes((n,)) * 16) for n in range(TRAIL_OFFICES - 1))
+    for number in range(200):
+        outbox.hold(parcel(number, trail=trail, size=size), NOW)
+        outbox.owe_custody(D, Lane.ROUTINE, Digest(bytes((1, number)) * 16))
+        outbox.owe_nack(D, Lane.ROUTINE, Nack(Digest(bytes((2, number)) * 16), "UNVERIFIED"))
+    shipment = outbox.plan("slow", NOW)
+    assert shipment is not None
+    assert shipment.digests
+    assert len(shipment.custody) == len(shipment.nacks) == FRAME_ITEMS
+    items = encode_items(
+        tuple(make_item(0, bytes(size), outbox.trail_of(digest)[0], 2**64 - 1) for digest in shipment.digests)
+    )
+    frame = Frame(
+        NetworkId(bytes(16)), B, D, Lane.ROUTINE, Epoch(bytes(8)), 2**64 - 1, 2**64 - 1, Digest(bytes(32)),
+        shipment.custody, shipment.nacks,
+    )  # fmt: skip
+    record = encode_frame_payload(frame) + bytes(24 + 64 + 16)
+    assert len(encode_frame(record, items)) <= FRAME_BYTES
+
+
+def test_debts_that_do_not_fit_are_paid_with_the_next_frames() -> None:
+    outbox = outbox_of(B)
+    owed = {Digest(number.to_bytes(32, "big")) for number in range(FRAME_ITEMS * 2 + 5)}
+    for digest in owed:
+        outbox.owe_custody(A, Lane.BULK, digest)
+    paid = []
+    while (shipment := outbox.plan("slow", NOW)) is not None:
+        paid += shipment.custody
+    assert len(paid) == len(owed)
+    assert set(paid) == owed
+
+
+def test_an_absent_neighbour_gets_one_frame_as_a_trial() -> None:
+    outbox = outbox_of(B, absent=(A,))
+    for number in range(3 * FRAME_ITEMS):
+        outbox.hold(parcel(number, origin=D, recipient=A, trail=(D,), size=100), NOW)
+    shipment = outbox.plan("slow", NOW)
+    assert shipment is not None
+    assert outbox.plan("slow", NOW) is None
+    outbox.set_present(A, True, NOW)
+    assert len(outbox) == 3 * FRAME_ITEMS
+
+
+def test_two_relays_that_offered_each_other_one_copy_can_tell() -> None:
+    outbox = outbox_of(B)
+    outbox.hold(parcel(1, trail=(A,)), NOW)
+    assert not outbox.offered(parcel(1).digest, D)
+    assert outbox.plan("slow", NOW) is not None
+    assert outbox.offered(parcel(1).digest, D)
+    assert not outbox.offered(parcel(1).digest, A)

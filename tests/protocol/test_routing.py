@@ -1,0 +1,115 @@
+"""Next hops over arbitrary networks: no loop, no dead end that is not one, waypoints for the absent (D2)."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.ids import OfficeId
+from protocol.limits import TRAIL_OFFICES
+from protocol.retry import back_off_us
+from protocol.routing import Graph, Question, rank_next_hops
+
+OFFICES = [OfficeId(bytes((number,)) * 16) for number in range(9)]
+ME, OTHER, PARENT, FAR, *_ = OFFICES
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    pairs = draw(st.sets(st.sampled_from(list(itertools.combinations(OFFICES, 2))), max_size=20))
+    neighbours = {o: frozenset(a if b == o else b for a, b in pairs if o in (a, b)) for o in OFFICES}
+    parents = {
+        o: draw(st.none() | st.sampled_from(OFFICES[:number])) if number else None for number, o in enumerate(OFFICES)
+    }
+    return Graph(neighbours, parents)
+
+
+def ways(graph: Graph, question: Question, present: set[OfficeId]) -> list[OfficeId]:
+    return rank_next_hops(question, graph, graph.distances(question.recipient), present)
+
+
+subsets = st.sets(st.sampled_from(OFFICES))
+
+
+@given(graphs(), st.permutations(OFFICES), st.integers(0, 6), subsets, subsets, st.booleans())
+def test_next_hops_are_neighbours_outside_the_trail(
+    graph: Graph, order: list[OfficeId], length: int, avoid: set[OfficeId], present: set[OfficeId], is_origin: bool
+) -> None:
+    me, recipient, trail = order[0], order[1], tuple(order[2 : 2 + length])
+    found = ways(graph, Question(me, recipient, trail, avoid, is_origin), present)
+    assert len(found) == len(set(found))
+    assert set(found) <= graph.neighbours[me] - set(trail) - {me}
+    tried_last = [office in avoid for office in found]
+    assert tried_last == sorted(tried_last)
+    if recipient in graph.neighbours[me]:
+        assert recipient in found
+
+
+@given(graphs(), st.data())
+def test_a_copy_never_loops_and_arrives_where_the_graph_allows(graph: Graph, data: st.DataObject) -> None:
+    """Each relay takes its best way; all are present and none was tried: distances fall to nought."""
+    start, recipient = data.draw(st.permutations(OFFICES))[:2]
+    distance = graph.distances(recipient).get(start)
+    trail: tuple[OfficeId, ...] = ()
+    at = start
+    while at != recipient:
+        found = ways(graph, Question(at, recipient, trail, (), is_origin=at == start), set(OFFICES))
+        if not found:
+            break
+        trail = (*trail, at)
+        at = found[0]
+        assert at not in trail
+    assert (at == recipient) == (distance is not None)
+    assert at != recipient or len(trail) == distance
+    assert len(trail) <= max(TRAIL_OFFICES, len(OFFICES))
+
+
+def star(*absent: OfficeId) -> set[OfficeId]:
+    return set(OFFICES) - set(absent)
+
+
+def joined(*members: OfficeId) -> Graph:
+    """Offices that all share one broker; PARENT is above OTHER."""
+    neighbours = {o: frozenset(members) - {o} for o in members}
+    return Graph(neighbours, {OTHER: PARENT, ME: FAR})
+
+
+def test_a_present_recipient_is_asked_directly() -> None:
+    assert ways(joined(ME, OTHER, PARENT), Question(ME, OTHER, (), (), is_origin=True), star()) == [OTHER]
+
+
+def test_an_absent_recipients_parent_keeps_its_mail() -> None:
+    graph = joined(ME, OTHER, PARENT, FAR, OFFICES[7])
+    found = ways(graph, Question(ME, OTHER, (), (), is_origin=True), star(OTHER))
+    assert found == [PARENT, FAR, OFFICES[7], OTHER]
+
+
+def test_an_absent_parent_is_no_waypoint() -> None:
+    found = ways(joined(ME, OTHER, PARENT, FAR), Question(ME, OTHER, (), (), is_origin=True), star(OTHER, PARENT))
+    assert found == [FAR, OTHER]
+
+
+def test_only_the_origin_uses_waypoints() -> None:
+    found = ways(joined(ME, OTHER, PARENT, FAR), Question(ME, OTHER, (FAR,), (), is_origin=False), star(OTHER))
+    assert found == [OTHER]
+
+
+def test_a_silent_recipient_is_reached_through_others() -> None:
+    found = ways(joined(ME, OTHER, PARENT, FAR), Question(ME, OTHER, (), (OTHER,), is_origin=True), star())
+    assert found == [PARENT, FAR, OTHER]
+
+
+def test_sideways_only_round_one_that_failed() -> None:
+    near, level = OFFICES[4], OFFICES[5]
+    neighbours = {ME: {near, level}, near: {ME, level, OTHER}, level: {ME, near, FAR}, FAR: {level, OTHER}}
+    graph = Graph({**{o: frozenset(n) for o, n in neighbours.items()}, OTHER: frozenset({near, FAR})}, {})
+    assert ways(graph, Question(ME, OTHER, (), (), is_origin=True), star()) == [near]
+    assert ways(graph, Question(ME, OTHER, (), (near,), is_origin=True), star()) == [level, near]
+    assert ways(graph, Question(ME, OTHER, (), (near, level), is_origin=True), star()) == [near, level]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 10**7), st.integers(0, 10**9))
+def test_back_off_doubles_between_its_bounds(tries: int, minimum: int, more: int) -> None:
+    wait = back_off_us(tries, minimum, minimum + more)
+    assert minimum <= wait <= minimum + more
+    assert wait <= back_off_us(tries + 1, minimum, minimum + more) <= max(2 * wait, minimum)
