@@ -1,0 +1,257 @@
+"""Vectors for signed records in the clear: receipts, frames, presence, prekeys, the roster."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from keys.prekeys import PREKEY_VALID_US, make_prekey
+from keys.primitives import SigningKey
+from keys.signing import FRAME, PRESENCE, RECEIPT, sign_record
+from protocol import cbor
+from protocol.frame import (
+    RECEIPT_ITEM,
+    Nack,
+    encode_frame,
+    encode_frame_payload,
+    encode_items,
+    items_digest,
+    make_item,
+)
+from protocol.ids import Digest, NetworkId
+from protocol.presence import encode_presence
+from protocol.receipt import encode_receipt
+from tests.vectors.vector import Vector
+from tests.world import (
+    CITY,
+    CITY_KEY,
+    COUNTY,
+    DAY_US,
+    DIRECTORY,
+    HOUR_US,
+    NETWORK,
+    NOW_US,
+    PREKEY_SEED,
+    PROVINCE,
+    PROVINCE_KEY,
+    REVOKED,
+    REVOKED_KEY,
+    STRANGER,
+    STRANGER_KEY,
+    make_frame,
+    make_presence,
+    make_receipt,
+    seed,
+)
+
+OTHER_NETWORK = NetworkId(seed("another network")[:16])
+IDENTITY_POINT = bytes((1,)) + bytes(31)
+
+
+def vectors() -> Iterator[Vector]:
+    """What is signed and travels in the clear."""
+    yield from _sign1()
+    yield from _receipts()
+    yield from _frames()
+    yield from _presence()
+    yield from _prekeys()
+    yield from _rosters()
+
+
+def changed(payload: bytes, **fields: Any) -> bytes:
+    """The payload with other values for some of its numbered fields (f3=…), for faults that no encoder makes."""
+    value = cbor.loads(payload, max_bytes=len(payload))
+    value.update({int(name[1:]): field for name, field in fields.items()})
+    return cbor.dumps(value)
+
+
+def _receipt_record(payload: bytes, key: SigningKey = PROVINCE_KEY, purpose: str = RECEIPT) -> bytes:
+    return sign_record(key, purpose, payload)
+
+
+def _sign1() -> Iterator[Vector]:
+    """Faults of the signature layer, shown on a receipt."""
+
+    def vector(name: str, comment: str, change: Callable[[list[Any]], None], expect: str = "MALFORMED") -> Vector:
+        parts = cbor.loads(good, max_bytes=2_000)
+        change(parts)
+        return Vector(f"sign1-{name}", comment, "receipt", expect, cbor.dumps(parts))
+
+    def put(index: int, value: Any) -> Callable[[list[Any]], None]:
+        return lambda parts: parts.__setitem__(index, value)
+
+    good = _receipt_record(encode_receipt(make_receipt()))
+    _, _, payload, signature = cbor.loads(good, max_bytes=2_000)
+    key_id = PROVINCE_KEY.key_id()
+    flipped = signature[:-1] + bytes((signature[-1] ^ 1,))
+    order = 2**252 + 27742317777372353535851937790883648493
+    malleable = signature[:32] + (int.from_bytes(signature[32:], "little") + order).to_bytes(32, "little")
+    identity = IDENTITY_POINT + bytes(32)
+    yield vector("unprotected-header", "A field in the unprotected header.", put(1, {4: key_id}))
+    yield vector("detached-payload", "Null in the place of the payload.", put(2, None))
+    yield vector("five-parts", "A fifth element.", lambda parts: parts.append(b""))
+    yield vector("alg-eddsa", "Algorithm -8 (EdDSA) instead of -19.", put(0, cbor.dumps({1: -8, 4: key_id})))
+    yield vector("alg-es256", "Algorithm -7 (ES256).", put(0, cbor.dumps({1: -7, 4: key_id})))
+    yield vector("no-key-id", "No key id in the protected header.", put(0, cbor.dumps({1: -19})))
+    yield vector("crit", "One more field in the protected header.", put(0, cbor.dumps({1: -19, 2: [4], 4: key_id})))
+    yield vector("short-key-id", "A key id of 15 bytes.", put(0, cbor.dumps({1: -19, 4: key_id[:15]})))
+    yield vector("flipped-signature", "The last bit of the signature differs.", put(3, flipped), "BAD_SIGNATURE")
+    yield vector(
+        "changed-payload", "The time was changed afterwards.", put(2, changed(payload, f8=NOW_US)), "BAD_SIGNATURE"
+    )
+    yield vector("malleable", "The group order was added to s.", put(3, malleable), "BAD_SIGNATURE")
+    yield vector("identity-signature", "R is the identity, s is 0.", put(3, identity), "BAD_SIGNATURE")
+    yield vector("short-signature", "A signature of 63 bytes.", put(3, signature[:63]), "BAD_SIGNATURE")
+
+
+def _receipts() -> Iterator[Vector]:
+    def vector(name: str, comment: str, data: bytes, expect: str) -> Vector:
+        return Vector(f"receipt-{name}", comment, "receipt", expect, data)
+
+    good = make_receipt()
+    payload = encode_receipt(good)
+    custody = replace(good, type="custody", by=CITY)
+    yield vector("ok-delivered", "The province has the report.", _receipt_record(payload), "ok")
+    yield vector("ok-custody", "The city has custody.", _receipt_record(encode_receipt(custody), CITY_KEY), "ok")
+    signed_for = replace(good, type="signed_for", code="office_attested", detail="李雷")
+    yield vector("ok-signed-for", "A clerk signed for it.", _receipt_record(encode_receipt(signed_for)), "ok")
+    yield vector("unknown-type", "The type `read`.", _receipt_record(changed(payload, f2="read")), "MALFORMED")
+    yield vector(
+        "delivered-by-another", "The city says `delivered` for the province.",
+        _receipt_record(changed(payload, f4=CITY), CITY_KEY), "MALFORMED",
+    )  # fmt: skip
+    yield vector(
+        "signed-by-another", "In the province's name, by the city's key.",
+        _receipt_record(payload, CITY_KEY), "UNKNOWN_KEY",
+    )  # fmt: skip
+    stranger = encode_receipt(replace(good, by=STRANGER, recipient=STRANGER))
+    yield vector("stranger", "An unknown office.", _receipt_record(stranger, STRANGER_KEY), "UNKNOWN_OFFICE")
+    revoked = encode_receipt(replace(good, by=REVOKED, recipient=REVOKED))
+    yield vector("revoked", "An office revoked before.", _receipt_record(revoked, REVOKED_KEY), "KEY_NOT_VALID")
+    early = encode_receipt(replace(good, at_us=NOW_US - 101 * DAY_US))
+    yield vector("before-the-key", "Dated before the key was valid.", _receipt_record(early), "KEY_NOT_VALID")
+    other = encode_receipt(replace(good, network=OTHER_NETWORK))
+    yield vector("other-network", "Another network's.", _receipt_record(other), "WRONG_NETWORK")
+    yield vector("version-2", "Version 2.", _receipt_record(changed(payload, f0=2)), "BAD_VERSION")
+    yield vector("unknown-field", "A field 14.", _receipt_record(changed(payload, f14=0)), "MALFORMED")
+    yield vector(
+        "purpose-frame", "Signed for the purpose of frames.", _receipt_record(payload, purpose=FRAME), "BAD_SIGNATURE"
+    )
+    long = encode_receipt(replace(good, proof=bytes(16 * 1024)))
+    yield vector("too-large", "A record over 16 KiB.", _receipt_record(long), "TOO_LARGE")
+
+
+def _frames() -> Iterator[Vector]:
+    def vector(
+        name: str, comment: str, data: bytes, expect: str, topic: str = "relay/1/320000-GO/flash/320900-GO",
+        now_us: int = NOW_US,
+    ) -> Vector:  # fmt: skip
+        return Vector(f"frame-{name}", comment, "frame", expect, data, {"topic": topic, "now": str(now_us)})
+
+    receipt = make_item(RECEIPT_ITEM, _receipt_record(encode_receipt(make_receipt())), (PROVINCE, CITY), 1)
+    items = encode_items((receipt,))
+    good = make_frame(items)
+    payload = encode_frame_payload(good)
+
+    def signed(payload: bytes, key: SigningKey = CITY_KEY, purpose: str = FRAME, body: bytes = items) -> bytes:
+        return encode_frame(sign_record(key, purpose, payload), body)
+
+    yield vector("ok", "One receipt from the city.", signed(payload), "ok")
+    owed = replace(
+        make_frame(encode_items(())), custody=(Digest(bytes(32)),), nacks=(Nack(Digest(bytes((1,)) * 32), "FULL"),)
+    )
+    yield vector("ok-custody-only", "No item, one custody entry, one nack.",
+                 signed(encode_frame_payload(owed), body=encode_items(())), "ok")  # fmt: skip
+    yield vector("wrong-sender-topic", "Moved to the county's topic.", signed(payload), "WRONG_TOPIC",
+                 "relay/1/320000-GO/flash/320924-GO")  # fmt: skip
+    yield vector("wrong-lane-topic", "Moved to another lane.", signed(payload), "WRONG_TOPIC",
+                 "relay/1/320000-GO/bulk/320900-GO")  # fmt: skip
+    to_county = encode_frame_payload(replace(good, receiver=COUNTY))
+    yield vector("wrong-receiver", "Signed for the county.", signed(to_county), "WRONG_TOPIC")
+    yield vector("wrong-key", "Signed by the province's key.", signed(payload, PROVINCE_KEY), "UNKNOWN_KEY")
+    yield vector("purpose-copy", "Signed as a copy.", signed(payload, purpose="relay/1/copy"), "BAD_SIGNATURE")
+    yield vector("other-items", "Items were taken out.", signed(payload, body=encode_items(())), "BAD_DIGEST")
+    other = encode_frame_payload(replace(good, network=OTHER_NETWORK))
+    yield vector("other-network", "Another network's.", signed(other), "WRONG_NETWORK")
+    yield vector("expired-key", "The key is no longer valid today.", signed(payload), "KEY_NOT_VALID",
+                 now_us=NOW_US + 301 * DAY_US)  # fmt: skip
+    yield vector("lane-5", "A lane that does not exist.", signed(changed(payload, f4=5)), "MALFORMED")
+    yield vector(
+        "nack-code", "An unknown nack code.", signed(changed(payload, f10=[[bytes(32), "NEVER"]])), "MALFORMED"
+    )
+    many = changed(payload, f9=[bytes(32)] * 129)
+    yield vector("many-custody", "129 custody entries.", signed(many), "TOO_LARGE")
+
+    def with_items(value: Any) -> bytes:
+        body = cbor.dumps(value)
+        return signed(encode_frame_payload(replace(good, items_digest=items_digest(body))), body=body)
+
+    yield vector("item-kind", "An item of kind 2.", with_items([[2, b"", [], 1]]), "MALFORMED")
+    yield vector("long-trail", "A trail of nine offices.", with_items([[1, b"", [CITY] * 9, 1]]), "MALFORMED")
+    yield vector("many-items", "129 items.", with_items([[1, b"", [], 1]] * 129), "MALFORMED")
+
+
+def _presence() -> Iterator[Vector]:
+    def vector(name: str, comment: str, data: bytes, expect: str, office: str = "320900-GO") -> Vector:
+        topic = f"relay/1/presence/{office}/fast"
+        return Vector(f"presence-{name}", comment, "presence", expect, data, {"topic": topic})
+
+    payload = encode_presence(make_presence())
+    yield vector("ok", "The city is there.", sign_record(CITY_KEY, PRESENCE, payload), "ok")
+    yield vector("other-topic", "On the county's topic.", sign_record(CITY_KEY, PRESENCE, payload), "WRONG_TOPIC",
+                 "320924-GO")  # fmt: skip
+    slow = encode_presence(make_presence(group="slow"))
+    yield vector("other-group", "Signed for slow.", sign_record(CITY_KEY, PRESENCE, slow), "WRONG_TOPIC")
+    middle = changed(payload, f3="middle")
+    yield vector("unknown-group", "A group that does not exist.", sign_record(CITY_KEY, PRESENCE, middle), "MALFORMED")
+    yield vector("other-key", "By the province's key.", sign_record(PROVINCE_KEY, PRESENCE, payload), "UNKNOWN_KEY")
+    yield vector("purpose-receipt", "Signed as a receipt.", sign_record(CITY_KEY, RECEIPT, payload), "BAD_SIGNATURE")
+
+
+def _prekeys() -> Iterator[Vector]:
+    def vector(name: str, comment: str, data: bytes, expect: str, now_us: int = NOW_US) -> Vector:
+        return Vector(f"prekey-{name}", comment, "prekey", expect, data, {"now": str(now_us)})
+
+    def made(
+        suite: int, key: SigningKey = PROVINCE_KEY, network: NetworkId = NETWORK, at_us: int = NOW_US - HOUR_US
+    ) -> bytes:
+        return make_prekey(
+            key, network_id=network, office_id=PROVINCE, suite=suite, seed=PREKEY_SEED, now_us=at_us
+        ).data
+
+    payload = cbor.loads(made(2), max_bytes=4_000)[2]
+
+    def signed(**fields: Any) -> bytes:
+        return sign_record(PROVINCE_KEY, "relay/1/prekey", changed(payload, **fields))
+
+    yield vector("ok-suite-1", "X-Wing.", made(1), "ok")
+    yield vector("ok-suite-2", "X25519.", made(2), "ok")
+    yield vector("expired", "46 days later.", made(2), "EXPIRED", NOW_US + 46 * DAY_US)
+    yield vector("not-yet", "From tomorrow on.", made(2, at_us=NOW_US + DAY_US), "BAD_LIFE")
+    yield vector("too-long", "Valid 46 days.", signed(f6=NOW_US - HOUR_US + PREKEY_VALID_US + 1), "BAD_LIFE")
+    yield vector("suite-3", "A suite that the directory does not allow.", signed(f3=3), "BAD_SUITE")
+    yield vector("short-key", "31 bytes for X25519.", signed(f7=bytes(31)), "MALFORMED")
+    yield vector("other-key", "By the city's key.", made(2, CITY_KEY), "UNKNOWN_KEY")
+    yield vector("other-network", "Another network's.", made(2, network=OTHER_NETWORK), "WRONG_NETWORK")
+    yield vector("first-with-previous", "Epoch 1 that follows another.", signed(f8=bytes(32)), "MALFORMED")
+
+
+def _rosters() -> Iterator[Vector]:
+    def vector(name: str, comment: str, data: bytes, expect: str = "MALFORMED") -> Vector:
+        return Vector(f"roster-{name}", comment, "roster", expect, data)
+
+    good = DIRECTORY.encode()
+    offices = cbor.loads(good, max_bytes=len(good))[5]
+
+    def with_office(**fields: Any) -> bytes:
+        first = offices[0] | {int(name[1:]): value for name, value in fields.items()}
+        return changed(good, f5=[first, *offices[1:]])
+
+    keys = offices[0][7]
+    yield vector("ok", "The directory of all these vectors.", good, "ok")
+    yield vector("unsorted", "Offices not sorted by id.", changed(good, f5=offices[::-1]))
+    yield vector("twin-address", "Two offices of one address.", with_office(f1=offices[1][1]))
+    yield vector("small-order-key", "A key of order 1.", with_office(f7=[keys[0] | {1: IDENTITY_POINT}]))
+    yield vector("twin-key", "Two offices with one key.", with_office(f7=offices[1][7]))
+    yield vector("unknown-parent", "A parent that is not there.", with_office(f4=bytes(16)))
+    yield vector("version-2", "Another version.", changed(good, f0=2), "BAD_VERSION")
+    yield vector("listed-all", "A listed group called @all.", changed(good, f7=[["@all", []]]))
