@@ -24,7 +24,7 @@ from protocol.content import (
 from protocol.copy import OUTER_BYTES, Copy, read_outer, round_deadline, split_copy
 from protocol.errors import Refused, RemoteError
 from protocol.frame import Frame, Item, decode_frame_payload, decode_items, items_digest, split_frame
-from protocol.ids import Address, Digest, KeyId, NetworkId, OfficeId
+from protocol.ids import Address, Digest, NetworkId, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import entitlement_of, lane_for
 from protocol.padding import unpack
@@ -51,7 +51,6 @@ class VerifiedContent:
     content: Content
     bundle: Bundle
     digest: Digest
-    key_id: KeyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +148,25 @@ def open_copy(
     return OpenedCopy(message, None)
 
 
-def verify_content(bundle: Bundle, directory: Directory) -> VerifiedContent:
-    """A content with its body and attachments, whoever it was for. Raises `RemoteError`."""
+def read_content(data: bytes, directory: Directory) -> Content:
+    """The signed fields of a content record, without its body and attachments. Raises `RemoteError`."""
     # (1) The shape of the record and the limits of every field.
-    record = UnverifiedRecord(bundle.record, max_bytes=limits.CONTENT_BYTES)
+    record = UnverifiedRecord(data, max_bytes=limits.CONTENT_BYTES)
     content = decode_content(record.payload)
     # (2) This network; the author's key when it was made, and the signature.
     _same_network(content.network, directory)
     public = directory.signing_key(content.sender, record.key_id, content.created_us).public
     record.verify(CONTENT, public)
-    # (3) Body, attachments and original are what was signed.
+    return content
+
+
+def verify_content(bundle: Bundle, directory: Directory) -> VerifiedContent:
+    """A content with its body and attachments, whoever it was for. Raises `RemoteError`."""
+    # (1) What the author signed.
+    content = read_content(bundle.record, directory)
+    # (2) Body, attachments and original are what was signed.
     check_commitments(content, bundle)
-    return VerifiedContent(content, bundle, content_digest(bundle.record), record.key_id)
+    return VerifiedContent(content, bundle, content_digest(bundle.record))
 
 
 def verify_receipt(data: bytes, directory: Directory) -> VerifiedReceipt:

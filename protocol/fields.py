@@ -59,6 +59,13 @@ class Fields:
             raise RemoteError("TOO_LARGE", f"{self._name} field {key} has {len(value)} bytes")
         return value
 
+    def optional_blob(self, key: int, max_bytes: int) -> bytes | None:
+        """A byte string of at most `max_bytes`, or null."""
+        if self._left.get(key, 0) is None:
+            del self._left[key]
+            return None
+        return self.blob(key, max_bytes)
+
     def uint(self, key: int, maximum: int = UINT64_MAX) -> int:
         """An integer from 0 to `maximum`."""
         value = self._take(key)

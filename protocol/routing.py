@@ -23,9 +23,15 @@ class Graph:
         """Hops from every office to the recipient, breadth first."""
         found = {recipient: 0}
         waiting = deque((recipient,))
+        expanded: set[int] = set()
         while waiting:
             office = waiting.popleft()
-            for other in self.neighbours.get(office, ()):
+            others = self.neighbours.get(office, frozenset())
+            # Offices on the same brokers share one set object; looking at it once is enough.
+            if id(others) in expanded:
+                continue
+            expanded.add(id(others))
+            for other in others:
                 if other not in found:
                     found[other] = found[office] + 1
                     waiting.append(other)

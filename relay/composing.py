@@ -24,6 +24,7 @@ from protocol.content import (
     encode_bundle,
     encode_content,
     file_digest,
+    is_plain,
 )
 from protocol.errors import Refused
 from protocol.ids import (
@@ -45,7 +46,6 @@ from relay.times import parse_duration_us, parse_time_us, time_text
 
 CLASSIFIED: Final = frozenset({"mimi", "jimi", "juemi", "秘密", "机密", "绝密"})
 """State secrets do not travel here (CONTRACT section 11)."""
-_CONTROLS: Final = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), 127)))
 _JSON: Final = msgspec.json.Encoder()
 
 
@@ -74,7 +74,7 @@ class _Audience:
 def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = None) -> tuple[Prepared, bytes]:
     """The signed message and its packed plaintext; raises `Refused` with the code that says why not."""
     # (1) Nothing of a state secret is looked at further.
-    if draft.classification in CLASSIFIED:
+    if any(mark in draft.classification.lower() for mark in CLASSIFIED):
         raise Refused("CLASSIFIED", "state secrets do not travel over this network", field="classification")
     # (2) Every field by itself.
     message_id = parse_message_id(draft.id)
@@ -143,6 +143,9 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
 
 def _check_fields(draft: Draft) -> None:
     """Each field of a draft by itself."""
+    for field, text in (("title", draft.title), ("body", draft.body), *(("attach", a.name) for a in draft.attachments)):
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise Refused("BAD_FIELD", "not UTF-8", field=field)
     if draft.classification not in CLASSIFICATIONS:
         raise Refused("BAD_FIELD", f"unknown classification {draft.classification[:40]!r}", field="classification")
     if draft.kind not in KINDS:
@@ -151,19 +154,15 @@ def _check_fields(draft: Draft) -> None:
         raise Refused("BAD_FIELD", f"unknown event level {draft.event_level[:40]!r}", field="event_level")
     if not 1 <= len(draft.title) <= limits.TITLE_CHARS:
         raise Refused("BAD_FIELD", f"a title has 1 to {limits.TITLE_CHARS} characters", field="title")
-    if not draft.title.isprintable() or not draft.title.strip():
-        raise Refused("BAD_FIELD", "a title is one line of printable characters", field="title")
-    if not _CONTROLS.isdisjoint(draft.body):
+    if not is_plain(draft.title, one_line=True) or not draft.title.strip():
+        raise Refused("BAD_FIELD", "a title is one line without control characters", field="title")
+    if not is_plain(draft.body, one_line=False):
         raise Refused("BAD_FIELD", "control characters other than tab, LF and CR", field="body")
-    try:
-        draft.body.encode()
-    except UnicodeEncodeError:
-        raise Refused("BAD_FIELD", "not UTF-8", field="body") from None
     if len(draft.attachments) > limits.ATTACHMENTS:
         raise Refused("TOO_LARGE", f"at most {limits.ATTACHMENTS} attachments", field="attach")
     for attachment in draft.attachments:
         name = attachment.name
-        if not name or len(name.encode()) > limits.NAME_BYTES or not name.isprintable():
+        if not name or len(name.encode()) > limits.NAME_BYTES or not is_plain(name, one_line=True):
             raise Refused("BAD_FIELD", f"attachment name {name[:40]!r}", field="attach")
     if draft.signatures:
         raise Refused("BAD_FIELD", "this network has no rules for persons' signatures yet", field="signatures")

@@ -50,13 +50,16 @@ class Eyes:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message for us that opened. `delivered` is the receipt to keep and send, `refusal` the refusal instead."""
+    """A message for us that opened. `delivered` is the receipt to keep and send, `refusal` the refusal instead;
+
+    `plain` is the signed record in either."""
 
     item: Item
     copy: VerifiedCopy
     message: VerifiedContent
     delivered: Held | None
     refusal: Held | None
+    plain: bytes
     code: str = ""
 
 
@@ -206,12 +209,13 @@ def _opened(item: Item, verified: VerifiedCopy, opened: OpenedCopy, eyes: Eyes, 
         code=code or "",
     )
     if code is None:
-        return Message(item, verified, message, make_receipt(eyes.identity, answer), None)
+        delivered = make_receipt(eyes.identity, answer)
+        return Message(item, verified, message, delivered, None, delivered.data)
     sealing = eyes.keyring.current(header.sender, eyes.directory.rules.suites, eyes.now_us)
     if sealing is None:
         raise RemoteError("NOT_YET", "no prekey of the sender to seal a refusal to")
-    refusal = seal_receipt(eyes.identity, answer, sealing[0].prekey_id, sealing[1], entropy)
-    return Message(item, verified, message, None, refusal, code)
+    refusal, plain = seal_receipt(eyes.identity, answer, sealing[0].prekey_id, sealing[1], entropy)
+    return Message(item, verified, message, None, refusal, plain, code)
 
 
 def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:

@@ -143,7 +143,7 @@ class Inbox:
         }
         return shown | ({"repeated": True} if repeated else {})
 
-    async def _seal_answer(self, message: Received, type_: str, code: str, detail: str) -> Held | None:
+    async def _seal_answer(self, message: Received, type_: str, code: str, detail: str) -> tuple[Held, bytes] | None:
         """A receipt sealed to the sender, or None while no valid prekey of it is known."""
         ground = self._ground
         now_us = ground.clock.now_us()
@@ -168,13 +168,13 @@ class Inbox:
         seal = partial(seal_receipt, ground.identity, receipt, sealing[0].prekey_id, sealing[1], entropy)
         return await ground.offload.run(seal)
 
-    async def _commit(self, message: Received, answer: Held, state: str, allowed: Sequence[str]) -> bool:
+    async def _commit(self, message: Received, answer: tuple[Held, bytes], state: str, allowed: Sequence[str]) -> bool:
         """State, receipt and event in one change; then the receipt may leave."""
         ground = self._ground
         change = partial(
             _decide, message=message, answer=answer, state=state, allowed=allowed, me=ground.identity.office
         )
-        result = await ground.store.write(answer.parcel.lane, change)
+        result = await ground.store.write(answer[0].parcel.lane, change)
         if result is None:
             return False
         taken, logged = result
@@ -199,10 +199,10 @@ def _acknowledge(txn: Txn, ids: Sequence[MessageId]) -> list[tuple[MessageId, bo
 
 
 def _decide(
-    txn: Txn, message: Received, answer: Held, state: str, allowed: Sequence[str], me: OfficeId
+    txn: Txn, message: Received, answer: tuple[Held, bytes], state: str, allowed: Sequence[str], me: OfficeId
 ) -> tuple[list[Held], list[Event]] | None:
     if not inbox.change_state(txn, message.sender, message.message_id, state, allowed):
         return None
-    inbox.keep_receipt(txn, message.sender, message.message_id, state, txn.now_us, answer.data)
+    inbox.keep_receipt(txn, message.sender, message.message_id, state, txn.now_us, answer[0].data, answer[1])
     logged = events.append(txn, [Event(message.message_id, message.sender, state, txn.now_us, me, True)])
-    return held.hold(txn, [answer]), logged
+    return held.hold(txn, [answer[0]]), logged

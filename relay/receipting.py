@@ -32,8 +32,10 @@ def make_receipt(identity: Identity, receipt: Receipt) -> Held:
     return Held(parcel, receipt.expires_us, data)
 
 
-def seal_receipt(identity: Identity, receipt: Receipt, prekey_id: KeyId, prekey: PrekeyPublic, entropy: bytes) -> Held:
-    """A signed receipt sealed to the office that it is for, as a parcel of ours; 54 bytes of entropy."""
+def seal_receipt(
+    identity: Identity, receipt: Receipt, prekey_id: KeyId, prekey: PrekeyPublic, entropy: bytes
+) -> tuple[Held, bytes]:
+    """A signed receipt sealed to the office that it is for, as a parcel of ours, and the signed record itself."""
     record = sign_record(identity.key, RECEIPT, encode_receipt(receipt))
     header = CopyHeader(
         network=receipt.network,
@@ -55,7 +57,7 @@ def seal_receipt(identity: Identity, receipt: Receipt, prekey_id: KeyId, prekey:
     parcel = Parcel(
         copy_digest(data), COPY_ITEM, receipt.lane, identity.office, receipt.to, len(data), (), False, receipt.id
     )
-    return Held(parcel, receipt.expires_us, data)
+    return Held(parcel, receipt.expires_us, data), record
 
 
 def answer_again(data: bytes, type_: str, me: OfficeId) -> Held:

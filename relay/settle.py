@@ -165,7 +165,8 @@ class Settlement:
         answer = finding.delivered or finding.refusal
         if answer is not None:
             type_ = "delivered" if finding.refusal is None else "refused"
-            inbox.keep_receipt(self._txn, content.sender, content.id, type_, self._txn.now_us, answer.data)
+            now_us = self._txn.now_us
+            inbox.keep_receipt(self._txn, content.sender, content.id, type_, now_us, answer.data, finding.plain)
             self._hold.append(answer)
         self._counts["received" if finding.refusal is None else "refused"] += 1
         self._log.append(

@@ -103,10 +103,20 @@ def forget_passed(txn: Txn, now_us: int, limit: int) -> int:
     return len(rows)
 
 
-def shape(txn: Txn, now_us: int) -> dict[Lane, tuple[int, int]]:
-    """Per lane, how many parcels are held, and the sequence number of the oldest."""
-    found = txn.connection.execute("SELECT lane, count(*), min(seq) FROM held GROUP BY lane").fetchall()
-    return {Lane(lane): (count, oldest) for lane, count, oldest in found}
+def shape(txn: Txn) -> dict[Lane, tuple[int, int]]:
+    """Per lane, how many parcels are held, and since when the oldest (microseconds)."""
+    found = txn.connection.execute("SELECT lane, count(*), min(since_us) FROM held GROUP BY lane").fetchall()
+    return {Lane(lane): (count, since_us) for lane, count, since_us in found}
+
+
+def listed(txn: Txn, limit: int) -> list[dict[str, Value]]:
+    """Clear columns of what is held, in the order it will go; for `queue list`."""
+    return HELD.unverified_clear(txn, order="lane, seq", limit=limit)
+
+
+def of_message(txn: Txn, low: bytes, high: bytes) -> list[dict[str, Value]]:
+    """Clear columns of what is held of messages between two ids."""
+    return HELD.unverified_clear(txn, "message_id BETWEEN ? AND ?", (low, high), order="seq", limit=1_000)
 
 
 def _held(row: Row) -> Held:

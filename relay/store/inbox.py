@@ -159,21 +159,23 @@ def change_state(txn: Txn, sender: bytes, message_id: bytes, state: str, allowed
     return True
 
 
-def keep_receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str, at_us: int, record: bytes) -> None:
-    """Keep a receipt that this office made: duplicates are answered with the same bytes (D1)."""
-    RECEIPTS.insert(txn, {"sender": sender, "message_id": message_id, "type": type_, "at_us": at_us}, record)
+def keep_receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str, at_us: int, sent: bytes, plain: bytes) -> None:
+    """Keep a receipt that this office made: `sent` as it leaves (duplicates are answered with the same bytes, D1),
+    `plain` the signed record within, which is what evidence shows."""
+    clear: dict[str, Value] = {"sender": sender, "message_id": message_id, "type": type_, "at_us": at_us}
+    RECEIPTS.insert(txn, clear, dumps([sent, None if plain == sent else plain]))
 
 
 def receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str) -> bytes | None:
-    """The receipt of a type, if it was made."""
+    """The receipt of a type as it left, if it was made."""
     row = RECEIPTS.get(txn, sender, message_id, type_)
-    return None if row is None else row.body
+    return None if row is None else _receipt_parts(row)[0]
 
 
-def receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:
-    """All receipts that this office made about a message, in order."""
+def plain_receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:
+    """The signed receipts that this office made about a message, in order, none of them sealed."""
     rows = RECEIPTS.select(txn, "sender = ? AND message_id = ?", (sender, message_id), order="at_us")
-    return [row.body for row in rows]
+    return [plain for row in rows for _, plain in (_receipt_parts(row),)]
 
 
 def counts(txn: Txn) -> dict[str, int]:
@@ -196,3 +198,9 @@ def _received(row: Row) -> Received:
         acked=bool(row["acked"]),
         seq=number(row["seq"]),
     )
+
+
+def _receipt_parts(row: Row) -> tuple[bytes, bytes]:
+    """(as it left, the signed record within)."""
+    left, plain = elements(loads(row.body, max_bytes=CONTENT_BYTES), 2, "kept receipt")
+    return left, left if plain is None else plain

@@ -18,7 +18,7 @@ PROOFS: Final = SealedTable("proofs", key=("digest",), clear=("at_us",))
 HELD: Final = SealedTable(
     "held",
     key=("digest",),
-    clear=("seq", "kind", "lane", "origin", "recipient", "message_id", "size", "own", "expires_us"),
+    clear=("seq", "kind", "lane", "origin", "recipient", "message_id", "size", "own", "since_us", "expires_us"),
 )
 PASSED: Final = SealedTable("passed", key=("digest",), clear=("forget_us",))
 INBOX: Final = SealedTable(

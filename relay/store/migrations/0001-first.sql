@@ -47,7 +47,7 @@ CREATE TABLE proofs (
 CREATE TABLE held (
     digest BLOB PRIMARY KEY, seq INTEGER NOT NULL, kind INTEGER NOT NULL, lane INTEGER NOT NULL,
     origin BLOB NOT NULL, recipient BLOB NOT NULL, message_id BLOB NOT NULL, size INTEGER NOT NULL,
-    own INTEGER NOT NULL, expires_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+    own INTEGER NOT NULL, since_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX held_lane ON held (lane, seq);
 CREATE INDEX held_message ON held (message_id, recipient);

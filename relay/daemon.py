@@ -1,0 +1,210 @@
+"""The running relay: start order, tasks, signals, stop order (CONTRACT section 1).
+
+Start: settings, store (which locks the home), keys, trust, engine, API, then READY; brokers connect on their own.
+Everything after a start is crash-only: kill -9 at any instant, start again, and it carries on.
+"""
+
+import asyncio
+import ctypes
+import resource
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+
+from config.load import load
+from config.logs import set_up_logging
+from config.schema import Settings
+from keys.keyfile import load_storage_key
+from keys.rows import RowCipher
+from keys.trust.store import TrustStore
+from protocol.errors import Refused
+from protocol.lanes import Lane
+from protocol.limits import SECOND_US
+from protocol.outbox import Outbox
+from protocol.parcel import Timing
+from relay import notify
+from relay.api.server import open_sockets, start_api
+from relay.clock import SystemClock, SystemEntropy
+from relay.engine import Engine
+from relay.graph import graph_of
+from relay.ground import Ground
+from relay.identity import Identity
+from relay.news import News
+from relay.opening import awake, find_office, load_keyring, read_signing_key, row_key
+from relay.shelf import Shelf
+from relay.status import program_version
+from relay.store.database import Database, HomeInUse, StoreUnusable
+from relay.store.group import StoreFailed
+from relay.store.writer import GroupCommitStore
+
+T = TypeVar("T")
+
+MIGRATIONS: Final = Path(__file__).parent / "store" / "migrations"
+CRYPTO_THREADS: Final = 2
+"""Verification of Ed25519 gains from a second thread, sealing does not (DESIGN, performance budget)."""
+EXIT_STORE_FAILED: Final = 71
+"""EX_OSERR: the disk failed under us; a restart recovers from what is durable."""
+PR_SET_DUMPABLE: Final = 4
+
+_log = structlog.get_logger()
+
+
+class ThreadOffload:
+    """CPU work in threads."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="crypto")
+
+    def run(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """The result of `work`, computed elsewhere."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Let running work end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run(home: Path) -> int:
+    """Run the relay of a home until SIGTERM; the exit status.
+
+    Raises `ConfigError`, `Refused`, `KeyFileError`, `TrustError` for what an administrator must mend.
+    """
+    loaded = load(home)
+    _leave_no_core()
+    set_up_logging(loaded.settings.log)
+    try:
+        return asyncio.run(_Daemon(home, loaded.settings).run())
+    except HomeInUse:
+        raise Refused("HOME_IN_USE", str(home)) from None
+    except StoreUnusable as error:
+        raise Refused("BAD_STORE", f"{error.code}: {error.detail}") from None
+
+
+def _leave_no_core() -> None:
+    """No core file and no debugger's look: keys are in this memory (G11)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def timing_of(settings: Settings) -> Timing:
+    """The outbox's times from the settings."""
+    links = settings.links
+    patience = {lane: round(getattr(links.patience_s, lane.label) * SECOND_US) for lane in Lane}
+    return Timing(
+        round(links.retry_min_s * SECOND_US), round(links.retry_max_s * SECOND_US), patience, links.window_items
+    )
+
+
+class _Daemon:
+    """One run."""
+
+    def __init__(self, home: Path, settings: Settings) -> None:
+        self._home = home
+        self._settings = settings
+        self._clock = SystemClock()
+        self._entropy = SystemEntropy()
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(self) -> int:
+        storage_key = load_storage_key(self._home)
+        store = await self._open_store(storage_key)
+        offload = ThreadOffload(CRYPTO_THREADS)
+        try:
+            engine = await self._start_engine(store, storage_key, offload)
+            try:
+                await self._serve(engine)
+            finally:
+                await engine.stop()
+        finally:
+            offload.close()
+            await store.close()
+        if self._failure is not None:
+            _log.critical("relay_failed", error=str(self._failure), kind=type(self._failure).__name__)
+            return EXIT_STORE_FAILED if isinstance(self._failure, StoreFailed) else 70
+        return 0
+
+    async def _open_store(self, storage_key: bytes) -> GroupCommitStore:
+        store = self._settings.store
+        directory = self._home / "store"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return await GroupCommitStore.open(
+            partial(
+                Database.open,
+                directory,
+                cipher=RowCipher(row_key(storage_key)),
+                entropy=self._entropy,
+                migrations=MIGRATIONS,
+                quota_bytes=store.quota_bytes,
+                ballast_bytes=store.ballast_bytes,
+            ),
+            self._clock,
+            self._fail,
+        )
+
+    async def _start_engine(self, store: GroupCommitStore, storage_key: bytes, offload: ThreadOffload) -> Engine:
+        settings, home = self._settings, self._home
+        trust_store = TrustStore(home)
+        trust = trust_store.load(self._clock.now_us())
+        self._clock.raise_floor(trust.clock_floor_us)
+        office = find_office(settings, trust)
+        key = read_signing_key(home, storage_key, office, trust)
+        birth = await awake(store, self._entropy)
+        identity = Identity(office, key, birth.epoch, birth.boot)
+        keyring = await load_keyring(home, storage_key, identity, trust, store, self._clock.now_us())
+        outbox = Outbox(office, timing_of(settings))
+        graph, shared = graph_of(trust.directory, office)
+        outbox.set_graph(graph, shared, self._clock.monotonic_us())
+        ground = Ground(
+            settings=settings,
+            identity=identity,
+            clock=self._clock,
+            entropy=self._entropy,
+            store=store,
+            offload=offload,
+            trust=trust,
+            outbox=outbox,
+            keyring=keyring,
+            news=News(),
+            shelf=Shelf(),
+            failed=self._fail,
+        )
+        return Engine(ground, trust_store, home, birth.client_secret, store.problems)
+
+    async def _serve(self, engine: Engine) -> None:
+        """API up, READY, work until told to stop or until something breaks."""
+        listeners = open_sockets(self._home / "run", self._settings)
+        api = await start_api(engine.service, self._settings, listeners, version=program_version())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        await engine.start(self._fail)
+        watch = asyncio.create_task(api.failed(), name="api")
+        watch.add_done_callback(lambda _: self._stop.set())
+        print("READY", flush=True)
+        notify.ready(f"{self._settings.office.address} is up")
+        pulse = asyncio.create_task(self._beat(), name="watchdog")
+        try:
+            await self._stop.wait()
+        finally:
+            notify.stopping()
+            pulse.cancel()
+            await asyncio.gather(api.stop(), engine.say_goodbye(), return_exceptions=True)
+            watch.cancel()
+
+    async def _beat(self) -> None:
+        """Tell systemd's watchdog that loop and store both answer."""
+        interval_s = notify.watchdog_interval_s()
+        while interval_s is not None:
+            await asyncio.sleep(interval_s)
+            notify.alive("working")
+
+    def _fail(self, error: BaseException | None) -> None:
+        """Something broke for good: stop, and let the next start recover."""
+        if self._failure is None:
+            self._failure = error
+        self._stop.set()

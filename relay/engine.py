@@ -1,0 +1,154 @@
+"""The engine: the parts of a running relay, wired once, and the tasks they run in.
+
+API ─► Acceptor ─► Sealer ─► Outbox ─► Pump ══ MQTT ══► Intake ─► inbox or outbox
+                                ▲                          │
+                                └── custody, receipts ◄────┘
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from keys.trust.store import TrustStore
+from protocol.errors import RemoteError
+from protocol.lanes import GROUPS, Lane
+from protocol.topics import FrameTopic, PrekeyTopic, PresenceTopic, TrustTopic, parse_topic, subscriptions
+from relay import mqtt_link
+from relay.accept import Acceptor
+from relay.beacon import Beacon
+from relay.ground import Ground
+from relay.identity import FrameCounter
+from relay.intake import Intake, suspect_of
+from relay.janitor import Janitor
+from relay.mqtt import MqttTransport, QueueBounds, TlsFiles
+from relay.ports import Arrived
+from relay.pump import Pump
+from relay.recovery import Recovery
+from relay.sealer import Sealer
+from relay.service import OfficeService
+from relay.status import Status
+from relay.store import counters, quarantine
+from relay.store.database import Txn
+from relay.store.quarantine import Suspect
+
+GOODBYE_S = 1.0
+"""How long neighbours are told that we leave; after that they learn it from our will."""
+
+_log = structlog.get_logger()
+
+
+class Engine:
+    """Everything between the API and the brokers."""
+
+    def __init__(
+        self, ground: Ground, trust_store: TrustStore, home: Path, client_secret: str, problems: tuple[str, ...]
+    ) -> None:
+        self._ground = ground
+        self._sealer = Sealer(ground)
+        self._beacon = Beacon(ground, trust_store, self._sealer)
+        self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
+        self._intakes = {group: Intake(ground, group, self._recovery) for group in GROUPS}
+        self._transport = self._make_transport(home, client_secret)
+        self._beacon.attach(self._transport)
+        counter = FrameCounter(ground.identity.boot)
+        self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
+        self._janitor = Janitor(ground)
+        self._tasks: list[asyncio.Task[None]] = []
+        status = Status(ground, self._beacon, self._transport, problems)
+        self.service = OfficeService(ground, Acceptor(ground, self._sealer), trust_store, status)
+
+    def _make_transport(self, home: Path, client_secret: str) -> MqttTransport:
+        settings = self._ground.settings
+        links = settings.links
+        keys = home / "keys"
+        files = TlsFiles(keys / "ca.pem", keys / "tls.pem", keys / "tls.key")
+        me = self._ground.me.address
+        return MqttTransport(
+            settings.brokers,
+            files=files if any(broker.tls for broker in settings.brokers) else None,
+            client_secret=client_secret,
+            filters={group: subscriptions(me, group) for group in GROUPS},
+            will_for=self._beacon.will_for,
+            on_arrived=self._on_arrived,
+            on_changed=self._beacon.on_link,
+            now_us=self._ground.clock.now_us,
+            timing=mqtt_link.Timing(
+                retry_min_s=links.retry_min_s,
+                retry_max_s=links.retry_max_s,
+                keepalive_s=links.keepalive_s,
+                connect_s=links.connect_timeout_s,
+                publish_s=links.publish_timeout_s,
+            ),
+            bounds=QueueBounds(messages=links.incoming_frames),
+        )
+
+    async def start(self, failed: Callable[[BaseException], None]) -> None:
+        """Start every task; `failed` is told when one of them ends, which none should."""
+        parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "sealer": self._sealer.run,
+            "beacon": self._beacon.run,
+            "janitor": self._janitor.run,
+            **{f"intake-{group}": intake.run for group, intake in self._intakes.items()},
+            **{f"pump-{group}": pump.run for group, pump in zip(GROUPS, self._pumps, strict=True)},
+        }
+        for name, work in parts.items():
+            task = asyncio.create_task(work(), name=name)
+            task.add_done_callback(partial(_ended, failed=failed))
+            self._tasks.append(task)
+        await self._transport.start()
+
+    async def say_goodbye(self) -> None:
+        """Tell neighbours and close the connections."""
+        try:
+            await asyncio.wait_for(self._beacon.say_goodbye(), GOODBYE_S)
+        except TimeoutError:
+            _log.info("goodbye_unheard")
+        await self._transport.stop()
+
+    async def stop(self) -> None:
+        """End every task; what is durable carries on at the next start."""
+        await self._transport.stop()
+        tasks = [*self._tasks, *self._ground.tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _on_arrived(self, arrived: Arrived) -> None:
+        """What a broker hands over: to the part that understands it, or into quarantine."""
+        try:
+            topic = parse_topic(arrived.topic)
+            match topic:
+                case FrameTopic():
+                    if topic.receiver != self._ground.me.address:
+                        raise RemoteError("WRONG_TOPIC", "a frame for another office")
+                    await self._intakes[topic.lane.group].put(arrived, topic)
+                case PresenceTopic():
+                    await self._beacon.on_presence(arrived, topic)
+                case PrekeyTopic():
+                    await self._beacon.on_prekey(arrived, topic)
+                case TrustTopic():
+                    await self._beacon.on_trust(arrived, topic)
+        except RemoteError as error:
+            await self._quarantine(suspect_of(arrived, error, self._ground.clock.now_us()))
+
+    async def _quarantine(self, suspect: Suspect) -> None:
+        limits = self._ground.settings.limits
+        change = partial(
+            _quarantine, suspect=suspect, rows_max=limits.quarantine_rows, bytes_max=limits.quarantine_bytes
+        )
+        await self._ground.store.write(Lane.BULK, change)
+
+
+def _quarantine(txn: Txn, suspect: Suspect, rows_max: int, bytes_max: int) -> None:
+    quarantine.put(txn, [suspect], rows_max, bytes_max)
+    counters.count(txn, {"quarantined": 1})
+
+
+def _ended(task: asyncio.Task[None], failed: Callable[[BaseException], None]) -> None:
+    """A part of the engine ended by itself: the relay cannot go on without it."""
+    if not task.cancelled():
+        failed(task.exception() or RuntimeError(f"{task.get_name()} ended"))

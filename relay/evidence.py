@@ -1,0 +1,222 @@
+"""Evidence: one message with its receipts and the trust they rest on, as one file that needs nobody else (CONTRACT 7).
+
+The file is canonical CBOR, so that it has one form: see protocol/SPEC.md. Without the body it proves everything but the
+words; the salted commitment still binds them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from keys.directory import Directory
+from keys.trust.chain import verify_roster
+from keys.trust.metadata import TrustError, root_fingerprint
+from keys.verify import read_content, verify_content, verify_receipt
+from protocol.cbor import dumps, loads
+from protocol.content import Bundle, Content, content_digest, decode_bundle, encode_bundle
+from protocol.errors import Refused, RemoteError
+from protocol.fields import Fields
+from protocol.ids import digest_text, message_id_text
+from protocol.limits import CONTENT_BYTES, DIRECTORY_BYTES, FORWARD_DEPTH, RECORD_BYTES
+from relay.ground import Ground
+from relay.naming import id_range, only
+from relay.store import events, inbox, sent
+from relay.store.database import Txn
+from relay.times import time_text
+
+VERSION: Final = 1
+MARK: Final = "yizhan evidence"
+EVIDENCE_BYTES: Final = 4 * DIRECTORY_BYTES + 4 * CONTENT_BYTES
+RECEIPTS_MAX: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The parts of an evidence file. `bundle` is whole, or only its signed record where the body is withheld."""
+
+    trust: Mapping[str, bytes]
+    record: bytes
+    bundle: bytes | None
+    receipts: tuple[bytes, ...]
+
+
+async def write_evidence(ground: Ground, trust: Mapping[str, bytes], prefix: str, *, redact_body: bool) -> bytes:
+    """The evidence of a message that this office sent or received; raises `Refused` NOT_FOUND or AMBIGUOUS."""
+    low, high = id_range(prefix)
+    bundle, receipts = await ground.store.read(partial(_gather, low=low, high=high, prefix=prefix))
+    evidence = Evidence(trust, bundle.record, None if redact_body else encode_bundle(bundle), tuple(receipts))
+    return encode_evidence(evidence)
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """The bytes of the file."""
+    files = [[name, data] for name, data in sorted(evidence.trust.items())]
+    return dumps({0: VERSION, 1: MARK, 2: files, 3: evidence.record, 4: evidence.bundle, 5: list(evidence.receipts)})
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """The parts of a file; raises `RemoteError`. Nothing is verified yet."""
+    f = Fields(loads(data, max_bytes=EVIDENCE_BYTES), "evidence")
+    f.version(VERSION)
+    if f.text(1, 40) != MARK:
+        raise RemoteError("MALFORMED", "not an evidence file")
+    files: dict[str, bytes] = {}
+    for pair in f.array(2, 1_000):
+        if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not bytes:
+            raise RemoteError("MALFORMED", "a trust file is not a name with bytes")
+        files[pair[0]] = pair[1]
+    record = f.blob(3, CONTENT_BYTES)
+    bundle = f.optional_blob(4, CONTENT_BYTES)
+    receipts = f.array(5, RECEIPTS_MAX)
+    if any(type(receipt) is not bytes or len(receipt) > RECORD_BYTES for receipt in receipts):
+        raise RemoteError("MALFORMED", "a receipt is not a short byte string")
+    f.done()
+    return Evidence(files, record, bundle, tuple(receipts))
+
+
+def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, Any]:
+    """Check an evidence file offline against a root file, a root's fingerprint, or the home's pinned root.
+
+    Gives the object of CONTRACT section 11; raises `Refused` NOT_FOUND when there is no such file.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Refused("NOT_FOUND", str(path), field="file") from None
+    problems: list[str] = []
+    found: dict[str, Any] = {
+        "ok": False, "anchored": False, "root_fingerprint": None, "message": None, "receipts": [], "originals": [],
+        "problems": problems,
+    }  # fmt: skip
+    try:
+        evidence = decode_evidence(data)
+    except RemoteError as error:
+        problems.append(f"{error.code}: {error.detail}")
+        return found
+    directory = _directory(evidence, _anchor(root, home), found, problems)
+    if directory is not None:
+        _check(evidence, directory, found, problems)
+    if not found["anchored"]:
+        problems.append("UNANCHORED: no root to check against; give --root or a home")
+    found["ok"] = not problems
+    return found
+
+
+def _anchor(root: str | None, home: Path | None) -> bytes | str | None:
+    """The root that is trusted: a file's bytes, a fingerprint, or what the home pinned."""
+    if root is not None:
+        file = Path(root)
+        return file.read_bytes() if file.is_file() else root.replace(":", "").replace(" ", "").lower()
+    if home is not None and (home / "trust" / "root.json").is_file():
+        return (home / "trust" / "root.json").read_bytes()
+    return None
+
+
+def _directory(
+    evidence: Evidence, anchor: bytes | str | None, found: dict[str, Any], problems: list[str]
+) -> Directory | None:
+    """The directory in the file, verified from the anchor, or else from the root that the file itself brings."""
+    own_root = evidence.trust.get("1.root.json") or evidence.trust.get("root.json")
+    if anchor is not None:
+        try:
+            directory = verify_roster(evidence.trust, anchor)
+        except (TrustError, RemoteError) as error:
+            problems.append(f"TRUST: {error}")
+            anchor = None
+        else:
+            found["anchored"] = True
+            found["root_fingerprint"] = directory.root_fingerprint
+            return directory
+    if own_root is None:
+        problems.append("TRUST: the file brings no root")
+        return None
+    try:
+        found["root_fingerprint"] = root_fingerprint(own_root)
+        return verify_roster(evidence.trust, own_root)
+    except (TrustError, RemoteError) as error:
+        problems.append(f"TRUST: {error}")
+        return None
+
+
+def _check(evidence: Evidence, directory: Directory, found: dict[str, Any], problems: list[str]) -> None:
+    """Content, commitments, receipts and originals, each for itself."""
+    try:
+        content = read_content(evidence.record, directory)
+        if evidence.bundle is not None:
+            bundle = decode_bundle(evidence.bundle)
+            if bundle.record != evidence.record:
+                raise RemoteError("BAD_DIGEST", "the bundle holds another record")
+            verify_content(bundle, directory)
+            found["originals"] = _originals(bundle, directory, problems, FORWARD_DEPTH)
+    except RemoteError as error:
+        problems.append(f"CONTENT {error.code}: {error.detail}")
+        return
+    digest = content_digest(evidence.record)
+    found["message"] = _message_object(content, digest)
+    for data in evidence.receipts:
+        found["receipts"].append(_receipt_object(data, content, digest, directory, problems))
+
+
+def _message_object(content: Content, digest: bytes) -> dict[str, Any]:
+    return {
+        "id": message_id_text(content.id),
+        "from": content.sender_address,
+        "to": [*content.to, *content.cc],
+        "digest": digest_text(digest),
+        "created": time_text(content.created_us),
+        "title": content.title,
+    }
+
+
+def _receipt_object(
+    data: bytes, content: Content, digest: bytes, directory: Directory, problems: list[str]
+) -> dict[str, Any]:
+    """One receipt: signed by whom it says, about this very content."""
+    try:
+        receipt = verify_receipt(data, directory).receipt
+        if receipt.id != content.id or receipt.to != content.sender:
+            raise RemoteError("BAD_DIGEST", "a receipt about another message")
+        if receipt.type not in ("custody", "custody_lost", "prekey_gone") and receipt.digest != digest:
+            raise RemoteError("BAD_DIGEST", "a receipt over other content")
+    except RemoteError as error:
+        problems.append(f"RECEIPT {error.code}: {error.detail}")
+        return {"type": "unknown", "by": None, "at": None, "ok": False}
+    office = directory.by_id(receipt.by)
+    shown = {
+        "type": receipt.type,
+        "by": receipt.by.hex() if office is None else office.address,
+        "at": time_text(receipt.at_us),
+        "ok": True,
+    }
+    return shown | ({"person": receipt.detail, "mode": receipt.code} if receipt.type == "signed_for" else {})
+
+
+def _originals(bundle: Bundle, directory: Directory, problems: list[str], depth: int) -> list[dict[str, Any]]:
+    """The forwarded originals, outermost first, each with its own author's signature."""
+    if bundle.original is None or depth == 0:
+        return []
+    original = decode_bundle(bundle.original)
+    try:
+        verified = verify_content(original, directory)
+    except RemoteError as error:
+        problems.append(f"ORIGINAL {error.code}: {error.detail}")
+        return []
+    shown = _message_object(verified.content, verified.digest) | {"ok": True}
+    return [shown, *_originals(original, directory, problems, depth - 1)]
+
+
+def _gather(txn: Txn, low: bytes, high: bytes, prefix: str) -> tuple[Bundle, list[bytes]]:
+    """Content and receipts of one message, whichever side of it we are."""
+    mine = sent.find(txn, low, high)
+    if mine:
+        message_id = only(mine, prefix)
+        message = sent.message(txn, message_id)
+        if message is not None:
+            return message.bundle, [e.record for e in events.of_message(txn, message_id) if e.record]
+    key = only(inbox.find(txn, low, high), prefix)
+    received = inbox.get(txn, *key)
+    if received is None:
+        raise Refused("NOT_FOUND", f"no message {prefix}", field="id")
+    return received.bundle, inbox.plain_receipts(txn, *key)

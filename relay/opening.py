@@ -1,0 +1,156 @@
+"""From a home on disk to the values that a relay runs on: keys, epoch, trust, prekeys."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from config.schema import Settings
+from keys.keyfile import read_secret
+from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
+from keys.primitives import PrekeyPrivate, SigningKey, hkdf
+from keys.trust.store import Trust
+from protocol.errors import Refused, RemoteError
+from protocol.ids import Epoch, KeyId, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import EPOCH_BYTES, RECORD_BYTES
+from relay.identity import Identity
+from relay.keyring import Keyring
+from relay.ports import Entropy, Store
+from relay.store import counters, inbox, prekeys
+from relay.store.database import Txn
+
+CLIENT_SECRET_BYTES: Final = 12
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a home remembers of itself: its epoch, how often it started, and the secret part of its client ids."""
+
+    epoch: Epoch
+    boot: int
+    client_secret: str
+
+
+def row_key(storage_key: bytes) -> bytes:
+    """The key under which rows are sealed."""
+    return hkdf(storage_key, b"relay/1/rows", 32)
+
+
+def find_office(settings: Settings, trust: Trust) -> OfficeId:
+    """The office that this home is for; raises `Refused` when home and directory do not belong together."""
+    office = trust.directory.by_address(settings.office.address)
+    if office is None:
+        raise Refused(
+            "BAD_CONFIG", f"{settings.office.address} is not in the network directory", field="office.address"
+        )
+    if settings.office.network != trust.directory.network:
+        raise Refused("BAD_CONFIG", f"the directory is of network {trust.directory.network}", field="office.network")
+    return office.id
+
+
+def read_signing_key(home: Path, storage_key: bytes, office: OfficeId, trust: Trust) -> SigningKey:
+    """The office's key, which must be one that the directory names; raises `KeyFileError` or `Refused`."""
+    key = SigningKey.from_seed(read_secret(home / "keys" / "identity.key", "identity", storage_key=storage_key))
+    record = trust.directory.by_id(office)
+    if record is None or key.key_id() not in {known.key_id for known in record.keys}:
+        raise Refused("BAD_KEYS", "keys/identity.key is not a key of this office in the directory")
+    return key
+
+
+async def awake(store: Store, entropy: Entropy) -> Birth:
+    """One more start of this home; recorded before anything is said in its name."""
+    secret = entropy.bytes(CLIENT_SECRET_BYTES).hex()
+    return await store.write(Lane.FLASH, partial(_awake, epoch=entropy.bytes(EPOCH_BYTES), secret=secret))
+
+
+def _awake(txn: Txn, epoch: bytes, secret: str) -> Birth:
+    birth = Birth(
+        Epoch(counters.recall(txn, "epoch") or epoch),
+        (counters.recall(txn, "boot") or 0) + 1,
+        counters.recall(txn, "client_secret") or secret,
+    )
+    counters.remember(txn, "epoch", birth.epoch)
+    counters.remember(txn, "boot", birth.boot)
+    counters.remember(txn, "client_secret", birth.client_secret)
+    inbox.hand_again(txn)
+    return birth
+
+
+async def load_keyring(
+    home: Path, storage_key: bytes, identity: Identity, trust: Trust, store: Store, now_us: int
+) -> Keyring:
+    """Prekeys of the store, and on a first start those that came with the home."""
+    await _import_own(home, storage_key, identity, trust, store)
+    await _import_others(home, identity, trust, store, now_us)
+    own, records = await store.read(_read_prekeys)
+    keyring = Keyring()
+    for prekey_id, _, seed, record in own:
+        parsed = parse_prekey(record)
+        keyring.own[KeyId(prekey_id)] = PrekeyPrivate(parsed.suite, seed)
+        keyring.own_record = parsed
+    for data in records:
+        keyring.take(parse_prekey(data))
+    return keyring
+
+
+def _read_prekeys(txn: Txn) -> tuple[list[tuple[bytes, int, bytes, bytes]], list[bytes]]:
+    return list(prekeys.own(txn)), prekeys.records(txn)
+
+
+async def _import_own(home: Path, storage_key: bytes, identity: Identity, trust: Trust, store: Store) -> None:
+    """The prekeys whose private halves lie in keys/ and whose records lie in trust/prekeys/."""
+    me = trust.directory.by_id(identity.office)
+    if me is None:
+        return
+    record = _read_record(home / "trust" / "prekeys" / f"{me.address}.cbor")
+    if record is None:
+        return
+    path = home / "keys" / f"prekey-{record.epoch}.key"
+    if path.is_file():
+        seed = read_secret(path, "prekey", storage_key=storage_key)
+        keep = partial(
+            prekeys.keep_own, prekey_id=record.prekey_id, epoch=record.epoch, forget_us=record.forget_us, seed=seed,
+            record=record.data,
+        )  # fmt: skip
+        await store.write(Lane.PRIORITY, keep)
+
+
+async def _import_others(home: Path, identity: Identity, trust: Trust, store: Store, now_us: int) -> None:
+    """First prekeys of other offices that came with the home, where the store knows none as new."""
+    known = {record.office_id: record for record in map(parse_prekey, await store.read(prekeys.records))}
+    for path in sorted((home / "trust" / "prekeys").glob("*.cbor")):
+        record = _read_record(path)
+        if record is None or record.office_id == identity.office:
+            continue
+        held = known.get(record.office_id)
+        if held is not None and held.epoch >= record.epoch:
+            continue
+        try:
+            verified = verify_prekey(record.data, trust.directory, now_us)
+            if not supersedes(verified, held):
+                continue
+        except RemoteError as error:
+            _log.warning("prekey_file_not_taken", office=path.stem, code=error.code)
+            continue
+        keep = partial(prekeys.keep, office=verified.office_id, epoch=verified.epoch, record=verified.data)
+        await store.write(Lane.PRIORITY, keep)
+
+
+def _read_record(path: Path) -> PrekeyRecord | None:
+    """A prekey record in a file, if there is a well-formed one."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(data) > RECORD_BYTES:
+        return None
+    try:
+        return parse_prekey(data)
+    except RemoteError as error:
+        _log.warning("prekey_file_not_taken", office=path.stem, code=error.code)
+        return None

@@ -1,0 +1,221 @@
+"""Every operation of one office, as the API offers them (CONTRACT section 10). It delegates and presents."""
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from keys.trust.store import TrustStore
+from protocol.delivery import State
+from protocol.errors import Refused
+from protocol.ids import message_id_text, parse_message_id
+from protocol.lanes import Lane
+from relay.accept import Acceptor
+from relay.draft import Draft
+from relay.evidence import write_evidence
+from relay.ground import Ground
+from relay.inbox import Inbox
+from relay.naming import id_range, only
+from relay.presenting import content_of
+from relay.status import Status
+from relay.store import counters, events, held, quarantine, sent
+from relay.store.counters import blob, number
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.fsck import Report, begin_check, check_slice
+from relay.store.quarantine import Suspect
+from relay.store.sealed_table import SealedTable
+from relay.store.tables import ALL
+from relay.times import time_text
+from relay.tracking import Tracking
+
+Object = dict[str, Any]
+
+
+class OfficeService:
+    """The office behind the API; see `relay.api.service.OfficeOperations` for what each operation promises."""
+
+    def __init__(self, ground: Ground, acceptor: Acceptor, trust_store: TrustStore, status: Status) -> None:
+        self._ground = ground
+        self._acceptor = acceptor
+        self._trust_store = trust_store
+        self._status = status
+        self._inbox = Inbox(ground)
+        self._tracking = Tracking(ground)
+
+    async def send(self, drafts: Sequence[Draft], actor: str, /) -> list[Object | Refused]:
+        """Accept drafts."""
+        return await self._acceptor.send(drafts)
+
+    async def inbox_list(self, state: str | None, limit: int, /) -> list[Object]:
+        """Messages that arrived."""
+        return await self._inbox.listed(state, limit)
+
+    async def inbox_show(self, id_prefix: str, /) -> Object:
+        """One message."""
+        return await self._inbox.show(id_prefix)
+
+    async def inbox_files(self, id_prefix: str, /) -> Object:
+        """One message with attachments."""
+        return await self._inbox.files(id_prefix)
+
+    async def inbox_take(self, limit: int, /) -> list[Object]:
+        """Hand out messages."""
+        return await self._inbox.take(limit)
+
+    async def inbox_ack(self, ids: Sequence[str], /) -> list[Object]:
+        """Confirm messages that were handed out."""
+        return await self._inbox.acknowledge(ids)
+
+    async def sign_for(self, message_id: str, by: str, signature: bytes | None, /) -> Object:
+        """签收."""
+        return await self._inbox.sign_for(message_id, by, signature)
+
+    async def return_message(self, message_id: str, reason: str, /) -> Object:
+        """退回."""
+        return await self._inbox.give_back(message_id, reason)
+
+    async def forward(self, message_id: str, draft: Draft, /) -> Object:
+        """转报: a new message that carries the original with its own signature."""
+        message, original = await self._inbox.original(message_id)
+        title = draft.title or content_of(message.bundle).title
+        (answer,) = await self._acceptor.send([msgspec.structs.replace(draft, title=title)], original)
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+    async def track(self, id_prefix: str, /) -> Object:
+        """The story of a message."""
+        return await self._tracking.track(id_prefix)
+
+    async def wait_for(self, id_prefix: str, state: str, timeout_s: float, /) -> Object:
+        """The story when every recipient is there."""
+        return await self._tracking.wait_for(id_prefix, state, timeout_s)
+
+    async def sent_list(self, state: str | None, limit: int, /) -> list[Object]:
+        """What this office sent."""
+        return await self._tracking.sent_list(state, limit)
+
+    async def evidence(self, id_prefix: str, redact_body: bool, /) -> bytes:
+        """The evidence file of a message."""
+        files = self._trust_store.publishable_files()
+        return await write_evidence(self._ground, files, id_prefix, redact_body=redact_body)
+
+    async def cancel(self, message_id: str, /) -> Object:
+        """End what was never sent; what is on its way can no longer be called back by this office alone."""
+        wanted = parse_message_id(message_id)
+        change = partial(_cancel, message_id=wanted, me=self._ground.identity.office)
+        ended, others, logged = await self._ground.store.write(Lane.URGENT, change)
+        self._ground.news.publish(logged)
+        return {"id": message_id, "cancelled": ended, "not_cancelled": others}
+
+    async def status(self) -> Object:
+        """The relay on one page."""
+        return await self._status.report()
+
+    async def queue_list(self, limit: int, /) -> list[Object]:
+        """What waits, in the order it will go."""
+        rows = await self._ground.store.read(partial(held.listed, limit=limit))
+        stages = {parcel.digest: (stage, hop, tries) for parcel, stage, hop, tries in self._ground.outbox.describe()}
+        return [self._queue_line(row, stages) for row in rows]
+
+    async def queue_show(self, id_prefix: str, /) -> Object:
+        """What waits of one message; envelope only."""
+        low, high = id_range(id_prefix)
+        rows = await self._ground.store.read(partial(held.of_message, low=low, high=high))
+        message_id = only(sorted({blob(row["message_id"]) for row in rows}), id_prefix)
+        stages = {parcel.digest: (stage, hop, tries) for parcel, stage, hop, tries in self._ground.outbox.describe()}
+        return {"id": message_id_text(message_id), "copies": [self._queue_line(row, stages) for row in rows]}
+
+    def _queue_line(self, row: Object, stages: dict[Any, Any]) -> Object:
+        ground = self._ground
+        stage, hop, tries = stages.get(row["digest"], ("waiting", None, 0))
+        return {
+            "id": message_id_text(blob(row["message_id"])),
+            "what": "copy" if row["kind"] == 0 else "receipt",
+            "from": ground.address_of(blob(row["origin"])),
+            "to": ground.address_of(blob(row["recipient"])),
+            "lane": Lane(number(row["lane"])).label,
+            "bytes": row["size"],
+            "since": time_text(number(row["since_us"])),
+            "expires_at": time_text(number(row["expires_us"])),
+            "stage": stage,
+            "next_hop": None if hop is None else ground.address_of(hop),
+            "tries": tries,
+        }
+
+    async def quarantine_list(self) -> list[Object]:
+        """Samples of what could not be verified, the newest first."""
+        found = await self._ground.store.read(partial(quarantine.latest, limit=1_000))
+        return [_suspect_object(suspect) for suspect in found]
+
+    async def quarantine_show(self, key: str, /) -> Object:
+        """One sample with its first bytes."""
+        if not key.isdecimal() or len(key) > 18:
+            raise Refused("BAD_FIELD", "a quarantine key is a number", field="key")
+        suspect = await self._ground.store.read(partial(quarantine.get, seq=int(key)))
+        if suspect is None:
+            raise Refused("NOT_FOUND", f"no {key} in quarantine", field="key")
+        return _suspect_object(suspect) | {"sample": suspect.sample.hex()}
+
+    async def overdue(self) -> list[Object]:
+        """What is late."""
+        return await self._tracking.overdue()
+
+    async def fsck(self) -> Object:
+        """Open every row, in slices between commits."""
+        store = self._ground.store
+        report = await store.read(_begin_check)
+        for table in ALL:
+            while not report.tables[table.name].complete:
+                await store.read(partial(_check_slice, table=table, report=report))
+        return report.as_json()
+
+    async def metrics(self) -> bytes:
+        """For Prometheus."""
+        return await self._status.metrics()
+
+    async def ready(self) -> Object:
+        """Store, keys and API are up; a missing broker only degrades (CONTRACT section 1)."""
+        return self._status.ready()
+
+    def events(self, after_seq: int, /) -> AsyncIterator[Object]:
+        """The event stream."""
+        return self._tracking.stream(after_seq)
+
+
+def _begin_check(txn: Txn) -> Report:
+    return begin_check(txn.connection, ALL)
+
+
+def _check_slice(txn: Txn, table: SealedTable, report: Report) -> None:
+    check_slice(txn.connection, txn.cipher, table, report)
+
+
+def _suspect_object(suspect: Suspect) -> Object:
+    return {
+        "key": str(suspect.seq),
+        "at": time_text(suspect.at_us),
+        "code": suspect.code,
+        "detail": suspect.detail,
+        "source": suspect.source,
+        "bytes": suspect.size,
+    }
+
+
+def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str], list[Event]]:
+    """Recipients that ended because nothing was ever sent to them, and the others."""
+    standings = sent.standings(txn, message_id)
+    if not standings:
+        raise Refused("NOT_FOUND", "this office sent no such message", field="id")
+    ended, others, log = [], [], []
+    for one in standings:
+        if one.begun or one.state.final:
+            others.append(one.address)
+            continue
+        sent.advance(txn, message_id, one.office, State.EXPIRED)
+        log += [Event(message_id, one.office, type_, txn.now_us, me) for type_ in ("cancelled", "expired")]
+        ended.append(one.address)
+    counters.count(txn, {"expired": len(ended)})
+    return ended, others, events.append(txn, log)

@@ -1,0 +1,158 @@
+"""The relay on one page: `status`, `/readyz`, `/metrics` (CONTRACT section 8)."""
+
+import os
+import resource
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from protocol.lanes import Lane
+from protocol.limits import SECOND_US
+from relay.beacon import Beacon
+from relay.ground import Ground
+from relay.mqtt_link import LinkState
+from relay.store import counters, held, inbox
+from relay.store.database import Txn, count_damaged
+from relay.times import time_text
+
+PAGE_BYTES: Final = resource.getpagesize()
+
+
+class LinkStates(Protocol):
+    """Whoever knows the connections."""
+
+    def links(self) -> list[LinkState]:
+        """All of them."""
+        ...
+
+
+class Status:
+    """Gathers what operators look at."""
+
+    def __init__(self, ground: Ground, beacon: Beacon, links: LinkStates, problems: tuple[str, ...]) -> None:
+        self._ground = ground
+        self._beacon = beacon
+        self._links = links
+        self._problems = problems
+        self._started_us = ground.clock.monotonic_us()
+
+    async def report(self) -> dict[str, Any]:
+        """The object of `relay status`."""
+        ground = self._ground
+        found = await ground.store.read(_read)
+        now_us = ground.clock.now_us()
+        return {
+            "office": ground.me.address,
+            "name": ground.me.name,
+            "network": ground.directory.network,
+            "version": program_version(),
+            "pid": os.getpid(),
+            "uptime_s": (ground.clock.monotonic_us() - self._started_us) // SECOND_US,
+            "rss_bytes": rss_bytes(),
+            "links": self._link_objects(),
+            "lanes": self._lanes(found["held"], now_us),
+            "inbox": found["inbox"],
+            "store": {
+                "bytes": found["space"].used_bytes,
+                "quota_bytes": found["space"].quota_bytes,
+                "state": found["space"].state,
+                "damaged_rows": found["damaged"],
+                "problems": list(self._problems),
+            },
+            "counters": found["counters"],
+            "trust": {
+                "version": ground.trust.version,
+                "age_s": ground.trust.age_us(now_us) // SECOND_US,
+                "state": ground.trust.state(now_us),
+                "root_fingerprint": ground.trust.root_fingerprint,
+            },
+        }
+
+    def ready(self) -> dict[str, Any]:
+        """Ready once it answers; without a broker degraded, since it still accepts and keeps."""
+        down = [link["broker"] for link in self._link_objects() if link["state"] != "connected"]
+        return {"ready": True, "degraded": bool(down), "brokers_down": down}
+
+    async def metrics(self) -> bytes:
+        """Counters and gauges in Prometheus's text format."""
+        report = await self.report()
+        registry = CollectorRegistry()
+        for name, value in report["counters"].items():
+            Counter(f"relay_{name}", f"Recipient copies {name} since the home began", registry=registry).inc(value)
+        queued = Gauge("relay_queue_depth", "Parcels waiting for a next hop", ["lane"], registry=registry)
+        oldest = Gauge("relay_queue_oldest_age_seconds", "Age of the oldest parcel", ["lane"], registry=registry)
+        for lane, shape in report["lanes"].items():
+            queued.labels(lane).set(shape["queued"])
+            oldest.labels(lane).set(shape["oldest_s"])
+        connected = Gauge("relay_broker_connected", "Whether both connections are up", ["broker"], registry=registry)
+        for link in report["links"]:
+            connected.labels(link["broker"]).set(int(link["state"] == "connected"))
+        Gauge("relay_store_bytes", "Bytes used in the store", registry=registry).set(report["store"]["bytes"])
+        Gauge("relay_rss_bytes", "Resident memory", registry=registry).set(report["rss_bytes"])
+        Gauge("relay_trust_age_seconds", "Age of the network directory", registry=registry).set(
+            report["trust"]["age_s"]
+        )
+        return generate_latest(registry)
+
+    def _link_objects(self) -> list[dict[str, Any]]:
+        """One per broker: as good as the worse of its two connections."""
+        peers = self._beacon.peers()
+        by_broker: dict[str, list[LinkState]] = {}
+        for link in self._links.links():
+            by_broker.setdefault(link.broker, []).append(link)
+        return [
+            {
+                "broker": broker,
+                "state": next((link.state for link in links if link.state != "connected"), "connected"),
+                "since": time_text(max(link.since_us for link in links)),
+                "last_error": next((link.last_error for link in links if link.last_error), None),
+                "peers": peers.get(broker, []),
+                "groups": {link.group: link.state for link in links},
+            }
+            for broker, links in by_broker.items()
+        ]
+
+    def _lanes(self, shape: dict[Lane, tuple[int, int]], now_us: int) -> dict[str, dict[str, int]]:
+        """Per lane: waiting, sent without custody yet, and the age of the oldest parcel."""
+        sent = dict.fromkeys(Lane, 0)
+        kept = dict.fromkeys(Lane, 0)
+        for parcel, stage, _, _ in self._ground.outbox.describe():
+            if stage == "sent":
+                sent[parcel.lane] += 1
+            elif stage == "kept":
+                kept[parcel.lane] += 1
+        lanes = {}
+        for lane in Lane:
+            count, since_us = shape.get(lane, (0, now_us))
+            lanes[lane.label] = {
+                "queued": max(0, count - sent[lane] - kept[lane]),
+                "inflight": sent[lane],
+                "in_custody": kept[lane],
+                "oldest_s": max(0, now_us - since_us) // SECOND_US,
+            }
+        return lanes
+
+
+def _read(txn: Txn) -> dict[str, Any]:
+    return {
+        "held": held.shape(txn),
+        "inbox": inbox.counts(txn),
+        "counters": counters.counters(txn),
+        "space": txn.space,
+        "damaged": count_damaged(txn),
+    }
+
+
+def program_version() -> str:
+    """The installed version."""
+    try:
+        return version("yizhan")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process now."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * PAGE_BYTES
