@@ -95,6 +95,8 @@ def decode_receipt(payload: bytes) -> Receipt:
     f.done()
     if receipt.type not in TYPES:
         raise RemoteError("MALFORMED", "unknown receipt type")
+    if not receipt.at_us < receipt.expires_us <= receipt.at_us + limits.MAX_LIFE_US + limits.RECEIPT_EXTRA_LIFE_US:
+        raise RemoteError("BAD_LIFE", "a receipt expires after it was made, and within 90 days")
     if receipt.type in END_TO_END and receipt.by != receipt.recipient:
         raise RemoteError("MALFORMED", f"only the recipient says {receipt.type}")
     return receipt

@@ -20,7 +20,8 @@ ENTROPY_BYTES = 54
 
 def receipt_expiry_us(message_expires_us: int, at_us: int) -> int:
     """When a receipt's life ends: 45 days after its message's, and a clerk's late act has as long again."""
-    return max(message_expires_us, at_us + limits.SECOND_US) + limits.RECEIPT_EXTRA_LIFE_US
+    longest_us = at_us + limits.MAX_LIFE_US
+    return min(max(message_expires_us, at_us + limits.SECOND_US), longest_us) + limits.RECEIPT_EXTRA_LIFE_US
 
 
 def make_receipt(identity: Identity, receipt: Receipt) -> Held:

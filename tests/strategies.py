@@ -149,6 +149,7 @@ def receipts(draw: st.DrawFn) -> Receipt:
     """Well-formed receipts of every type."""
     kind = draw(st.sampled_from(sorted(TYPES)))
     by = draw(office_ids)
+    at, expires = draw(lives())
     return Receipt(
         network=draw(network_ids),
         type=kind,
@@ -157,9 +158,9 @@ def receipts(draw: st.DrawFn) -> Receipt:
         recipient=by if kind in END_TO_END else draw(office_ids),
         to=draw(office_ids),
         digest=draw(digests),
-        at_us=draw(uints),
+        at_us=at,
         lane=draw(lanes),
-        expires_us=draw(uints),
+        expires_us=expires + draw(st.sampled_from([0, limits.RECEIPT_EXTRA_LIFE_US])),
         code=draw(texts),
         detail=draw(texts),
         proof=draw(st.binary(max_size=80)),
