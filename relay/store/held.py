@@ -42,7 +42,7 @@ def hold(txn: Txn, parcels: Sequence[Held]) -> list[Held]:
         clear: dict[str, Value] = {
             "digest": parcel.digest, "seq": last, "kind": parcel.kind, "lane": parcel.lane, "origin": parcel.origin,
             "recipient": parcel.recipient, "message_id": parcel.message_id, "size": parcel.size,
-            "own": int(parcel.is_origin), "expires_us": held.expires_us,
+            "own": int(parcel.is_origin), "since_us": txn.now_us, "expires_us": held.expires_us,
         }  # fmt: skip
         HELD.insert(txn, clear, dumps([held.data, list(parcel.trail)]))
         taken.append(Held(parcel, held.expires_us, held.data, last))
