@@ -78,9 +78,12 @@ def decode_presence(payload: bytes) -> Presence:
 
 
 def is_newer(presence: Presence, known: Presence | None) -> bool:
-    """Whether a presence replaces the known one: a new epoch, a higher session, or the end of the same session."""
+    """Whether a presence replaces the known one: a new epoch, a higher session, or the end of the same session.
+
+    A will was signed before its session said that it is online, so its time says nothing; only its word counts.
+    """
     if known is None or presence.epoch != known.epoch:
         return known is None or presence.at_us > known.at_us
     if presence.session != known.session:
         return presence.session > known.session
-    return (presence.at_us, not presence.online) > (known.at_us, not known.online)
+    return (not presence.online, presence.at_us) > (not known.online, known.at_us)

@@ -134,7 +134,7 @@ class Beacon:
     # What we hear.
 
     async def on_presence(self, arrived: Arrived, topic: PresenceTopic) -> None:
-        """A neighbour's presence: a hint for the outbox. Raises `RemoteError`."""
+        """A neighbour's presence: a hint for the outbox, so an old one is merely ignored. Raises `RemoteError`."""
         ground = self._ground
         if not arrived.payload:
             return
@@ -144,7 +144,7 @@ class Beacon:
         key = (presence.office, presence.group, arrived.broker)
         known = self._known.get(key)
         if known is not None and presence != known and not is_newer(presence, known):
-            raise RemoteError("STALE", "a lower session than one seen before")
+            return
         self._known[key] = presence
         online = self._online.setdefault(presence.office, set())
         (online.add if presence.online else online.discard)((presence.group, arrived.broker))

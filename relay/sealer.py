@@ -134,7 +134,7 @@ class Sealer:
         taken = await ground.store.write(lane, partial(_commit, sealed=sealed, waiting=waiting))
         for one in batch:
             self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
-        now_us = ground.clock.now_us()
+        now_us = ground.clock.monotonic_us()
         for parcel in taken:
             ground.shelf.put(parcel.parcel.digest, parcel.data)
             ground.outbox.hold(parcel.parcel, now_us)
