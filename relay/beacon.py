@@ -30,6 +30,8 @@ SETTLE_S: Final = 0.3
 OFFERED_FILES: Final = 64
 OFFERED_BYTES: Final = 8 * 1024 * 1024
 """Most trust files, and bytes of them, remembered of one publisher (D9)."""
+OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
+"""A retained prekey that its office has replaced since."""
 
 _log = structlog.get_logger()
 
@@ -162,7 +164,12 @@ class Beacon:
         """An office's prekey, by whomever published. Raises `RemoteError`."""
         office = self._ground.directory.by_address(topic.office)
         if arrived.payload and office is not None and office.id != self._ground.identity.office:
-            await self.take_prekey(arrived.payload, office.id)
+            try:
+                await self.take_prekey(arrived.payload, office.id)
+            except RemoteError as error:
+                # Others publish what they know; that we know more is no fault of theirs.
+                if error.code not in OUTDATED:
+                    raise
 
     async def take_prekey(self, data: bytes, of: OfficeId | None = None) -> None:
         """Keep a prekey record if it is newer; what waited for it is sealed. Raises `RemoteError`."""
