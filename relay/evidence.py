@@ -95,10 +95,11 @@ def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, An
     except RemoteError as error:
         problems.append(f"{error.code}: {error.detail}")
         return found
-    directory = _directory(evidence, _anchor(root, home), found, problems)
+    anchor = _anchor(root, home)
+    directory = _directory(evidence, anchor, found, problems)
     if directory is not None:
         _check(evidence, directory, found, problems)
-    if not found["anchored"]:
+    if anchor is None:
         problems.append("UNANCHORED: no root to check against; give --root or a home")
     found["ok"] = not problems
     return found
@@ -123,8 +124,7 @@ def _directory(
         try:
             directory = verify_roster(evidence.trust, anchor)
         except (TrustError, RemoteError) as error:
-            problems.append(f"TRUST: {error}")
-            anchor = None
+            problems.append(f"UNANCHORED: the file's trust does not rest on this root: {error}")
         else:
             found["anchored"] = True
             found["root_fingerprint"] = directory.root_fingerprint

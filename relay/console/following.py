@@ -151,10 +151,12 @@ def verify(choices: Choices, file: str, root: str | None) -> int:
         emit(found)
     else:
         _tell_verdict(found, choices.lang)
-    if not found["ok"]:
-        return report(Failure("VERIFY_FAILED", "; ".join(str(each) for each in found.get("problems", []))), choices)
+    problems = [str(each) for each in found.get("problems", [])]
+    wrong = [each for each in problems if not each.startswith("UNANCHORED")]
+    if wrong or not (found["ok"] or problems):
+        return report(Failure("VERIFY_FAILED", "; ".join(wrong)), choices)
     if not found["anchored"]:
-        return report(Failure("UNANCHORED", str(found.get("root_fingerprint", ""))), choices)
+        return report(Failure("UNANCHORED", "; ".join(problems) or str(found.get("root_fingerprint", ""))), choices)
     return 0
 
 
