@@ -56,12 +56,13 @@ class NotAuthentic(Exception):
 class SigningKey:
     """An Ed25519 private key (RFC 8032)."""
 
-    __slots__ = ("_key", "_public", "_seed")
+    __slots__ = ("_key", "_key_id", "_public", "_seed")
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self._public = self._key.public_key().public_bytes_raw()
+        self._key_id = signing_key_id(self._public)
 
     @staticmethod
     def from_seed(seed: bytes) -> "SigningKey":
@@ -78,7 +79,7 @@ class SigningKey:
 
     def key_id(self) -> KeyId:
         """The id of the public key."""
-        return signing_key_id(self._public)
+        return self._key_id
 
     def sign(self, data: bytes) -> bytes:
         """A 64-byte signature over `data`."""

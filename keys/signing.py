@@ -26,6 +26,9 @@ TOMBSTONE: Final = "relay/1/tombstone"
 PERSON: Final = "relay/1/person"
 AUDIT: Final = "relay/1/audit"
 
+_PROTECTED: Final = dumps({1: ED25519, 4: bytes(KEY_ID_BYTES)})[:-KEY_ID_BYTES]
+"""Every protected header up to its key id."""
+
 
 def _to_be_signed(protected: bytes, purpose: str, payload: bytes) -> bytes:
     """The Sig_structure of RFC 9052 section 4.4."""
@@ -34,7 +37,7 @@ def _to_be_signed(protected: bytes, purpose: str, payload: bytes) -> bytes:
 
 def sign_record(key: SigningKey, purpose: str, payload: bytes) -> bytes:
     """The signed record of `payload`."""
-    protected = dumps({1: ED25519, 4: key.key_id()})
+    protected = _PROTECTED + key.key_id()
     signature = key.sign(_to_be_signed(protected, purpose, payload))
     return dumps([protected, {}, payload, signature])
 
@@ -52,15 +55,13 @@ class UnverifiedRecord:
         protected, _, payload, signature = value
         if not (isinstance(protected, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)):
             raise RemoteError("MALFORMED", "COSE_Sign1 parts must be byte strings")
-        header = loads(protected, max_bytes=64)
-        if not isinstance(header, dict) or set(header) != {1, 4} or header[1] != ED25519:
-            raise RemoteError("MALFORMED", "protected header must be {1: -19, 4: key id}")
-        if not isinstance(header[4], bytes) or len(header[4]) != KEY_ID_BYTES:
-            raise RemoteError("MALFORMED", "key id must have 16 bytes")
+        # Canonical CBOR has one form, so the header is compared as bytes: {1: -19, 4: 16 bytes}.
+        if not protected.startswith(_PROTECTED) or len(protected) != len(_PROTECTED) + KEY_ID_BYTES:
+            raise RemoteError("MALFORMED", "protected header must be {1: -19, 4: key id of 16 bytes}")
         self._protected = protected
         self._signature = signature
         self.payload = payload
-        self.key_id = KeyId(header[4])
+        self.key_id = KeyId(protected[len(_PROTECTED) :])
 
     def verify(self, purpose: str, public: bytes) -> None:
         """Raises `RemoteError` BAD_SIGNATURE unless `public` signed this payload for this purpose."""

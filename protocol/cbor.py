@@ -57,16 +57,24 @@ def loads(data: bytes, *, max_bytes: int) -> Value:
     return value
 
 
+_LEAVES: Final = frozenset({bytes, str, int, bool, type(None)})
+
+
 def _refuse_foreign(value: Value) -> None:
     """Raise for a type outside the allowed ones, anywhere in the value."""
     kind = type(value)
     if kind is dict:
-        for key, item in value.items():
-            if type(key) is not int:
-                raise RemoteError("MALFORMED", "a map key is not an integer")
-            _refuse_foreign(item)
+        # True and 1.0 equal 1 as keys and would be a second form of the same map.
+        if not {*map(type, value)} <= {int}:
+            raise RemoteError("MALFORMED", "a map key is not an integer")
+        children = value.values()
     elif kind is list:
-        for item in value:
-            _refuse_foreign(item)
-    elif kind not in (bytes, str, int, bool, type(None)):
+        children = value
+    elif kind in _LEAVES:
+        return
+    else:
         raise RemoteError("MALFORMED", f"a {kind.__name__} is not allowed")
+    if not _LEAVES.issuperset(map(type, children)):
+        for child in children:
+            if type(child) not in _LEAVES:
+                _refuse_foreign(child)

@@ -1,7 +1,12 @@
 """The real clock and the real entropy."""
 
 import os
+import threading
 import time
+from typing import Final
+
+PAGE_BYTES: Final = 4096
+"""Random bytes drawn at once: a system call for each row would cost more than sealing the row."""
 
 
 class SystemClock:
@@ -24,8 +29,19 @@ class SystemClock:
 
 
 class SystemEntropy:
-    """Randomness of the operating system."""
+    """Randomness of the operating system, drawn a page at a time; bytes are given out once and then forgotten."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._page = b""
+        self._at = 0
 
     def bytes(self, count: int) -> bytes:
         """`count` unpredictable bytes."""
-        return os.urandom(count)
+        if count > PAGE_BYTES // 4:
+            return os.urandom(count)
+        with self._lock:
+            if self._at + count > len(self._page):
+                self._page, self._at = os.urandom(PAGE_BYTES), 0
+            start, self._at = self._at, self._at + count
+            return self._page[start : self._at]

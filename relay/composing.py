@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from config.schema import Messages
-from keys.directory import Directory
+from keys.directory import BUILT_IN_GROUPS, Directory, Rules
 from keys.office_record import OfficeRecord
 from keys.policy import bypass_city, must_go_through_city
 from keys.signing import CONTENT, sign_record
@@ -82,6 +82,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     # (3) The lane that urgency, kind and level allow.
     entitlement = entitlement_of(draft.kind, draft.event_level)
     lane = lane_for(draft.urgency, bulk=draft.bulk, entitlement=entitlement)
+    _check_approvals(draft, desk.directory.rules)
     # (4) Who gets it: explicit names refuse the whole message, members of groups only themselves.
     audience = _expand(draft, desk)
     # (5) Times.
@@ -144,8 +145,10 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
 def _check_fields(draft: Draft) -> None:
     """Each field of a draft by itself."""
     for field, text in (("title", draft.title), ("body", draft.body), *(("attach", a.name) for a in draft.attachments)):
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise Refused("BAD_FIELD", "not UTF-8", field=field)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Refused("BAD_FIELD", "not UTF-8", field=field) from None
     if draft.classification not in CLASSIFICATIONS:
         raise Refused("BAD_FIELD", f"unknown classification {draft.classification[:40]!r}", field="classification")
     if draft.kind not in KINDS:
@@ -168,6 +171,14 @@ def _check_fields(draft: Draft) -> None:
         raise Refused("BAD_FIELD", "this network has no rules for persons' signatures yet", field="signatures")
 
 
+def _check_approvals(draft: Draft, rules: Rules) -> None:
+    """Kinds that the network wants signed by a person do not go without one; raises `Refused`."""
+    if draft.kind in rules.require_reviewer:
+        raise Refused("NO_REVIEWER", f"a {draft.kind} needs a reviewer's signature", field="reviewer")
+    if draft.kind in rules.require_issuer:
+        raise Refused("NO_ISSUER", f"a {draft.kind} needs an issuer's signature", field="issuer")
+
+
 def _expand(draft: Draft, desk: Desk) -> _Audience:
     """Recipients as offices, groups expanded against this directory; raises `Refused` for explicit ones."""
     seen: dict[str, OfficeRecord] = {}
@@ -188,8 +199,11 @@ def _expand(draft: Draft, desk: Desk) -> _Audience:
                     seen[office.address] = office
                     found.append(office.address)
         lists.append(tuple(found))
+    if not lists[0] and skipped:
+        address, code = skipped[0]
+        raise Refused(code, f"no member of {' '.join(groups)} can be addressed; the first is {address}", field="to")
     if not lists[0]:
-        raise Refused("BAD_FIELD", "no recipient", field="to")
+        raise Refused("BAD_FIELD", f"{' '.join(groups)} has no other member" if groups else "no recipient", field="to")
     if len(seen) > limits.RECIPIENTS:
         raise Refused("TOO_LARGE", f"at most {limits.RECIPIENTS} recipients", field="to")
     lists[1] += _copies_to_city(seen, desk, draft.kind)
@@ -203,7 +217,7 @@ def _addressee(name: str, desk: Desk, field: str) -> OfficeRecord:
         raise Refused("UNKNOWN_RECIPIENT", f"{name} is not in the directory", field=field)
     problem = _unreachable(office, desk)
     if problem is not None:
-        raise Refused(problem, name, field=field)
+        raise Refused(problem, "this office itself" if office.id == desk.identity.office else name, field=field)
     return office
 
 
@@ -218,12 +232,10 @@ def _members(
     group: str, desk: Desk, kind: str, seen: dict[str, OfficeRecord], skipped: list[tuple[str, str]], field: str
 ) -> list[Address]:
     """The members of a group that can be reached; the others are reported for themselves."""
-    try:
-        members = desk.directory.expand(group)
-    except KeyError:
-        raise Refused("UNKNOWN_RECIPIENT", f"{group} is no group of this network", field=field) from None
+    if group not in BUILT_IN_GROUPS and group not in desk.directory.groups:
+        raise Refused("UNKNOWN_RECIPIENT", f"{group} is no group of this network", field=field)
     added = []
-    for office in members:
+    for office in desk.directory.expand(group):
         if office.id == desk.identity.office or office.address in seen:
             continue
         problem = _unreachable(office, desk)
