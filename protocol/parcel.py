@@ -12,8 +12,8 @@ from protocol.lanes import Lane
 class Parcel:
     """One object in this relay's custody. `origin` is who made it, by which a lane is fair; `is_origin` if we did.
 
-    `message_id` is of the message that it carries or speaks of. `attempt` is the one it came with; it only rises, so
-    that a relay which passed the parcel on before can tell a new attempt, which it takes again, from a duplicate.
+    `message_id` is of the message that it carries or speaks of. `attempt` is the one it came with; above 1, a relay
+    that passed the parcel on before takes it again, for somebody behind it has kept silent (SPEC M34).
     """
 
     digest: Digest

@@ -76,15 +76,6 @@ class Letter:
     nacks: tuple[Nack, ...]
 
 
-@dataclass(frozen=True)
-class PassedOn:
-    """What a relay remembers of something that it no longer holds."""
-
-    to: OfficeId
-    attempt_taken: int
-    attempt_sent: int
-
-
 def receipt_for(copy: Thing) -> Thing:
     """The delivered receipt of a copy: made once, the same ever after."""
     digest = Digest(bytes(byte ^ 0xFF for byte in copy.digest))
@@ -93,15 +84,14 @@ def receipt_for(copy: Thing) -> Thing:
 
 @dataclass
 class ToyRelay:
-    """One relay: `held`, `taken` (the attempt it came with), `passed_on`, `arrived` are durable, not the outbox."""
+    """One relay: `held`, `passed_on` (to whom) and `arrived` are durable, the outbox is not."""
 
     me: OfficeId
     now_us: int
     members: dict[str, tuple[OfficeId, ...]] = field(default_factory=lambda: dict(MEMBERS))
     swallows: bool = False
     held: dict[Digest, tuple[Thing, Parcel]] = field(default_factory=dict)
-    taken: dict[Digest, int] = field(default_factory=dict)
-    passed_on: dict[Digest, PassedOn] = field(default_factory=dict)
+    passed_on: dict[Digest, OfficeId] = field(default_factory=dict)
     arrived: dict[Digest, Thing] = field(default_factory=dict)
     verdicts: set[Digest] = field(default_factory=set)
     handed_out: Counter[Digest] = field(default_factory=Counter)
@@ -150,7 +140,7 @@ class ToyRelay:
         if thing.recipient == self.me:
             self._arrive(thing)
         elif self.swallows:
-            self.passed_on[digest] = PassedOn(self.me, attempt, attempt)
+            self.passed_on[digest] = self.me
         elif digest in self.held:
             if self.outbox.offered(digest, sender):
                 self.outbox.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
@@ -159,11 +149,11 @@ class ToyRelay:
             self.outbox.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
             return
         else:
-            before = self.passed_on.get(digest, PassedOn(self.me, 0, 0))
-            if before.to == sender:
+            before = self.passed_on.get(digest)
+            if before == sender:
                 self.outbox.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
                 return
-            if attempt > before.attempt_taken:
+            if before is None or attempt > 1:
                 self._keep(thing, trail, attempt)
         self.outbox.owe_custody(sender, thing.lane, digest)
 
@@ -183,10 +173,9 @@ class ToyRelay:
         """A neighbour has custody: forgotten here, but for who has it, unless it began here."""
         if digest not in self.held:
             return
-        attempt = self.outbox.trail_of(digest)[1]
         self.outbox.custody(digest, by, self.now_us)
         if not self.outbox.holds(digest):
-            self.passed_on[digest] = PassedOn(by, self.taken[digest], attempt)
+            self.passed_on[digest] = by
             del self.held[digest]
 
     def _keep(self, thing: Thing, trail: tuple[OfficeId, ...], attempt: int = 1) -> None:
@@ -204,13 +193,12 @@ class ToyRelay:
             thing.size,
             trail,
             is_origin=thing.origin == self.me,
-            attempt=attempt if before is None else max(attempt, before.attempt_sent),
+            attempt=attempt,
         )
         self.held[digest] = (thing, parcel)
-        self.taken[digest] = attempt
         self.outbox.hold(parcel, self.now_us)
         if before is not None:
-            self.outbox.lost(digest, before.to, self.now_us)
+            self.outbox.lost(digest, before, self.now_us)
 
 
 def copy_for(number: int, origin: OfficeId, recipient: OfficeId, lane: Lane, size: int) -> Thing:
