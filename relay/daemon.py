@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import resource
 import signal
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,7 +21,9 @@ from config.load import load
 from config.logs import set_up_logging
 from config.schema import Settings
 from keys.keyfile import load_storage_key
+from keys.private_files import KeyFileError
 from keys.rows import RowCipher
+from keys.trust.metadata import TrustError
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
 from protocol.lanes import Lane
@@ -30,6 +33,7 @@ from protocol.parcel import Timing
 from relay import notify
 from relay.api.server import open_sockets, start_api
 from relay.clock import SystemClock, SystemEntropy
+from relay.connecting import connect_mqtt
 from relay.engine import Engine
 from relay.graph import graph_of
 from relay.ground import Ground
@@ -72,7 +76,7 @@ class ThreadOffload:
 def run(home: Path) -> int:
     """Run the relay of a home until SIGTERM; the exit status.
 
-    Raises `ConfigError`, `Refused`, `KeyFileError`, `TrustError` for what an administrator must mend.
+    Raises `ConfigError`, or `Refused` HOME_IN_USE, BAD_STORE, BAD_KEYS, BAD_TRUST for what an administrator must mend.
     """
     loaded = load(home)
     _leave_no_core()
@@ -83,6 +87,12 @@ def run(home: Path) -> int:
         raise Refused("HOME_IN_USE", str(home)) from None
     except StoreUnusable as error:
         raise Refused("BAD_STORE", f"{error.code}: {error.detail}") from None
+    except sqlite3.Error as error:
+        raise Refused("BAD_STORE", f"{home / 'store'}: {error}") from None
+    except KeyFileError as error:
+        raise Refused("BAD_KEYS", str(error)) from None
+    except TrustError as error:
+        raise Refused("BAD_TRUST", str(error)) from None
 
 
 def _leave_no_core() -> None:
@@ -174,7 +184,10 @@ class _Daemon:
             shelf=Shelf(),
             failed=self._fail,
         )
-        return Engine(ground, trust_store, home, birth.client_secret, store.problems)
+        connect = partial(
+            connect_mqtt, settings=settings, home=home, client_secret=birth.client_secret, clock=self._clock
+        )
+        return Engine(ground, trust_store, connect, store.problems)
 
     async def _serve(self, engine: Engine) -> None:
         """API up, READY, work until told to stop or until something breaks."""

@@ -8,7 +8,6 @@ API ─► Acceptor ─► Sealer ─► Outbox ─► Pump ══ MQTT ══�
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,14 +16,13 @@ from keys.trust.store import TrustStore
 from protocol.errors import RemoteError
 from protocol.lanes import GROUPS, Lane
 from protocol.topics import FrameTopic, PrekeyTopic, PresenceTopic, TrustTopic, parse_topic, subscriptions
-from relay import mqtt_link
 from relay.accept import Acceptor
 from relay.beacon import Beacon
+from relay.connecting import Connect, Hooks
 from relay.ground import Ground
 from relay.identity import FrameCounter
 from relay.intake import Intake, suspect_of
 from relay.janitor import Janitor
-from relay.mqtt import MqttTransport, QueueBounds, TlsFiles
 from relay.ports import Arrived
 from relay.pump import Pump
 from relay.recovery import Recovery
@@ -44,15 +42,21 @@ _log = structlog.get_logger()
 class Engine:
     """Everything between the API and the brokers."""
 
-    def __init__(
-        self, ground: Ground, trust_store: TrustStore, home: Path, client_secret: str, problems: tuple[str, ...]
-    ) -> None:
+    def __init__(self, ground: Ground, trust_store: TrustStore, connect: Connect, problems: tuple[str, ...]) -> None:
         self._ground = ground
         self._sealer = Sealer(ground)
         self._beacon = Beacon(ground, trust_store, self._sealer)
         self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
         self._intakes = {group: Intake(ground, group, self._recovery) for group in GROUPS}
-        self._transport = self._make_transport(home, client_secret)
+        me = ground.me.address
+        self._transport = connect(
+            Hooks(
+                filters={group: subscriptions(me, group) for group in GROUPS},
+                will_for=self._beacon.will_for,
+                on_arrived=self._on_arrived,
+                on_changed=self._beacon.on_link,
+            )
+        )
         self._beacon.attach(self._transport)
         counter = FrameCounter(ground.identity.boot)
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
@@ -60,31 +64,6 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
         self.service = OfficeService(ground, Acceptor(ground, self._sealer), trust_store, status)
-
-    def _make_transport(self, home: Path, client_secret: str) -> MqttTransport:
-        settings = self._ground.settings
-        links = settings.links
-        keys = home / "keys"
-        files = TlsFiles(keys / "ca.pem", keys / "tls.pem", keys / "tls.key")
-        me = self._ground.me.address
-        return MqttTransport(
-            settings.brokers,
-            files=files if any(broker.tls for broker in settings.brokers) else None,
-            client_secret=client_secret,
-            filters={group: subscriptions(me, group) for group in GROUPS},
-            will_for=self._beacon.will_for,
-            on_arrived=self._on_arrived,
-            on_changed=self._beacon.on_link,
-            now_us=self._ground.clock.now_us,
-            timing=mqtt_link.Timing(
-                retry_min_s=links.retry_min_s,
-                retry_max_s=links.retry_max_s,
-                keepalive_s=links.keepalive_s,
-                connect_s=links.connect_timeout_s,
-                publish_s=links.publish_timeout_s,
-            ),
-            bounds=QueueBounds(messages=links.incoming_frames),
-        )
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""
