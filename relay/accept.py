@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from protocol.content import Bundle
+from protocol.content import Bundle, content_digest
 from protocol.errors import Refused
 from protocol.ids import parse_message_id
 from protocol.lanes import Lane
@@ -52,7 +52,7 @@ class Acceptor:
         answers: list[dict[str, Any] | Refused] = []
         for draft, one in zip(drafts, composed, strict=True):
             if isinstance(one, Refused):
-                answers.append(await self._known(draft) or one)
+                answers.append(await self._known(draft, original) or one)
                 continue
             result = next(committed)
             if isinstance(result, Refused):
@@ -62,15 +62,14 @@ class Acceptor:
                 answers.append(_answer_of(result))
         return answers
 
-    async def _known(self, draft: Draft) -> dict[str, Any] | None:
+    async def _known(self, draft: Draft, original: Bundle | None) -> dict[str, Any] | None:
         """The first answer, when a draft that would be refused today was accepted before (CONTRACT section 5)."""
         try:
             message_id = parse_message_id(draft.id)
         except Refused:
             return None
-        known = await self._ground.store.read(
-            partial(sent.repeated, message_id=message_id, fingerprint=fingerprint(draft))
-        )
+        content = fingerprint(draft, b"" if original is None else content_digest(original.record))
+        known = await self._ground.store.read(partial(sent.repeated, message_id=message_id, fingerprint=content))
         return _answer_of(known) if isinstance(known, Accepted) else None
 
 

@@ -89,6 +89,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     expires_us, deadline_us = _life(draft, desk, lane)
     # (6) Commitments and signature.
     files = tuple(attachment.data for attachment in draft.attachments)
+    carried = b"" if original is None else content_digest(original.record)
     content = Content(
         salt=salt,
         network=desk.directory.network_id,
@@ -118,7 +119,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
         classification=draft.classification,
         drill=draft.drill,
         approvals=(),
-        original_digest=None if original is None else content_digest(original.record),
+        original_digest=Digest(carried) if carried else None,
     )
     record = sign_record(desk.identity.key, CONTENT, encode_content(content))
     bundle = Bundle(record, draft.body, files, None if original is None else encode_bundle(original))
@@ -127,7 +128,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     digest = content_digest(record)
     prepared = Prepared(
         message_id=message_id,
-        fingerprint=fingerprint(draft),
+        fingerprint=fingerprint(draft, carried),
         lane=lane,
         entitlement=entitlement,
         created_us=desk.now_us,

@@ -87,18 +87,21 @@ def recipients(names: str | list[str]) -> list[str]:
     return names
 
 
-def fingerprint(draft: Draft) -> bytes:
+def fingerprint(draft: Draft, original: bytes = b"") -> bytes:
     """32 bytes of SHA-256 that are equal exactly when two drafts have the same content (CONTRACT section 11).
 
     Every field counts as given, relative times as written, attachments byte for byte; the id does not,
-    since it is what the fingerprint is compared under. A single recipient equals a list of one.
+    since it is what the fingerprint is compared under. A single recipient equals a list of one, and their order says
+    nothing. `original` is the digest of the message that a forward carries.
     """
     fields = msgspec.structs.asdict(draft)
     del fields["id"]
-    fields["to"] = recipients(draft.to)
-    fields["cc"] = recipients(draft.cc)
+    fields["to"] = sorted(recipients(draft.to))
+    fields["cc"] = sorted(recipients(draft.cc))
     if draft.attachments:
         fields["attachments"] = [(a.name, len(a.data), hashlib.sha256(a.data).hexdigest()) for a in draft.attachments]
+    if original:
+        fields["original"] = original
     return hashlib.sha256(_ENCODER.encode(fields)).digest()
 
 

@@ -1,9 +1,11 @@
 """`relay fsck` with the daemon down: every row of a home's store is opened."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from keys.keyfile import load_storage_key
+from keys.private_files import KeyFileError
 from keys.rows import RowCipher
 from protocol.errors import Refused
 from relay.opening import row_key
@@ -13,10 +15,17 @@ from relay.store.tables import ALL
 
 
 def check_home(home: Path) -> dict[str, Any]:
-    """The report as JSON types; raises `Refused` HOME_IN_USE, or NOT_FOUND for a home that never ran."""
+    """The report as JSON types.
+
+    Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, or FILE_MISSING for a home that never ran.
+    """
     try:
         return check(home / "store", RowCipher(row_key(load_storage_key(home))), ALL).as_json()
+    except KeyFileError as error:
+        raise Refused("BAD_KEYS", str(error)) from None
+    except sqlite3.DatabaseError as error:
+        raise Refused("BAD_STORE", f"{home / 'store'}: {error}") from None
     except HomeInUse:
         raise Refused("HOME_IN_USE", "a daemon holds the store; ask it") from None
     except FileNotFoundError:
-        raise Refused("NOT_FOUND", f"{home / 'store'} holds no database yet") from None
+        raise Refused("FILE_MISSING", f"{home / 'store'} holds no database yet") from None

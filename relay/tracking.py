@@ -74,7 +74,7 @@ class Tracking:
                         return self._object(story)
                     await self._next_news(queue, story[0].message_id)
         except TimeoutError:
-            raise Refused("WAIT_TIMEOUT", f"not {state} in {timeout_s:g} s") from None
+            raise Refused("WAIT_TIMEOUT", f"not {state} in {round(timeout_s, 2):g} s") from None
         finally:
             self._ground.news.leave(queue)
 

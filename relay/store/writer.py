@@ -6,6 +6,7 @@ a transaction awaited statement by statement stays open when its task is cancell
 """
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, ParamSpec, Self, TypeVar
@@ -72,13 +73,19 @@ class GroupCommitStore:
         `on_failure` is called once, in the event loop, when the store stopped for good: the daemon must exit
         then. Raises what `Database.open` raises.
         """
-        opened: list[Database] = []
+        opened: list[Database | Exception] = []
 
         def connect() -> Any:
-            opened.append(open_database())
-            return opened[0].connection
+            try:
+                opened.append(open_database())
+            except Exception as error:  # noqa: BLE001 - raised below; here it would leave the thread behind
+                opened.append(error)
+            return opened[0].connection if isinstance(opened[0], Database) else sqlite3.connect(":memory:")
 
         connection = await aiosqlite.Connection(connect, iter_chunk_size=64)
+        if isinstance(opened[0], Exception):
+            await connection.close()
+            raise opened[0]
         return cls(connection, opened[0], clock, on_failure)
 
     @property
