@@ -5,15 +5,17 @@ and only then sent (G7).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from keys.signing import UnverifiedRecord
 from protocol.content import Bundle
 from protocol.errors import Refused
-from protocol.ids import MessageId, OfficeId, message_id_text, parse_message_id
+from protocol.ids import OfficeId, message_id_text, parse_address
 from protocol.lanes import Lane, receipt_lane
-from protocol.limits import FORWARD_DEPTH, SECOND_US, TEXT_CHARS
-from protocol.receipt import Receipt
+from protocol.limits import FORWARD_DEPTH, RECORD_BYTES, SECOND_US, TEXT_CHARS
+from protocol.receipt import Receipt, decode_receipt
 from relay.ground import Ground
 from relay.naming import id_range, only
 from relay.presenting import content_of, forward_depth, inbox_line, inbox_object
@@ -69,14 +71,9 @@ class Inbox:
         )
         return [inbox_object(message, self._ground.directory) for message, _ in taken]
 
-    async def acknowledge(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The program has these for good."""
-        wanted = [parse_message_id(text) for text in ids]
-        results = await self._ground.store.write(Lane.PRIORITY, partial(_acknowledge, ids=wanted))
-        return [
-            {"id": message_id_text(message_id), "acked": True} | ({} if first else {"repeated": True})
-            for message_id, first in results
-        ]
+    async def acknowledge(self, ids: Sequence[str]) -> list[dict[str, Any] | Refused]:
+        """The program has these for good. One answer for each, in order; one that is refused stops no other."""
+        return await self._ground.store.write(Lane.PRIORITY, partial(_acknowledge, ids=ids))
 
     async def sign_for(self, text: str, by: str, signature: bytes | None) -> dict[str, Any]:
         """签收: a clerk takes a message over; the sender is told who."""
@@ -102,46 +99,51 @@ class Inbox:
             raise Refused("TOO_LARGE", f"forwarded more than {FORWARD_DEPTH} times", field="id")
         return message, message.bundle
 
-    async def _find(self, prefix: str) -> Received:
+    async def _find(self, text: str) -> Received:
+        """A message by id or prefix, where two senders chose the same id as `ID@ADDRESS`; raises `Refused`."""
+        prefix, _, address = text.partition("@")
+        office = self._ground.directory.by_address(parse_address(address, field="id")) if address else None
+        if address and office is None:
+            raise Refused("NOT_FOUND", f"{address} is not in the directory", field="id")
+        sender = None if office is None else office.id
         low, high = id_range(prefix)
-        message = await self._ground.store.read(partial(_only, low=low, high=high, prefix=prefix))
+        message = await self._ground.store.read(partial(_only, low=low, high=high, prefix=prefix, sender=sender))
         if message is None:
             raise Refused("NOT_FOUND", f"no message {prefix} in the inbox", field="id")
         return message
 
     async def _open(self, prefix: str) -> Received:
-        """Find a message; the first look at it is told to its sender."""
+        """Find a message; the first look at it is told to its sender, also when a program took it before."""
         message = await self._find(prefix)
-        if message.state != "new":
+        if message.state not in ("new", "taken") or await self._said(message, "opened") is not None:
             return message
         answer = await self._seal_answer(message, "opened", "", "")
         if answer is None:
             return message
-        changed = await self._commit(message, answer, "opened", ("new",))
-        return await self._find(message_id_text(message.message_id)) if changed else message
+        state = "opened" if message.state == "new" else "taken"
+        changed = await self._commit(message, answer, "opened", state, (message.state,))
+        return replace(message, state=state) if changed else await self._find(prefix)
 
     async def _decide(self, text: str, state: str, code: str, detail: str) -> dict[str, Any]:
         message = await self._find(text)
         if message.state == state:
-            return self._decided(message, state, repeated=True)
+            said = await self._said(message, state)
+            if said is not None and said.detail == detail:
+                return _decided(message, said) | {"repeated": True}
         if message.state not in UNDECIDED:
             raise Refused("WRONG_STATE", f"the message is {message.state}", field="id")
         answer = await self._seal_answer(message, state, code, detail)
         if answer is None:
             raise Refused("BUSY", "no valid prekey of the sender yet, so that the receipt cannot be sealed")
-        if not await self._commit(message, answer, state, UNDECIDED):
+        if not await self._commit(message, answer, state, state, UNDECIDED):
             raise Refused("WRONG_STATE", "somebody else decided meanwhile", field="id")
-        decided = self._decided(message, state, repeated=False)
-        return decided | ({"by": detail, "mode": code} if state == "signed_for" else {"reason": detail})
+        return _decided(message, _receipt_of(answer[1]))
 
-    def _decided(self, message: Received, state: str, *, repeated: bool) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "id": message_id_text(message.message_id),
-            "state": state,
-            "from": content_of(message.bundle).sender_address,
-            "at": time_text(self._ground.clock.now_us()),
-        }
-        return shown | ({"repeated": True} if repeated else {})
+    async def _said(self, message: Received, type_: str) -> Receipt | None:
+        """The receipt of a type that this office made about a message before."""
+        find = partial(inbox.plain_receipt, sender=message.sender, message_id=message.message_id, type_=type_)
+        record = await self._ground.store.read(find)
+        return None if record is None else _receipt_of(record)
 
     async def _seal_answer(self, message: Received, type_: str, code: str, detail: str) -> tuple[Held, bytes] | None:
         """A receipt sealed to the sender, or None while no valid prekey of it is known."""
@@ -168,11 +170,19 @@ class Inbox:
         seal = partial(seal_receipt, ground.identity, receipt, sealing[0].prekey_id, sealing[1], entropy)
         return await ground.offload.run(seal)
 
-    async def _commit(self, message: Received, answer: tuple[Held, bytes], state: str, allowed: Sequence[str]) -> bool:
+    async def _commit(
+        self, message: Received, answer: tuple[Held, bytes], type_: str, state: str, allowed: Sequence[str]
+    ) -> bool:
         """State, receipt and event in one change; then the receipt may leave."""
         ground = self._ground
         change = partial(
-            _decide, message=message, answer=answer, state=state, allowed=allowed, me=ground.identity.office
+            _answer,
+            message=message,
+            answer=answer,
+            type_=type_,
+            state=state,
+            allowed=allowed,
+            me=ground.identity.office,
         )
         result = await ground.store.write(answer[0].parcel.lane, change)
         if result is None:
@@ -186,23 +196,63 @@ class Inbox:
         return True
 
 
-def _only(txn: Txn, low: bytes, high: bytes, prefix: str) -> Received | None:
-    return inbox.get(txn, *only(inbox.find(txn, low, high), prefix))
+def _only(txn: Txn, low: bytes, high: bytes, prefix: str, sender: OfficeId | None) -> Received | None:
+    found = [key for key in inbox.find(txn, low, high) if sender in (None, key[0])]
+    if len(found) > 1 and len({message_id for _, message_id in found}) == 1:
+        raise Refused("AMBIGUOUS", f"several offices sent {prefix}: name one as ID@ADDRESS", field="id")
+    return inbox.get(txn, *only(found, prefix))
 
 
-def _acknowledge(txn: Txn, ids: Sequence[MessageId]) -> list[tuple[MessageId, bool]]:
-    results = []
-    for message_id in ids:
-        sender, _ = only(inbox.find(txn, message_id, message_id), message_id_text(message_id))
-        results.append((message_id, inbox.acknowledge(txn, sender, message_id)))
-    return results
+def _acknowledge(txn: Txn, ids: Sequence[str]) -> list[dict[str, Any] | Refused]:
+    answers: list[dict[str, Any] | Refused] = []
+    for text in ids:
+        try:
+            answers.append(_acknowledge_one(txn, text))
+        except Refused as refused:
+            answers.append(refused)
+    return answers
 
 
-def _decide(
-    txn: Txn, message: Received, answer: tuple[Held, bytes], state: str, allowed: Sequence[str], me: OfficeId
+def _acknowledge_one(txn: Txn, text: str) -> dict[str, Any]:
+    """One id, from whichever senders it was taken."""
+    found = inbox.find(txn, *id_range(text))
+    message_id = only(sorted({message_id for _, message_id in found}), text)
+    done = [inbox.acknowledge(txn, sender, message_id) for sender, _ in found]
+    if "untaken" in done and len(set(done)) == 1:
+        raise Refused("WRONG_STATE", "this message was never taken", field="id")
+    return {"id": message_id_text(message_id), "acked": True} | ({} if "acked" in done else {"repeated": True})
+
+
+def _answer(
+    txn: Txn,
+    message: Received,
+    answer: tuple[Held, bytes],
+    type_: str,
+    state: str,
+    allowed: Sequence[str],
+    me: OfficeId,
 ) -> tuple[list[Held], list[Event]] | None:
-    if not inbox.change_state(txn, message.sender, message.message_id, state, allowed):
+    """State, receipt and event at once; None when somebody was quicker."""
+    sender, message_id = message.sender, message.message_id
+    if inbox.receipt(txn, sender, message_id, type_) is not None:
         return None
-    inbox.keep_receipt(txn, message.sender, message.message_id, state, txn.now_us, answer[0].data, answer[1])
-    logged = events.append(txn, [Event(message.message_id, message.sender, state, txn.now_us, me, True)])
+    if not inbox.change_state(txn, sender, message_id, state, allowed):
+        return None
+    inbox.keep_receipt(txn, sender, message_id, type_, txn.now_us, answer[0].data, answer[1])
+    logged = events.append(txn, [Event(message_id, sender, type_, txn.now_us, me, True)])
     return held.hold(txn, [answer[0]]), logged
+
+
+def _receipt_of(record: bytes) -> Receipt:
+    """A receipt that this office signed itself."""
+    return decode_receipt(UnverifiedRecord(record, max_bytes=RECORD_BYTES).payload)
+
+
+def _decided(message: Received, said: Receipt) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": message_id_text(message.message_id),
+        "state": said.type,
+        "from": content_of(message.bundle).sender_address,
+        "at": time_text(said.at_us),
+    }
+    return shown | ({"by": said.detail, "mode": said.code} if said.type == "signed_for" else {"reason": said.detail})

@@ -64,7 +64,7 @@ class OfficeService:
         """Hand out messages."""
         return await self._inbox.take(limit)
 
-    async def inbox_ack(self, ids: Sequence[str], /) -> list[Object]:
+    async def inbox_ack(self, ids: Sequence[str], /) -> list[Object | Refused]:
         """Confirm messages that were handed out."""
         return await self._inbox.acknowledge(ids)
 

@@ -13,6 +13,7 @@ from relay.api.bodies import body_of
 from relay.api.context import Context
 from relay.api.messages import with_id
 from relay.api.problems import language_of, problem_response
+from relay.codes import error_object
 from relay.draft import decode_draft, decode_json
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
@@ -57,10 +58,17 @@ async def take(context: Context, request: Request) -> Response:
 
 
 async def acknowledge(context: Context, request: Request) -> Response:
-    """POST /v1/inbox/ack: taken messages are not handed out again."""
+    """POST /v1/inbox/ack: taken messages are not handed out again. One line for each id, each with its own `exit`."""
     async with body_of(context, request) as data:
         wish = decode_json(data, _ACKNOWLEDGE)
-    return answer_lines(await context.office.inbox_ack(wish.ids))
+    answers = await context.office.inbox_ack(wish.ids)
+    lang = language_of(request)
+    return answer_lines(
+        error_object(answer.code, lang, answer.detail, answer.field, id=given)
+        if isinstance(answer, Refused)
+        else {**answer, "exit": 0}
+        for given, answer in zip(wish.ids, answers, strict=True)
+    )
 
 
 async def sign_for(context: Context, request: Request) -> Response:

@@ -86,8 +86,8 @@ def check_body(body: str) -> None:
 
 
 def check_prefix(text: str) -> str:
-    """An id or the beginning of one; `Refused` BAD_FIELD when it can be neither."""
-    if re.fullmatch(r"[0-9a-f][0-9a-f-]{0,35}", text) is None:
+    """An id or the beginning of one, perhaps with `@ADDRESS` of its sender; else `Refused` BAD_FIELD."""
+    if re.fullmatch(r"[0-9a-f][0-9a-f-]{0,35}(@[0-9A-Z-]{1,20})?", text) is None:
         raise Refused("BAD_FIELD", f"{text[:40]!r} is not a lower-case UUID or the beginning of one", field="id")
     return text
 

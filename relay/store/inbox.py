@@ -79,7 +79,7 @@ def note_number(txn: Txn, sender: OfficeId, lane: Lane, epoch: Epoch, given: int
     if given > highest:
         skipped = range(max(highest + 1, given - MISSING_MAX), given)
         missing, highest = [*missing, *skipped][-MISSING_MAX:], given
-        flag = GAP if len(skipped) else 0
+        flag = GAP if skipped else 0
     elif given in missing:
         missing.remove(given)
         flag = FILLS_GAP
@@ -136,17 +136,17 @@ def hand_again(txn: Txn) -> int:
     return len(rows)
 
 
-def acknowledge(txn: Txn, sender: bytes, message_id: bytes) -> bool:
-    """The program has it for good; false when it was acknowledged before."""
+def acknowledge(txn: Txn, sender: bytes, message_id: bytes) -> str:
+    """The program has it for good: `acked`, `known` when it was so before, `untaken` when it was never handed out."""
     row = INBOX.get(txn, sender, message_id)
     if row is None:
         raise Refused("NOT_FOUND", "no such message in the inbox")
     if number(row["acked"]):
-        return False
-    if row["state"] == "new":
-        raise Refused("BAD_FIELD", "this message was never taken", field="id")
+        return "known"
+    if row["handed_us"] is None:
+        return "untaken"
     INBOX.update(txn, row, acked=1)
-    return True
+    return "acked"
 
 
 def change_state(txn: Txn, sender: bytes, message_id: bytes, state: str, allowed: Sequence[str]) -> bool:
@@ -170,6 +170,12 @@ def receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str) -> bytes | N
     """The receipt of a type as it left, if it was made."""
     row = RECEIPTS.get(txn, sender, message_id, type_)
     return None if row is None else _receipt_parts(row)[0]
+
+
+def plain_receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str) -> bytes | None:
+    """The signed receipt of a type that this office made about a message."""
+    row = RECEIPTS.get(txn, sender, message_id, type_)
+    return None if row is None else _receipt_parts(row)[1]
 
 
 def plain_receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:

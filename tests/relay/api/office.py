@@ -87,7 +87,7 @@ class MemoryOffice:
     async def inbox_take(self, limit: int, /) -> list[Object]:
         return [{"id": key, "state": "taken"} for key in list(self.accepted)[:limit]]
 
-    async def inbox_ack(self, ids: Sequence[str], /) -> list[Object]:
+    async def inbox_ack(self, ids: Sequence[str], /) -> list[Object | Refused]:
         return [{"id": self._find(one).id, "state": "acked"} for one in ids]
 
     async def sign_for(self, message_id: str, by: str, signature: bytes | None, /) -> Object:
