@@ -50,17 +50,17 @@ class Eyes:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message for us that opened. `delivered` is the receipt to keep and send, `refusal` the refusal instead;
+    """A message for us that opened. `answer` is the receipt to keep and send: delivered, or refused with `refusal`.
 
-    `plain` is the signed record in either."""
+    `plain` is the signed record in it.
+    """
 
     item: Item
     copy: VerifiedCopy
     message: VerifiedContent
-    delivered: Held | None
-    refusal: Held | None
+    answer: Held
     plain: bytes
-    code: str = ""
+    refusal: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes
 
 
 def _examine_item(item: Item, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Finding:
-    if item.digest in recent:
+    if item.digest in recent and item.attempt == 1:
         return Known(item)
     try:
         if item.kind == RECEIPT_ITEM:
@@ -155,16 +155,18 @@ def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Transit:
     if receipt.to == eyes.identity.office:
         return Answer(item, verified)
     parcel = Parcel(
-        item.digest, RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(item.data), item.trail, False, receipt.id
-    )
+        item.digest, RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(item.data), item.trail, False, receipt.id,
+        item.attempt,
+    )  # fmt: skip
     return Transit(item, Held(parcel, receipt.expires_us, item.data), None)
 
 
 def _transit(item: Item, header: CopyHeader, origin: OfficeId, expires_us: int, eyes: Eyes) -> Transit:
     """A copy to carry on; for the fast lanes the origin is told by a record of its own (D3)."""
     parcel = Parcel(
-        item.digest, COPY_ITEM, header.lane, origin, header.recipient, len(item.data), item.trail, False, header.id
-    )
+        item.digest, COPY_ITEM, header.lane, origin, header.recipient, len(item.data), item.trail, False, header.id,
+        item.attempt,
+    )  # fmt: skip
     record = None
     told_already = len(item.trail) == 1 and item.trail[0] == origin
     if header.lane.group == "fast" and header.entitlement != RECEIPT_CLASS and not told_already:
@@ -210,12 +212,12 @@ def _opened(item: Item, verified: VerifiedCopy, opened: OpenedCopy, eyes: Eyes, 
     )
     if code is None:
         delivered = make_receipt(eyes.identity, answer)
-        return Message(item, verified, message, delivered, None, delivered.data)
+        return Message(item, verified, message, delivered, delivered.data, None)
     sealing = eyes.keyring.current(header.sender, eyes.directory.rules.suites, eyes.now_us)
     if sealing is None:
         raise RemoteError("NOT_YET", "no prekey of the sender to seal a refusal to")
     refusal, plain = seal_receipt(eyes.identity, answer, sealing[0].prekey_id, sealing[1], entropy)
-    return Message(item, verified, message, None, refusal, plain, code)
+    return Message(item, verified, message, refusal, plain, code)
 
 
 def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:

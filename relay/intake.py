@@ -24,7 +24,7 @@ from relay.ground import Ground
 from relay.ports import Arrived
 from relay.receipting import ENTROPY_BYTES
 from relay.recovery import Recovery
-from relay.settle import Bounds, Outcome, Settlement
+from relay.settle import Bounds, Links, Outcome, Settlement
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
 
@@ -66,8 +66,9 @@ class Intake:
         recent = self._recent.keys()
         entropy = ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS)
         examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy))
+        settle = partial(self._settle, examined=examined, suspects=suspects, links=self._links(examined))
         try:
-            outcome = await ground.store.write(self._lane, partial(self._settle, examined=examined, suspects=suspects))
+            outcome = await ground.store.write(self._lane, settle)
         except Refused as refused:
             # No room even for book-keeping: nothing is promised, so the neighbours keep what they sent.
             _log.warning("intake_refused", code=refused.code)
@@ -89,16 +90,26 @@ class Intake:
             now_us=now_us,
         )
 
-    def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect]) -> Outcome:
+    def _settle(
+        self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], links: Links
+    ) -> Outcome:
         limits = self._ground.settings.limits
         bounds = Bounds(limits.quarantine_rows, limits.quarantine_bytes)
-        return Settlement(txn, self._ground.identity.office, self._offered(examined), bounds).settle(examined, suspects)
+        return Settlement(txn, self._ground.identity.office, links, bounds).settle(examined, suspects)
 
-    def _offered(self, examined: Sequence[Examined]) -> frozenset[tuple[Digest, OfficeId]]:
-        """Which of these items we sent to the very neighbour that now sends them to us."""
+    def _links(self, examined: Sequence[Examined]) -> Links:
+        """What the outbox knows of these frames."""
         outbox = self._ground.outbox
-        pairs = ((item.digest, one.frame.frame.sender) for one in examined for item in one.frame.items)
-        return frozenset(pair for pair in pairs if outbox.offered(*pair))
+        parcels = {}
+        offered = set()
+        for one in examined:
+            sender = one.frame.frame.sender
+            for digest in one.frame.frame.custody:
+                parcel = outbox.get(digest)
+                if parcel is not None:
+                    parcels[digest] = parcel
+            offered |= {(item.digest, sender) for item in one.frame.items if outbox.offered(item.digest, sender)}
+        return Links(parcels, frozenset(offered))
 
     def _act(self, outcome: Outcome) -> None:
         """What the commit has made true is now said and done."""
@@ -112,8 +123,6 @@ class Intake:
             ground.shelf.drop(digest)
         for digest, code, by in outcome.refused_by:
             outbox.nack(digest, code, by, now_us)
-        for digest, by in outcome.lost:
-            outbox.lost(digest, by, now_us)
         for to, lane, digest in outcome.custody:
             outbox.owe_custody(to, lane, digest)
         for to, lane, nack in outcome.nacks:
@@ -121,6 +130,8 @@ class Intake:
         for one in outcome.taken:
             ground.shelf.put(one.parcel.digest, one.data)
             outbox.hold(one.parcel, now_us)
+        for digest, by in outcome.lost:
+            outbox.lost(digest, by, now_us)
         for digest in outcome.remembered:
             self._recent[digest] = None
             if len(self._recent) > RECENT_DIGESTS:

@@ -53,7 +53,7 @@ def _end(txn: Txn, me: OfficeId) -> _Ended:
     released = []
     for one in over:
         verdict = verdict_at_expiry(one.begun)
-        sent.advance(txn, one.message_id, one.office, verdict)
+        sent.set_state(txn, one.message_id, one.office, verdict)
         log.append(Event(one.message_id, one.office, verdict.value, now_us, me))
         for digest in held.of_copy(txn, one.message_id, one.office):
             held.forget(txn, digest)

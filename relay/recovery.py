@@ -44,7 +44,7 @@ class Recovery:
         """What an intake batch asks for beyond custody: newer prekeys, sealing again."""
         for record in outcome.prekeys:
             await self._take_prekey(record)
-        if outcome.seal_again:
+        if outcome.prekeys:
             await self._sealer.load()
 
     async def parcel_damaged(self, digest: Digest) -> None:

@@ -214,7 +214,7 @@ def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str
         if one.begun or one.state.final:
             others.append(one.address)
             continue
-        sent.advance(txn, message_id, one.office, State.EXPIRED)
+        sent.set_state(txn, message_id, one.office, State.EXPIRED)
         log += [Event(message_id, one.office, type_, txn.now_us, me) for type_ in ("cancelled", "expired")]
         ended.append(one.address)
     counters.count(txn, {"expired": len(ended)})

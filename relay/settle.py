@@ -4,24 +4,24 @@ It runs in the writer's thread inside one transaction (`relay/intake.py` acts on
 commit): custody and receipts are owed only for what is durable by then (D1, G7).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from keys.primitives import sha256
-from protocol.delivery import Effect, State
-from protocol.frame import Nack
+from protocol.frame import COPY_ITEM, Nack
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US
-from protocol.receipt import Receipt
+from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, TRAIL_OFFICES
+from protocol.parcel import Parcel
 from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Transit, Unopened
 from relay.receipting import answer_again
-from relay.store import counters, events, held, inbox, quarantine, sent
+from relay.store import counters, events, held, inbox, quarantine
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inbox import Received
 from relay.store.quarantine import Suspect
+from relay.verdicts import Verdicts
 
 FORGET_AFTER_US = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
 """Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
@@ -38,6 +38,14 @@ class Bounds:
     quarantine_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What the outbox knows of these frames: parcels that they acknowledge, and items that we offered to their sender."""
+
+    parcels: Mapping[Digest, Parcel]
+    offered: frozenset[tuple[Digest, OfficeId]]
+
+
 @dataclass(slots=True)
 class Outcome:
     """What is to be done after the commit."""
@@ -49,7 +57,6 @@ class Outcome:
     in_custody: list[tuple[Digest, OfficeId]] = field(default_factory=list)
     refused_by: list[tuple[Digest, str, OfficeId]] = field(default_factory=list)
     lost: list[tuple[Digest, OfficeId]] = field(default_factory=list)
-    seal_again: bool = False
     prekeys: list[bytes] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     remembered: list[Digest] = field(default_factory=list)
@@ -58,13 +65,15 @@ class Outcome:
 class Settlement:
     """One change; made for one transaction and dropped after it."""
 
-    def __init__(self, txn: Txn, me: OfficeId, offered: frozenset[tuple[Digest, OfficeId]], bounds: Bounds) -> None:
+    def __init__(self, txn: Txn, me: OfficeId, links: Links, bounds: Bounds) -> None:
         self._txn = txn
         self._me = me
-        self._offered = offered
+        self._offered = links.offered
+        self._parcels = links.parcels
         self._bounds = bounds
         self._outcome = Outcome()
-        self._log: list[Event] = []
+        self._verdicts = Verdicts(txn)
+        self._streams = inbox.Streams(txn)
         self._hold: list[Held] = []
         self._counts = dict.fromkeys(counters.NAMES, 0)
         self._suspects: list[Suspect] = []
@@ -79,12 +88,21 @@ class Settlement:
             for finding in examined.findings:
                 self._take_finding(finding, examined)
         self._outcome.taken = held.hold(self._txn, self._hold)
-        self._outcome.events = events.append(self._txn, self._log)
+        self._streams.close()
+        self._close_verdicts()
         if self._suspects:
             self._counts["quarantined"] += len(self._suspects)
             quarantine.put(self._txn, self._suspects, self._bounds.quarantine_rows, self._bounds.quarantine_bytes)
         counters.count(self._txn, self._counts)
         return self._outcome
+
+    def _close_verdicts(self) -> None:
+        verdicts, outcome = self._verdicts, self._outcome
+        outcome.events = verdicts.close()
+        outcome.released, outcome.lost, outcome.prekeys = verdicts.released, verdicts.lost, verdicts.prekeys
+        self._counts["delivered"] += verdicts.delivered
+        self._counts["refused"] += verdicts.refused
+        self._counts["quarantined"] += verdicts.mismatched
 
     # What a neighbour says about what we sent it.
 
@@ -93,20 +111,17 @@ class Settlement:
         proof = Digest(sha256(record))
         kept = False
         for digest in frame.custody:
-            parcel = held.get(self._txn, digest)
+            parcel = self._parcels.get(digest)
             if parcel is None:
                 continue
             if not kept:
                 events.keep_proof(self._txn, proof, self._txn.now_us, record)
                 kept = True
-            if parcel.parcel.kept_after_custody:
-                said = Event(b"", b"", "custody", frame.at_us, frame.sender, True, proof=proof)
-                self._note(parcel.parcel.message_id, parcel.parcel.recipient, said)
+            if parcel.kept_after_custody:
+                self._verdicts.custody(parcel.message_id, parcel.recipient, frame.sender, frame.at_us, proof)
             else:
-                forget_us = parcel.expires_us + FORGET_AFTER_US
-                held.pass_on(self._txn, digest, frame.sender, proof, forget_us)
-                if parcel.parcel.origin != self._me:
-                    self._counts["forwarded"] += 1
+                held.pass_on(self._txn, digest, frame.sender, proof, FORGET_AFTER_US)
+                self._counts["forwarded"] += parcel.kind == COPY_ITEM and parcel.origin != self._me
             self._outcome.in_custody.append((digest, frame.sender))
 
     # What a neighbour sent us.
@@ -162,14 +177,12 @@ class Settlement:
             acked=False,
         )
         inbox.insert(self._txn, received, copy.digest, content.expires_us + FORGET_AFTER_US)
-        answer = finding.delivered or finding.refusal
-        if answer is not None:
-            type_ = "delivered" if finding.refusal is None else "refused"
-            now_us = self._txn.now_us
-            inbox.keep_receipt(self._txn, content.sender, content.id, type_, now_us, answer.data, finding.plain)
-            self._hold.append(answer)
+        type_ = "delivered" if finding.refusal is None else "refused"
+        now_us = self._txn.now_us
+        inbox.keep_receipt(self._txn, content.sender, content.id, type_, now_us, finding.answer.data, finding.plain)
+        self._hold.append(finding.answer)
         self._counts["received" if finding.refusal is None else "refused"] += 1
-        self._log.append(
+        self._verdicts.log.append(
             Event(
                 content.id,
                 content.sender,
@@ -177,15 +190,15 @@ class Settlement:
                 self._txn.now_us,
                 self._me,
                 True,
-                finding.code,
-            )  # fmt: skip
+                finding.refusal or "",
+            )
         )
         return True
 
     def _flags(self, finding: Message) -> int:
         header = finding.copy.copy.header
         content = finding.message.content
-        flags = inbox.note_number(self._txn, header.sender, header.lane, header.epoch, header.number)
+        flags = self._streams.note(header.sender, header.lane, header.epoch, header.number)
         if content.drill:
             flags |= inbox.DRILL
         if content.deadline_us is not None and self._txn.now_us > content.deadline_us:
@@ -197,20 +210,32 @@ class Settlement:
         for type_ in ("delivered", "refused"):
             record = inbox.receipt(self._txn, sender, message_id, type_)
             if record is not None:
-                self._hold.append(answer_again(record, type_, self._me))
+                self._hold_again(answer_again(record, type_, self._me))
+
+    def _hold_again(self, parcel: Held) -> None:
+        """Hold what may have gone on from here before: round whoever took it then and kept silent (SPEC M34, M35)."""
+        digest = parcel.parcel.digest
+        custodian = held.passed_to(self._txn, digest)
+        if custodian is not None and not held.is_held(self._txn, digest):
+            self._outcome.lost.append((digest, custodian))
+        self._hold.append(parcel)
 
     def _take_transit(self, finding: Transit, examined: Examined) -> bool:
         """Something for another office: custody, or a nack that is never final (D1)."""
         parcel = finding.parcel.parcel
         sender = examined.frame.frame.sender
-        if self._me in parcel.trail or parcel.origin == self._me or (parcel.digest, sender) in self._offered:
+        began_here = self._me in parcel.trail or parcel.origin == self._me
+        if began_here or len(parcel.trail) >= TRAIL_OFFICES or (parcel.digest, sender) in self._offered:
             return self._nack(parcel.digest, "LOOP", examined)
-        if held.is_held(self._txn, parcel.digest) or held.was_passed(self._txn, parcel.digest):
+        custodian = held.passed_to(self._txn, parcel.digest)
+        if custodian == sender:
+            return self._nack(parcel.digest, "LOOP", examined)
+        if held.is_held(self._txn, parcel.digest) or (custodian is not None and parcel.attempt == 1):
             self._counts["duplicates"] += 1
             return True
         if not self._txn.space.admits(parcel.lane):
             return self._nack(parcel.digest, "FULL", examined)
-        self._hold.append(finding.parcel)
+        self._hold_again(finding.parcel)
         if finding.custody_record is not None:
             self._hold.append(finding.custody_record)
         return True
@@ -218,9 +243,11 @@ class Settlement:
     def _take_known(self, finding: Known, examined: Examined) -> bool:
         """Bytes taken a short time ago: custody again while it is held, went on, or ended here; else LOOP."""
         digest = finding.item.digest
-        if (digest, examined.frame.frame.sender) in self._offered:
+        sender = examined.frame.frame.sender
+        custodian = held.passed_to(self._txn, digest)
+        if (digest, sender) in self._offered or custodian == sender:
             return self._nack(digest, "LOOP", examined)
-        if held.is_held(self._txn, digest) or held.was_passed(self._txn, digest):
+        if held.is_held(self._txn, digest) or custodian is not None:
             return True
         ended = inbox.of_copy(self._txn, digest)
         if ended is not None:
@@ -228,85 +255,10 @@ class Settlement:
         return True
 
     def _take_answer(self, finding: Answer, examined: Examined) -> bool:
-        """A receipt about what we sent. It moves the state, or is recorded as late or contrary (G8)."""
-        receipt = finding.receipt.receipt
-        standing = sent.standing(self._txn, receipt.id, receipt.recipient)
-        if standing is None:
+        """A receipt about what we sent. Taken in any case: whoever carried it may forget it."""
+        if not self._verdicts.receipt(finding.receipt.receipt, finding.receipt.data):
             self._suspect(finding.item.data, "NOT_FOR_US", "about a message we did not send", examined)
-            return True
-        if receipt.type == "prekey_gone":
-            self._prekey_gone(receipt)
-        elif receipt.type == "custody_lost":
-            self._record(receipt, finding.receipt.data, "custody_lost")
-            self._outcome.lost.append((receipt.digest, receipt.by))
-        else:
-            self._advance(receipt, finding.receipt.data)
         return True
-
-    def _advance(self, receipt: Receipt, record: bytes) -> None:
-        if receipt.type != "custody" and receipt.digest != self._digest_of(receipt.id):
-            self._counts["quarantined"] += 1
-            return
-        said = Event(b"", b"", receipt.type, receipt.at_us, receipt.by, True, receipt.code, receipt.detail, record)
-        self._note(receipt.id, receipt.recipient, said)
-
-    def _note(self, message_id: bytes, office: OfficeId, event: Event) -> None:
-        """Apply what somebody said of one of our messages, and record it once."""
-        result = sent.advance(self._txn, message_id, office, State(event.type))
-        if result is None:
-            return
-        effect, before, after = result
-        if effect is not Effect.MOVES and self._recorded(message_id, office, event.type, event.by):
-            return
-        contrary = effect is Effect.CORRECTION
-        self._log.append(
-            replace(
-                event,
-                message_id=message_id,
-                office=office,
-                type="correction" if contrary else event.type,
-                code=event.code or (event.type if contrary else ""),
-            )
-        )
-        if after.final and not before.final:
-            self._counts["delivered" if after.arrived else "refused"] += 1
-            self._release_copies(message_id, office)
-
-    def _release_copies(self, message_id: bytes, office: OfficeId) -> None:
-        """Nobody needs our copies any more."""
-        for digest in held.of_copy(self._txn, message_id, office):
-            held.forget(self._txn, digest)
-            self._outcome.released.append(Digest(digest))
-
-    def _prekey_gone(self, receipt: Receipt) -> None:
-        """The recipient no longer has the private half: seal again to its current prekey, at most three times (D7)."""
-        tries = [e for e in events.of_message(self._txn, receipt.id) if e.type == "resealed" and e.office == receipt.by]
-        copies = held.of_copy(self._txn, receipt.id, receipt.recipient)
-        if len(tries) >= 3 or receipt.digest not in copies or receipt.by != receipt.recipient:
-            return
-        if sent.seal_again(self._txn, receipt.id, receipt.recipient):
-            self._release_copies(receipt.id, receipt.recipient)
-            self._outcome.prekeys.append(receipt.proof)
-            self._outcome.seal_again = True
-            self._record(receipt, b"", "resealed")
-
-    def _record(self, receipt: Receipt, record: bytes, type_: str) -> None:
-        if not self._recorded(receipt.id, receipt.recipient, type_, receipt.by) or type_ == "resealed":
-            self._log.append(
-                Event(receipt.id, receipt.recipient, type_, receipt.at_us, receipt.by, True, receipt.code, "", record)
-            )
-
-    def _recorded(self, message_id: bytes, office: bytes, type_: str, by: bytes) -> bool:
-        """Whether this very fact is in the record already."""
-        known = events.of_message(self._txn, message_id) + [e for e in self._log if e.message_id == message_id]
-        return any(
-            e.office == office and e.by == by and (e.type == type_ or (e.type == "correction" and e.code == type_))
-            for e in known
-        )
-
-    def _digest_of(self, message_id: bytes) -> bytes | None:
-        message = sent.message(self._txn, message_id)
-        return None if message is None else message.digest
 
     # Answers.
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.cbor import dumps, loads
-from protocol.fields import elements
+from protocol.fields import as_bytes, elements
 from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import FRAME_BYTES
+from protocol.limits import FRAME_BYTES, OFFICE_ID_BYTES
 from protocol.parcel import Parcel
 from relay.store.counters import blob, number
 from relay.store.database import Txn
@@ -65,15 +65,21 @@ def forget(txn: Txn, digest: bytes) -> None:
     HELD.delete(txn, digest)
 
 
-def pass_on(txn: Txn, digest: bytes, to: OfficeId, proof: Digest, forget_us: int) -> None:
-    """End custody because `to` has it now; the memory of that answers duplicates until `forget_us`."""
-    HELD.delete(txn, digest)
-    PASSED.put(txn, {"digest": digest, "forget_us": forget_us}, dumps([to, proof]))
+def pass_on(txn: Txn, digest: bytes, to: OfficeId, proof: Digest, memory_us: int) -> None:
+    """End custody because `to` has it now; the memory of that answers duplicates `memory_us` beyond its expiry."""
+    found = HELD.unverified_clear(txn, "digest = ?", (digest,))
+    if found:
+        HELD.delete(txn, digest)
+        forget_us = number(found[0]["expires_us"]) + memory_us
+        PASSED.put(txn, {"digest": digest, "forget_us": forget_us}, dumps([to, proof]))
 
 
-def was_passed(txn: Txn, digest: bytes) -> bool:
-    """Whether the parcel went on to another office that gave custody."""
-    return PASSED.unverified_count(txn, "digest = ?", (digest,)) > 0
+def passed_to(txn: Txn, digest: bytes) -> OfficeId | None:
+    """The office that gave custody of a parcel that went on from here; None also when that memory is damaged."""
+    for row in PASSED.select(txn, "digest = ?", (digest,)):
+        to, _ = elements(loads(row.body, max_bytes=BODY_BYTES), 2, "passed parcel")
+        return OfficeId(as_bytes(to, "custodian", OFFICE_ID_BYTES))
+    return None
 
 
 def of_lane(txn: Txn, lane: Lane, after_seq: int, limit: int) -> list[Held]:

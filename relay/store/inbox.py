@@ -71,20 +71,39 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
 
 
-def note_number(txn: Txn, sender: OfficeId, lane: Lane, epoch: Epoch, given: int) -> int:
-    """GAP when this number skipped others, FILLS_GAP when it was one of those skipped, else 0 (G4)."""
-    row = STREAMS.get(txn, sender, int(lane), epoch)
-    highest, missing = (0, []) if row is None else elements(loads(row.body, max_bytes=CONTENT_BYTES), 2, "stream")
-    flag = 0
-    if given > highest:
-        skipped = range(max(highest + 1, given - MISSING_MAX), given)
-        missing, highest = [*missing, *skipped][-MISSING_MAX:], given
-        flag = GAP if skipped else 0
-    elif given in missing:
-        missing.remove(given)
-        flag = FILLS_GAP
-    STREAMS.put(txn, {"sender": sender, "lane": int(lane), "epoch": epoch}, dumps([highest, missing]))
-    return flag
+class Streams:
+    """Numbers of (sender, lane, epoch) during one change: each stream is read once and written once (G4)."""
+
+    def __init__(self, txn: Txn) -> None:
+        self._txn = txn
+        self._open: dict[tuple[bytes, int, bytes], tuple[int, list[int]]] = {}
+
+    def note(self, sender: OfficeId, lane: Lane, epoch: Epoch, given: int) -> int:
+        """GAP when this number skipped others, FILLS_GAP when it was one of those skipped, else 0."""
+        key = (sender, int(lane), epoch)
+        highest, missing = self._open[key] if key in self._open else self._read(key)
+        flag = 0
+        if given > highest:
+            skipped = range(max(highest + 1, given - MISSING_MAX), given)
+            missing, highest = [*missing, *skipped][-MISSING_MAX:], given
+            flag = GAP if len(skipped) else 0
+        elif given in missing:
+            missing = [one for one in missing if one != given]
+            flag = FILLS_GAP
+        self._open[key] = highest, missing
+        return flag
+
+    def close(self) -> None:
+        """Write every stream that was noted."""
+        for (sender, lane, epoch), (highest, missing) in self._open.items():
+            STREAMS.put(self._txn, {"sender": sender, "lane": lane, "epoch": epoch}, dumps([highest, missing]))
+
+    def _read(self, key: tuple[bytes, int, bytes]) -> tuple[int, list[int]]:
+        row = STREAMS.get(self._txn, *key)
+        if row is None:
+            return 0, []
+        highest, missing = elements(loads(row.body, max_bytes=CONTENT_BYTES), 2, "stream")
+        return highest, missing
 
 
 def get(txn: Txn, sender: bytes, message_id: bytes) -> Received | None:

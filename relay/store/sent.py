@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
-from protocol.delivery import Effect, State, apply
+from protocol.delivery import State
 from protocol.errors import Refused
 from protocol.fields import elements
 from protocol.ids import MessageId, OfficeId
@@ -87,7 +87,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message to one recipient stands."""
+    """How a message to one recipient stands; `digest` is of its content."""
 
     message_id: MessageId
     office: OfficeId
@@ -99,6 +99,7 @@ class Standing:
     expires_us: int
     deadline_us: int | None
     begun: bool
+    digest: bytes
 
 
 def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
@@ -106,6 +107,7 @@ def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
     results: list[Accepted | Refused] = []
     log: list[Event] = []
     copies = 0
+    numbers = _Numbers(txn)
     for message in prepared:
         known = repeated(txn, message.message_id, message.fingerprint)
         if known is not None:
@@ -113,12 +115,13 @@ def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
         elif not txn.space.admits(message.lane):
             results.append(Refused("STORE_FULL", f"no room for lane {message.lane.label}"))
         else:
-            to_seal = _insert(txn, message)
+            to_seal = _insert(txn, message, numbers)
             log += [
                 Event(message.message_id, one.office, "accepted", message.created_us, message.sender) for one in to_seal
             ]
             copies += len(to_seal)
             results.append(Accepted(message.answer, False, to_seal))
+    numbers.close()
     events.append(txn, log)
     counters.count(txn, {"accepted": copies})
     return results
@@ -134,7 +137,7 @@ def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | 
     return Accepted(_message(row).answer, True)
 
 
-def _insert(txn: Txn, message: Prepared) -> tuple[ToSeal, ...]:
+def _insert(txn: Txn, message: Prepared, numbers: _Numbers) -> tuple[ToSeal, ...]:
     clear: dict[str, Value] = {
         "message_id": message.message_id, "accepted_us": message.created_us, "expires_us": message.expires_us,
         "lane": message.lane, "fingerprint": message.fingerprint,
@@ -142,26 +145,38 @@ def _insert(txn: Txn, message: Prepared) -> tuple[ToSeal, ...]:
     SENT.insert(txn, clear, dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement]))
     to_seal = []
     for one in message.addressees:
-        number_ = _next_number(txn, one.office, message.lane)
+        given = numbers.give(one.office, message.lane)
         row: dict[str, Value] = {
             "message_id": message.message_id, "office": one.office, "stage": TO_SEAL, "state": State.ACCEPTED.value,
-            "lane": message.lane, "number": number_, "expires_us": message.expires_us,
+            "lane": message.lane, "number": given, "expires_us": message.expires_us,
             "deadline_us": message.deadline_us, "begun": 0,
         }  # fmt: skip
-        stored = RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us]))
+        stored = RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest]))
         to_seal.append(_to_seal(stored))
     return tuple(to_seal)
 
 
-def _next_number(txn: Txn, office: OfficeId, lane: Lane) -> int:
-    """The next number of the stream to an office on a lane, from 1 (G4)."""
-    row = NUMBERS.get(txn, office, int(lane))
-    if row is None:
-        NUMBERS.insert(txn, {"office": office, "lane": int(lane), "next": 2}, b"")
-        return 1
-    given = number(row["next"])
-    NUMBERS.update(txn, row, next=given + 1)
-    return given
+class _Numbers:
+    """The next numbers of streams during one change: each is read once and written once (G4)."""
+
+    def __init__(self, txn: Txn) -> None:
+        self._txn = txn
+        self._next: dict[tuple[OfficeId, int], int] = {}
+
+    def give(self, office: OfficeId, lane: Lane) -> int:
+        """The next number to an office on a lane, from 1."""
+        key = (office, int(lane))
+        if key not in self._next:
+            row = NUMBERS.get(self._txn, *key)
+            self._next[key] = 1 if row is None else number(row["next"])
+        given = self._next[key]
+        self._next[key] = given + 1
+        return given
+
+    def close(self) -> None:
+        """Write what was given."""
+        for (office, lane), following in self._next.items():
+            NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, b"")
 
 
 def message(txn: Txn, message_id: bytes) -> Message | None:
@@ -210,16 +225,11 @@ def seal_again(txn: Txn, message_id: bytes, office: bytes) -> bool:
     return True
 
 
-def advance(txn: Txn, message_id: bytes, office: bytes, said: State) -> tuple[Effect, State, State] | None:
-    """Apply an event to a recipient's state: (effect, state before, state after); None for a recipient not ours."""
+def set_state(txn: Txn, message_id: bytes, office: bytes, state: State) -> None:
+    """Store the state that a recipient has reached, see `protocol.delivery`."""
     row = RECIPIENTS.get(txn, message_id, office)
-    if row is None:
-        return None
-    before = State(row["state"])
-    after, effect = apply(before, said)
-    if effect is Effect.MOVES:
-        RECIPIENTS.update(txn, row, state=after.value, stage=FINAL if after.final else number(row["stage"]))
-    return effect, before, after
+    if row is not None:
+        RECIPIENTS.update(txn, row, state=state.value, stage=FINAL if state.final else number(row["stage"]))
 
 
 def expired(txn: Txn, never_begun_us: int, begun_us: int, limit: int) -> list[Standing]:
@@ -264,7 +274,7 @@ def _message(row: Row) -> Message:
 
 
 def _standing(row: Row) -> Standing:
-    address, _, _ = elements(loads(row.body, max_bytes=RECORD_BYTES), 3, "recipient")
+    address, _, _, digest = elements(loads(row.body, max_bytes=RECORD_BYTES), 4, "recipient")
     return Standing(
         message_id=MessageId(blob(row["message_id"])),
         office=OfficeId(blob(row["office"])),
@@ -276,11 +286,12 @@ def _standing(row: Row) -> Standing:
         expires_us=number(row["expires_us"]),
         deadline_us=_optional(row["deadline_us"]),
         begun=bool(row["begun"]),
+        digest=digest,
     )
 
 
 def _to_seal(row: Row) -> ToSeal:
-    _, entitlement, created_us = elements(loads(row.body, max_bytes=RECORD_BYTES), 3, "recipient")
+    _, entitlement, created_us, _ = elements(loads(row.body, max_bytes=RECORD_BYTES), 4, "recipient")
     return ToSeal(
         message_id=MessageId(blob(row["message_id"])),
         office=OfficeId(blob(row["office"])),

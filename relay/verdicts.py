@@ -1,0 +1,129 @@
+"""What others say of messages that this office sent: states, events, and copies that nobody needs any more (G8).
+
+One `Verdicts` serves one change. Rows are read once, moved in memory by `protocol/delivery.py`, and written once by
+`close`: custody and delivery of a direct neighbour usually come in the same frame.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from protocol.delivery import Effect, State, apply
+from protocol.ids import Digest, OfficeId
+from protocol.receipt import Receipt
+from relay.store import events, held, sent
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.sent import Standing
+
+RESEALS_MAX = 3
+"""How often a copy is sealed again because its prekey is gone (D7)."""
+
+
+@dataclass(slots=True)
+class _Story:
+    """One recipient's standing during this change."""
+
+    standing: Standing
+    state: State
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """The change's memory of recipients, and what is to be done when it is durable."""
+
+    txn: Txn
+    log: list[Event] = field(default_factory=list)
+    released: list[Digest] = field(default_factory=list)
+    lost: list[tuple[Digest, OfficeId]] = field(default_factory=list)
+    prekeys: list[bytes] = field(default_factory=list)
+    delivered: int = 0
+    refused: int = 0
+    mismatched: int = 0
+    _stories: dict[tuple[bytes, bytes], _Story] = field(default_factory=dict)
+
+    def custody(self, message_id: bytes, recipient: bytes, by: OfficeId, at_us: int, proof: Digest) -> None:
+        """A neighbour's signed frame says that it has custody of our copy."""
+        story = self._story(message_id, recipient)
+        if story is not None:
+            self._apply(story, Event(message_id, recipient, "custody", at_us, by, True, proof=proof))
+
+    def receipt(self, receipt: Receipt, record: bytes) -> bool:
+        """A verified receipt; false when it is about a message that we did not send."""
+        story = self._story(receipt.id, receipt.recipient)
+        if story is None:
+            return False
+        event = Event(
+            receipt.id, receipt.recipient, receipt.type, receipt.at_us, receipt.by, True, receipt.code, receipt.detail,
+            record,
+        )  # fmt: skip
+        if receipt.type == "prekey_gone":
+            self._prekey_gone(story, receipt)
+        elif receipt.type == "custody_lost":
+            self.lost.append((receipt.digest, receipt.by))
+            if not self._recorded(event):
+                self.log.append(event)
+        elif receipt.type == "custody" or receipt.digest == story.standing.digest:
+            self._apply(story, event)
+        else:
+            # Signed by the right office, yet over other content: nothing of ours.
+            self.mismatched += 1
+        return True
+
+    def close(self) -> list[Event]:
+        """Write what moved; the events come back numbered."""
+        for story in self._stories.values():
+            if story.state is not story.standing.state:
+                sent.set_state(self.txn, story.standing.message_id, story.standing.office, story.state)
+        return events.append(self.txn, self.log)
+
+    def _story(self, message_id: bytes, recipient: bytes) -> _Story | None:
+        key = (message_id, recipient)
+        story = self._stories.get(key)
+        if story is None:
+            standing = sent.standing(self.txn, message_id, recipient)
+            if standing is None:
+                return None
+            story = self._stories[key] = _Story(standing, standing.state)
+        return story
+
+    def _apply(self, story: _Story, event: Event) -> None:
+        """Move the state, or record what came late or contradicts; every fact once."""
+        before = story.state
+        story.state, effect = apply(before, State(event.type))
+        if effect is not Effect.MOVES and self._recorded(event):
+            return
+        if effect is Effect.CORRECTION:
+            event = replace(event, type="correction", code=event.code or event.type)
+        self.log.append(event)
+        if story.state.final and not before.final:
+            self.delivered += story.state.arrived
+            self.refused += story.state is State.REFUSED
+            self._release_copies(event.message_id, event.office)
+
+    def _release_copies(self, message_id: bytes, office: bytes) -> None:
+        """The verdict is known: our copies have done their duty."""
+        for digest in held.of_copy(self.txn, message_id, office):
+            held.forget(self.txn, digest)
+            self.released.append(Digest(digest))
+
+    def _prekey_gone(self, story: _Story, receipt: Receipt) -> None:
+        """The recipient has no private half for that copy: it is sealed again to the prekey that came along."""
+        message_id, office = receipt.id, receipt.recipient
+        tries = sum(e.type == "resealed" and e.office == office for e in events.of_message(self.txn, message_id))
+        copies = held.of_copy(self.txn, message_id, office)
+        if receipt.by != office or receipt.digest not in copies or tries >= RESEALS_MAX or story.state.final:
+            return
+        sent.seal_again(self.txn, message_id, office)
+        self._release_copies(message_id, office)
+        self.prekeys.append(receipt.proof)
+        self.log.append(Event(message_id, office, "resealed", receipt.at_us, receipt.by, True))
+
+    def _recorded(self, event: Event) -> bool:
+        """Whether this very fact is in the record already."""
+        known = [*events.of_message(self.txn, event.message_id), *self.log]
+        return any(
+            one.message_id == event.message_id
+            and one.office == event.office
+            and one.by == event.by
+            and (one.type == event.type or (one.type == "correction" and one.code == event.type))
+            for one in known
+        )
