@@ -102,6 +102,29 @@ class Standing:
     digest: bytes
 
 
+class _Numbers:
+    """The next numbers of streams during one change: each is read once and written once (G4)."""
+
+    def __init__(self, txn: Txn) -> None:
+        self._txn = txn
+        self._next: dict[tuple[OfficeId, int], int] = {}
+
+    def give(self, office: OfficeId, lane: Lane) -> int:
+        """The next number to an office on a lane, from 1."""
+        key = (office, int(lane))
+        if key not in self._next:
+            row = NUMBERS.get(self._txn, *key)
+            self._next[key] = 1 if row is None else number(row["next"])
+        given = self._next[key]
+        self._next[key] = given + 1
+        return given
+
+    def close(self) -> None:
+        """Write what was given."""
+        for (office, lane), following in self._next.items():
+            NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, b"")
+
+
 def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
     """Commit messages, each with its recipients' rows and numbers, in one change. One result each, in order."""
     results: list[Accepted | Refused] = []
@@ -154,29 +177,6 @@ def _insert(txn: Txn, message: Prepared, numbers: _Numbers) -> tuple[ToSeal, ...
         stored = RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest]))
         to_seal.append(_to_seal(stored))
     return tuple(to_seal)
-
-
-class _Numbers:
-    """The next numbers of streams during one change: each is read once and written once (G4)."""
-
-    def __init__(self, txn: Txn) -> None:
-        self._txn = txn
-        self._next: dict[tuple[OfficeId, int], int] = {}
-
-    def give(self, office: OfficeId, lane: Lane) -> int:
-        """The next number to an office on a lane, from 1."""
-        key = (office, int(lane))
-        if key not in self._next:
-            row = NUMBERS.get(self._txn, *key)
-            self._next[key] = 1 if row is None else number(row["next"])
-        given = self._next[key]
-        self._next[key] = given + 1
-        return given
-
-    def close(self) -> None:
-        """Write what was given."""
-        for (office, lane), following in self._next.items():
-            NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, b"")
 
 
 def message(txn: Txn, message_id: bytes) -> Message | None:
