@@ -313,7 +313,8 @@ class Outbox:
         distances = self._distances.get(parcel.recipient)
         if distances is None:
             distances = self._distances[parcel.recipient] = self._graph.distances(parcel.recipient)
-        question = Question(self._me, parcel.recipient, parcel.trail, entry.avoid, parcel.is_origin)
+        # What began here has no trail; that holds for sealed receipts too, which are forgotten after custody.
+        question = Question(self._me, parcel.recipient, parcel.trail, entry.avoid, is_origin=not parcel.trail)
         return rank_next_hops(question, self._graph, distances, self._present)
 
     def _queue_again(self, now_us: int) -> None:

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from protocol.frame import COPY_ITEM, Nack
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
+
+NO_MESSAGE: Final = MessageId(b"")
+"""In the place of a message id that nobody asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Parcel:
     size: int
     trail: tuple[OfficeId, ...]
     is_origin: bool
-    message_id: MessageId = MessageId(b"")
+    message_id: MessageId = NO_MESSAGE
     attempt: int = 1
 
     @property
