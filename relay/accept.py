@@ -42,7 +42,8 @@ class Acceptor:
         ground = self._ground
         now_us = ground.clock.now_us()
         if ground.trust.age_us(now_us) > ground.settings.trust.stop_s * SECOND_US:
-            return [Refused("TRUST_STALE", "the network directory is too old to send by") for _ in drafts]
+            stale = Refused("TRUST_STALE", "the network directory is too old to send by")
+            return [await self._known(draft, original) or stale for draft in drafts]
         desk = Desk(ground.identity, ground.me, ground.directory, ground.settings.messages, now_us)
         salts = [ground.entropy.bytes(SALT_BYTES) for _ in drafts]
         composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original))

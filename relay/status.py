@@ -64,7 +64,7 @@ class Status:
             "trust": {
                 "version": ground.trust.version,
                 "age_s": ground.trust.age_us(now_us) // SECOND_US,
-                "state": ground.trust.state(now_us),
+                "state": _trust_state(ground, now_us),
                 "root_fingerprint": ground.trust.root_fingerprint,
             },
         }
@@ -142,6 +142,15 @@ def _read(txn: Txn) -> dict[str, Any]:
         "space": txn.space,
         "damaged": count_damaged(txn),
     }
+
+
+def _trust_state(ground: Ground, now_us: int) -> str:
+    """`ok`, `stale`, or `expired` (nothing is accepted any more), by the metadata's own terms and by the settings."""
+    by_metadata = ground.trust.state(now_us)
+    age_s = ground.trust.age_us(now_us) / SECOND_US
+    if by_metadata == "expired" or age_s > ground.settings.trust.stop_s:
+        return "expired"
+    return "stale" if by_metadata == "stale" or age_s > ground.settings.trust.stale_s else "ok"
 
 
 def program_version() -> str:

@@ -154,10 +154,10 @@ def _wait_patiently(daemon: Daemon, message_id: str, wish: str, wait_s: float) -
         try:
             return daemon.wait(path, wish, asked_s).one()
         except Failure as error:
+            if error.code == "WAIT_TIMEOUT" and str(error.extra.get("state")) in ENDED:
+                return daemon.read(path).one()
             if error.code != "WAIT_TIMEOUT" or left_s <= asked_s:
                 raise
-            if str(error.extra.get("state")) in ENDED:
-                return daemon.read(path).one()
             time.sleep(WAIT_PAUSE_S)
 
 
