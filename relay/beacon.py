@@ -70,6 +70,7 @@ class Beacon:
         ground = self._ground
         key = (changed.broker, changed.group)
         (self._up.add if changed.up else self._up.discard)(key)
+        ground.connected = bool(self._up)
         ground.outbox.set_link(changed.broker, changed.group, changed.up, ground.clock.monotonic_us())
         if changed.up:
             session = self._session_of.get(key, self._sessions)

@@ -29,7 +29,7 @@ from relay.recovery import Recovery
 from relay.sealer import Sealer
 from relay.service import OfficeService
 from relay.status import Status
-from relay.store import counters, quarantine
+from relay.store import counters, quarantine, sent
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
 
@@ -67,6 +67,7 @@ class Engine:
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""
+        self._ground.unbegun = await self._ground.store.read(sent.unbegun)
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sealer": self._sealer.run,
             "beacon": self._beacon.run,

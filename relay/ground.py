@@ -10,7 +10,7 @@ from keys.directory import Directory
 from keys.office_record import OfficeRecord
 from keys.trust.store import Trust
 from protocol.errors import Refused
-from protocol.ids import Address, OfficeId
+from protocol.ids import Address, MessageId, OfficeId
 from protocol.outbox import Outbox
 from relay.identity import Identity
 from relay.keyring import Keyring
@@ -23,7 +23,9 @@ from relay.shelf import Shelf
 class Ground:
     """One relay's settings, identity, ports and shared state; every part of the engine gets it at construction.
 
-    `trust` is replaced as a whole when a newer directory is verified. `kick` wakes the pumps; `failed` is told when work beside breaks.
+    `trust` is replaced as a whole when a newer directory is verified. `kick` wakes the pumps; `failed` is told when
+    work beside breaks. `connected` says whether any broker is; `unbegun` holds (message, recipient) of sealed copies
+    whose sending is not yet recorded as begun (G8).
     """
 
     settings: Settings
@@ -40,6 +42,8 @@ class Ground:
     failed: Callable[[BaseException | None], None]
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     wakers: list[Callable[[], None]] = field(default_factory=list)
+    connected: bool = False
+    unbegun: set[tuple[MessageId, OfficeId]] = field(default_factory=set)
 
     @property
     def directory(self) -> Directory:

@@ -5,6 +5,7 @@ limits how many frames are under way, and custody alone moves anything (D1).
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -12,17 +13,18 @@ import structlog
 
 from keys.rows import RowDamaged
 from keys.signing import FRAME, sign_record
+from protocol.errors import Refused
 from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
 from protocol.ids import Address, Digest
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
-from protocol.parcel import Shipment
+from protocol.parcel import Parcel, Shipment
 from protocol.topics import frame_topic
 from relay.ground import Ground
 from relay.identity import FrameCounter
 from relay.ports import Transport
 from relay.recovery import Recovery
-from relay.store import held
+from relay.store import held, sent
 from relay.store.database import Txn
 
 PUBLISHES: Final = 8
@@ -93,9 +95,10 @@ class Pump:
         ground = self._ground
         try:
             receiver = ground.directory.by_id(shipment.receiver)
+            began = await self._record_begun(shipment)
             items = await self._items(shipment)
             done = False
-            if receiver is not None:
+            if receiver is not None and began:
                 data = self._frame(shipment, items)
                 topic = frame_topic(receiver.address, shipment.lane, Address(ground.me.address))
                 done = await self._transport.publish(shipment.broker, self._group, topic, data)
@@ -105,6 +108,23 @@ class Pump:
             self._room.release()
         if not done:
             self._awake.set()
+
+    async def _record_begun(self, shipment: Shipment) -> bool:
+        """Before copies of ours leave for the first time, the store knows that they may arrive (G8). True if so."""
+        ground = self._ground
+        parcels = [parcel for parcel in map(ground.outbox.get, shipment.digests) if parcel is not None]
+        first = [one for one in parcels if one.is_origin and (one.message_id, one.recipient) in ground.unbegun]
+        if not first:
+            return True
+        try:
+            over = await ground.store.write(shipment.lane, partial(_begin, parcels=first))
+        except Refused as refused:
+            _log.warning("begin_refused", code=refused.code)
+            return False
+        ground.unbegun.difference_update((one.message_id, one.recipient) for one in first)
+        for digest in over:
+            ground.outbox.release(digest)
+        return True
 
     async def _items(self, shipment: Shipment) -> tuple[Item, ...]:
         """The parcels of a frame with their bytes, from memory or from the store."""
@@ -163,6 +183,11 @@ class Pump:
                 self._in_store.discard(lane)
             else:
                 self._loaded[lane] = found[-1].seq
+
+
+def _begin(txn: Txn, parcels: Sequence[Parcel]) -> list[Digest]:
+    """Record that sending begins; the parcels whose verdict was given meanwhile."""
+    return [one.digest for one in parcels if not sent.mark_begun(txn, one.message_id, one.recipient)]
 
 
 def _data_of(txn: Txn, digest: Digest) -> bytes | None:

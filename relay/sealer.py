@@ -1,6 +1,7 @@
 """Sealing: from an accepted message to one copy per recipient in this relay's custody (D5b, D7).
 
 Record before sending: the copy and the fact that sending begins are one commit; only then does the outbox see it.
+While no broker is connected, the fact waits until the pump first sends: what was never sent expires as such (G8).
 A recipient without a valid prekey waits as `awaiting_prekey`, and nothing weaker is ever used instead.
 """
 
@@ -131,7 +132,10 @@ class Sealer:
             jobs.append(_Job(one, packed, prekey[0].prekey_id, prekey[1], entropy))
         sealed = await ground.offload.run(partial(_seal_all, jobs, ground.identity, ground.directory.network_id))
         lane = min(one.lane for one in batch)
-        taken = await ground.store.write(lane, partial(_commit, sealed=sealed, waiting=waiting))
+        begun = ground.connected
+        if not begun:
+            ground.unbegun.update((one.parcel.message_id, one.parcel.recipient) for one in sealed)
+        taken = await ground.store.write(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
         for one in batch:
             self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
         now_us = ground.clock.monotonic_us()
@@ -175,8 +179,10 @@ def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> l
     return sealed
 
 
-def _commit(txn: Txn, sealed: Sequence[Held], waiting: Sequence[Event]) -> list[Held]:
-    """Custody of the copies, and the record that sending begins, in one change."""
-    wanted = [one for one in sealed if sent.mark_begun(txn, one.parcel.message_id, one.parcel.recipient)]
+def _commit(txn: Txn, sealed: Sequence[Held], waiting: Sequence[Event], *, begun: bool) -> list[Held]:
+    """Custody of the copies in one change; where a broker is connected, with the record that sending begins."""
+    wanted = [
+        one for one in sealed if sent.mark_sealed(txn, one.parcel.message_id, one.parcel.recipient, begun=begun)
+    ]
     events.append(txn, list(waiting))
     return held.hold(txn, wanted)

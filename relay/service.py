@@ -9,7 +9,7 @@ import msgspec
 from keys.trust.store import TrustStore
 from protocol.delivery import State
 from protocol.errors import Refused
-from protocol.ids import message_id_text, parse_message_id
+from protocol.ids import Digest, message_id_text, parse_message_id
 from protocol.lanes import Lane
 from relay.accept import Acceptor
 from relay.draft import Draft
@@ -106,7 +106,10 @@ class OfficeService:
         """End what was never sent; what is on its way can no longer be called back by this office alone."""
         wanted = parse_message_id(message_id)
         change = partial(_cancel, message_id=wanted, me=self._ground.identity.office)
-        ended, others, logged = await self._ground.store.write(Lane.URGENT, change)
+        ended, others, released, logged = await self._ground.store.write(Lane.URGENT, change)
+        for digest in released:
+            self._ground.outbox.release(digest)
+            self._ground.shelf.drop(digest)
         self._ground.news.publish(logged)
         return {"id": message_id, "cancelled": ended, "not_cancelled": others}
 
@@ -204,12 +207,12 @@ def _suspect_object(suspect: Suspect) -> Object:
     }
 
 
-def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str], list[Event]]:
-    """Recipients that ended because nothing was ever sent to them, and the others."""
+def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str], list[Digest], list[Event]]:
+    """Recipients that ended because nothing was ever sent to them, the others, and copies that are over."""
     standings = sent.standings(txn, message_id)
     if not standings:
         raise Refused("NOT_FOUND", "this office sent no such message", field="id")
-    ended, others, log = [], [], []
+    ended, others, released, log = [], [], [], []
     for one in standings:
         if one.begun or one.state.final:
             others.append(one.address)
@@ -217,5 +220,8 @@ def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str
         sent.set_state(txn, message_id, one.office, State.EXPIRED)
         log += [Event(message_id, one.office, type_, txn.now_us, me) for type_ in ("cancelled", "expired")]
         ended.append(one.address)
+        for digest in held.of_copy(txn, message_id, one.office):
+            held.forget(txn, digest)
+            released.append(Digest(digest))
     counters.count(txn, {"expired": len(ended)})
-    return ended, others, events.append(txn, log)
+    return ended, others, released, events.append(txn, log)

@@ -207,13 +207,27 @@ def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:
     return {message_id: one.bundle for message_id, one in found.items() if one is not None}
 
 
-def mark_begun(txn: Txn, message_id: bytes, office: bytes) -> bool:
-    """Record that sending may begin; false when the verdict was given meanwhile (then nothing may be sent)."""
+def mark_sealed(txn: Txn, message_id: bytes, office: bytes, *, begun: bool) -> bool:
+    """Record that a copy is sealed, and whether it may leave from now on (G8).
+
+    False when the verdict was given meanwhile: then nothing may be sent.
+    """
     row = RECIPIENTS.get(txn, message_id, office)
     if row is None or number(row["stage"]) == FINAL:
         return False
-    RECIPIENTS.update(txn, row, stage=ON_ITS_WAY, begun=1)
+    RECIPIENTS.update(txn, row, stage=ON_ITS_WAY, begun=int(begun or bool(row["begun"])))
     return True
+
+
+def mark_begun(txn: Txn, message_id: bytes, office: bytes) -> bool:
+    """Record that sending begins; false when the verdict was given meanwhile (then nothing may be sent)."""
+    return mark_sealed(txn, message_id, office, begun=True)
+
+
+def unbegun(txn: Txn) -> set[tuple[MessageId, OfficeId]]:
+    """Recipients whose copies are sealed, but were never sent."""
+    rows = RECIPIENTS.unverified_clear(txn, "stage = 1 AND begun = 0")
+    return {(MessageId(blob(row["message_id"])), OfficeId(blob(row["office"]))) for row in rows}
 
 
 def seal_again(txn: Txn, message_id: bytes, office: bytes) -> bool:
