@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 PATIENCE_S: Final = 20.0
 """How long any single thing may take; the whole story takes less on any machine that a relay runs on."""
-POLL_S: Final = 0.03
+POLL_S: Final = 0.01
 COMMAND_S: Final = 30.0
 HOST: Final = "127.0.0.1"
 SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -137,11 +137,15 @@ class Stage:
         self._end_children()
 
     def _end_children(self) -> None:
-        for child in self._children.values():
-            child.ask_to_end()
-        until_s = time.monotonic() + TERM_S
-        while self._children:
-            self._children.popitem()[1].ended(until_s)
+        """Daemons first: they say goodbye to their brokers."""
+        for group in ([*OFFICES], [PROVINCE_BROKER, CITY_BROKER]):
+            children = [child for name in group if (child := self._children.get(name)) is not None]
+            for child in children:
+                child.ask_to_end()
+            until_s = time.monotonic() + TERM_S
+            for child in children:
+                child.ended(until_s)
+                del self._children[child.name]
 
 
 @contextmanager

@@ -24,10 +24,11 @@ def run(keep: Path | None, *, as_json: bool, lang: str, suite: int | None) -> in
         with open_stage(keep, lang, suite) as stage:
             found = _play(stage, telling)
     except Failure as failure:
-        telling.result(ok=False, why=failure.detail or failure.code)
+        why = failure.detail or failure.code
+        telling.result(ok=False, why=why)
         if keep is None:
             telling.note("logs")
-        return report(Failure("CHECK_FAILED", failure.detail or failure.code), Choices(lang=lang, json=as_json))
+        return report(Failure("CHECK_FAILED", why), Choices(lang=lang, json=as_json))
     telling.result(ok=True, suite=number, **found)
     if keep is not None:
         telling.note("kept", directory=keep.absolute())

@@ -75,15 +75,13 @@ class Telling:
             self._line([("  " + name + " " * (width - cell_len(name) + 2), "dim"), (value, "")])
 
     def result(self, *, ok: bool, why: str = "", **values: Any) -> None:
-        """The last line."""
+        """The last line; for people a failure is told on standard error."""
         self.end_act(ok=ok)
         if self.as_json:
             failed = {} if ok else {"why": why}
             emit({"type": "result", "ok": ok, "seconds": self.seconds(), **failed, "acts": self.acts, **values})
         elif ok:
             self._line([("\n" + tell("passed", self.lang, seconds=f"{self.seconds():.1f}"), "bold green")])
-        else:
-            self._line([("\n" + tell("failed", self.lang, why=printable(why)), "bold red")])
 
     def note(self, key: str, **values: Any) -> None:
         """A line for people only."""

@@ -9,11 +9,10 @@ WORDS: Final = MappingProxyType(
         "title": ("驿站演示：一份报告的旅程", "Yizhan demo: the way of a report"),
         "suite": ("密码套件 {suite}：{name}", "cipher suite {suite}: {name}"),
         "passed": ("演示通过，用时 {seconds} 秒。", "The demo passed in {seconds} s."),
-        "failed": ("演示失败：{why}", "The demo failed: {why}"),
         "kept": ("全部文件保留在 {directory}", "All files are kept in {directory}"),
         "logs": (
-            "加 --keep DIR 再运行一次，可在 DIR/logs 查看日志。",
-            "Run it with --keep DIR to read the logs in DIR/logs.",
+            "\n加 --keep DIR 再运行一次，可在 DIR/logs 查看日志。",
+            "\nRun it with --keep DIR to read the logs in DIR/logs.",
         ),
         # Act 0.
         "network": ("搭建网络：省 – 市 – 两县", "The network: province – city – two counties"),
@@ -64,7 +63,7 @@ WORDS: Final = MappingProxyType(
         # Act 3.
         "broker_killed": ("三、代理被 kill -9，特提先行", "3. The broker is killed with kill -9; flash goes first"),
         "killed": (
-            "{under_way} 份平急报告在途时 kill -9 市代理（进程 {pid}），当时省已收到 {arrived} 份",
+            "{under_way} 份平急报告发送途中 kill -9 市代理（进程 {pid}），此时省收到 {arrived} 份",
             "{under_way} routine reports set out, then kill -9 of the city's broker (pid {pid}): {arrived} had arrived",
         ),
         "queued": (
