@@ -70,7 +70,6 @@ class Links(Section, frozen=True):
     publish_timeout_s: Seconds = 10
     window_items: Count = 2_000
     incoming_frames: Annotated[int, Meta(ge=1, le=10_000)] = 64
-    linger_ms: Annotated[float, Meta(ge=0, le=1_000)] = 2
     patience_s: Patience = Patience()
 
 
@@ -79,7 +78,6 @@ class Store(Section, frozen=True):
 
     quota_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 50)] = 10 * (1 << 30)
     ballast_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 16 * (1 << 20)
-    free_check_s: Seconds = 10
 
 
 class Deadlines(Section, frozen=True):
@@ -129,10 +127,7 @@ class Limits(Section, frozen=True):
     request_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 30)] = 16 * (1 << 20)
     requests_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 34)] = 32 * (1 << 20)
     batch_lines: Count = 20_000
-    waiting_drafts: Count = 40_000
     event_clients: Annotated[int, Meta(ge=0, le=10_000)] = 32
-    flash_per_hour: Count = 600
-    origin_share_percent: Annotated[int, Meta(ge=1, le=100)] = 25
 
 
 class Retention(Section, frozen=True):
@@ -173,12 +168,6 @@ class Api(Section, frozen=True):
     roles: Roles = Roles()
 
 
-class Time(Section, frozen=True):
-    """Clocks."""
-
-    skew_warn_s: Seconds = 60
-
-
 class Network(Section, frozen=True, kw_only=True):
     """For the network administrator's directory only: where the network office lives, whose daemon publishes."""
 
@@ -207,6 +196,5 @@ class Settings(Section, frozen=True):
     limits: Limits = Limits()
     retention: Retention = Retention()
     api: Api = Api()
-    time: Time = Time()
     log: Log = Log()
     network: Network = Network()

@@ -28,6 +28,10 @@ ABSENT_BACK_OFF = 10
 """How much longer than a present neighbour an absent one is left alone between tries: its broker keeps what it got."""
 
 
+PATIENCE_DOUBLINGS = 6
+"""From then on a kept copy is sent again every 64 patiences."""
+
+
 class _Stage(Enum):
     WAITING = "waiting"
     SENT = "sent"
@@ -143,7 +147,10 @@ class Outbox:
             return self.release(digest)
         self._leave_flight(entry)
         entry.stage, entry.hop, entry.since_us, entry.tries = _Stage.KEPT, by, now_us, 0
-        self._arm(entry, now_us + self._timing.patience_us[entry.parcel.lane])
+        # A recipient may be away for weeks: each way that brought custody and no verdict is given twice the time.
+        self._arm(
+            entry, now_us + (self._timing.patience_us[entry.parcel.lane] << min(entry.attempt - 1, PATIENCE_DOUBLINGS))
+        )
         return True
 
     def lost(self, digest: Digest, by: OfficeId, now_us: int) -> None:
