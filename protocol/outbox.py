@@ -20,7 +20,7 @@ from protocol.lanes import Lane
 from protocol.limits import DIGEST_BYTES, FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
 from protocol.retry import back_off_us
-from protocol.routing import Graph, Question, rank_next_hops
+from protocol.routing import Graph, Routes
 from protocol.scheduler import LaneScheduler
 from protocol.timers import Timers
 
@@ -57,10 +57,9 @@ class Outbox:
     def __init__(self, me: OfficeId, timing: Timing) -> None:
         self._me = me
         self._timing = timing
-        self._graph = Graph({}, {})
         self._shared: Mapping[OfficeId, tuple[str, ...]] = {}
-        self._distances: dict[OfficeId, dict[OfficeId, int]] = {}
         self._present: set[OfficeId] = set()
+        self._routes = Routes(me, Graph({}, {}), self._present)
         self._up: set[tuple[str, str]] = set()
         self._entries: dict[Digest, _Entry] = {}
         self._queues: dict[tuple[Lane, OfficeId], dict[tuple[int, OfficeId], deque[Digest]]] = {}
@@ -76,7 +75,7 @@ class Outbox:
 
     def set_graph(self, graph: Graph, shared: Mapping[OfficeId, tuple[str, ...]], now_us: int) -> None:
         """A new directory: who neighbours whom, and the brokers that we share with each neighbour."""
-        self._graph, self._shared, self._distances = graph, shared, {}
+        self._routes, self._shared = Routes(self._me, graph, self._present), shared
         self._queue_again(now_us)
 
     def set_link(self, broker: str, group: str, up: bool, now_us: int) -> None:
@@ -90,6 +89,7 @@ class Outbox:
         if (office in self._present) == present:
             return
         (self._present.add if present else self._present.discard)(office)
+        self._routes.forget()
         if present:
             for entry in self._entries.values():
                 entry.avoid -= {office}
@@ -317,12 +317,7 @@ class Outbox:
         parcel = entry.parcel
         if len(parcel.trail) >= TRAIL_OFFICES:
             return []
-        distances = self._distances.get(parcel.recipient)
-        if distances is None:
-            distances = self._distances[parcel.recipient] = self._graph.distances(parcel.recipient)
-        # What began here has no trail; that holds for sealed receipts too, which are forgotten after custody.
-        question = Question(self._me, parcel.recipient, parcel.trail, entry.avoid, is_origin=not parcel.trail)
-        return rank_next_hops(question, self._graph, distances, self._present)
+        return self._routes.rank(parcel.recipient, parcel.trail, entry.avoid)
 
     def _queue_again(self, now_us: int) -> None:
         """The world changed: choose the way again for all that waits."""

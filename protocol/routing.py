@@ -8,8 +8,12 @@ Elsewhere the copy goes to a neighbour that is nearer to the recipient, and side
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from protocol.ids import OfficeId
+
+REMEMBERED: Final = 10_000
+"""Most rankings remembered at once: five for each office of the province."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,35 @@ def _merit(
     """The sort key of a next hop: present before absent, near before far, the parent's line first, then by id."""
     line = (graph.parents.get(question.me), graph.parents.get(question.recipient))
     return (office not in present, distances.get(office, len(distances)), office not in line, office)
+
+
+class Routes:
+    """The ranked next hops of one relay, remembered: a backlog of 100,000 has few different questions.
+
+    `present` is the caller's own set; after changing it the caller must say `forget`.
+    """
+
+    __slots__ = ("_distances", "_graph", "_me", "_present", "_ranked")
+
+    def __init__(self, me: OfficeId, graph: Graph, present: Collection[OfficeId]) -> None:
+        self._me, self._graph, self._present = me, graph, present
+        self._distances: dict[OfficeId, dict[OfficeId, int]] = {}
+        self._ranked: dict[tuple[OfficeId, tuple[OfficeId, ...], frozenset[OfficeId]], list[OfficeId]] = {}
+
+    def rank(self, recipient: OfficeId, trail: tuple[OfficeId, ...], avoid: frozenset[OfficeId]) -> list[OfficeId]:
+        """What `rank_next_hops` answers; what has no trail began here, sealed receipts too."""
+        ranked = self._ranked.get((recipient, trail, avoid))
+        if ranked is None:
+            distances = self._distances.get(recipient)
+            if distances is None:
+                distances = self._distances[recipient] = self._graph.distances(recipient)
+            question = Question(self._me, recipient, trail, avoid, is_origin=not trail)
+            ranked = rank_next_hops(question, self._graph, distances, self._present)
+            if len(self._ranked) >= REMEMBERED:
+                self._ranked.clear()
+            self._ranked[recipient, trail, avoid] = ranked
+        return ranked
+
+    def forget(self) -> None:
+        """Presence has changed."""
+        self._ranked.clear()

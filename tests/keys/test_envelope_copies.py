@@ -222,7 +222,8 @@ def test_g10_a_changed_receipt_is_refused(data: st.DataObject) -> None:
 @given(some.receipts())
 def test_g10_a_receipt_speaks_for_its_signer_only(receipt: Any) -> None:
     """Signed by a real office, whatever it says of others: verified only in its own name."""
-    said = dataclasses.replace(receipt, network=DIRECTORY.network_id, by=COUNTY, recipient=COUNTY, at_us=NOW_US, expires_us=NOW_US + 1)
+    times = {"at_us": NOW_US, "expires_us": NOW_US + 1}
+    said = dataclasses.replace(receipt, network=DIRECTORY.network_id, by=COUNTY, recipient=COUNTY, **times)
     assert verify_receipt(sign_record(COUNTY_KEY, RECEIPT, encode_receipt(said)), DIRECTORY).receipt == said
     with pytest.raises(RemoteError):
         verify_receipt(sign_record(CITY_KEY, RECEIPT, encode_receipt(said)), DIRECTORY)
