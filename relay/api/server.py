@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,14 @@ class ApiServer:
     _stop_s: float
 
     async def stop(self) -> None:
-        """Takes no more requests, lets those under way finish for `[api] stop_s`, removes the socket files."""
+        """Takes no more requests, lets those under way finish for `[api] stop_s`, hangs up, removes the socket files."""
         self._stopping.set()
         self._server.should_exit = True
-        await asyncio.wait((self._task,), timeout=self._stop_s + _GOODBYE_S)
+        await asyncio.wait((self._task,), timeout=self._stop_s)
+        # A client that no longer reads would hold its answer open for ever.
+        for connection in tuple(self._server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.wait((self._task,), timeout=_GOODBYE_S)
         if not self._task.done():
             self._task.cancel()
         for listener in self._listeners:
@@ -102,7 +107,7 @@ async def start_api(
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=settings.api.keepalive_s,
-        timeout_graceful_shutdown=max(1, round(settings.api.stop_s)),
+        timeout_graceful_shutdown=math.ceil(settings.api.stop_s + _GOODBYE_S),
     )
     server = _Uvicorn(config)
     task = asyncio.create_task(server.serve([listener.socket for listener in listeners]), name="api")
