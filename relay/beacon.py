@@ -185,7 +185,7 @@ class Beacon:
         if not supersedes(record, ground.keyring.records.get(record.office_id)):
             return
         keep = partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data)
-        await ground.store.write(Lane.PRIORITY, keep)
+        await ground.commit(Lane.PRIORITY, keep)
         ground.keyring.take(record)
         await self._sealer.prekey_came(record.office_id)
         if self._joins_brokers():

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from keys.trust.store import TrustStore
-from protocol.errors import RemoteError
+from protocol.errors import Refused, RemoteError
 from protocol.lanes import GROUPS, Lane
 from protocol.topics import FrameTopic, PrekeyTopic, PresenceTopic, TrustTopic, parse_topic, subscriptions
 from relay.accept import Acceptor
@@ -120,7 +120,11 @@ class Engine:
         change = partial(
             _quarantine, suspect=suspect, rows_max=limits.quarantine_rows, bytes_max=limits.quarantine_bytes
         )
-        await self._ground.store.write(Lane.BULK, change)
+        try:
+            await self._ground.store.write(Lane.BULK, change)
+        except Refused as refused:
+            # A sample is not worth waiting for room while mail waits behind it.
+            _log.warning("suspect_not_kept", code=refused.code, suspect=suspect.code, source=suspect.source)
 
 
 def _quarantine(txn: Txn, suspect: Suspect, rows_max: int, bytes_max: int) -> None:

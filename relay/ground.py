@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from config.schema import Settings
 from keys.directory import Directory
@@ -11,12 +13,21 @@ from keys.office_record import OfficeRecord
 from keys.trust.store import Trust
 from protocol.errors import Refused
 from protocol.ids import Address, MessageId, OfficeId
+from protocol.lanes import Lane
 from protocol.outbox import Outbox
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.news import News
 from relay.ports import Clock, Entropy, Offload, Store
 from relay.shelf import Shelf
+from relay.store.database import Txn
+
+T = TypeVar("T")
+
+ROOM_S: Final = 1.0
+"""Pause before a change that found no room is tried again; acceptance must resume within 30 s."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -66,6 +77,17 @@ class Ground:
     def my_addresses(self) -> frozenset[Address]:
         """The addresses under which this office may be named."""
         return frozenset((self.me.address,))
+
+    async def commit(self, lane: Lane, change: Callable[[Txn], T]) -> T:
+        """A change that the relay owes, whatever the room: tried again until there is some, without a restart."""
+        while True:
+            try:
+                return await self.store.write(lane, change)
+            except Refused as refused:
+                if refused.code not in ("STORE_FULL", "BUSY"):
+                    raise
+                _log.warning("no_room_for_bookkeeping", code=refused.code)
+            await asyncio.sleep(ROOM_S)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run something beside; its failure ends the relay like any other's."""

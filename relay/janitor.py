@@ -47,7 +47,7 @@ class Janitor:
             # After a start receipts may wait with neighbours: a verdict of ours must not be quicker than they are.
             fresh = clock.monotonic_us() - started_us < SETTLED_US
             end = partial(_end, me=self._ground.identity.office, grace_us=LONG_GRACE_US if fresh else GRACE_US)
-            ended = await self._ground.store.write(Lane.ROUTINE, end)
+            ended = await self._ground.commit(Lane.ROUTINE, end)
             for digest in ended.released:
                 self._ground.outbox.release(digest)
                 self._ground.shelf.drop(digest)
@@ -68,7 +68,7 @@ def _end(txn: Txn, me: OfficeId, grace_us: int) -> _Ended:
         for digest in held.of_copy(txn, one.message_id, one.office):
             held.forget(txn, digest)
             released.append(Digest(digest))
-    for digest in held.expired(txn, now_us - grace_us, BATCH):
+    for digest in held.expired(txn, now_us, BATCH):
         held.forget(txn, digest)
         released.append(Digest(digest))
     forgotten = held.forget_passed(txn, now_us, BATCH)

@@ -38,7 +38,7 @@ class Recovery:
                 now_us = self._ground.clock.now_us()
                 log.append(Event(parcel.message_id, parcel.recipient, "rerouted", now_us, one.avoided))
         if log:
-            self._ground.spawn(self._ground.store.write(Lane.ROUTINE, partial(events.append, events=log)))
+            self._ground.spawn(self._ground.commit(Lane.ROUTINE, partial(events.append, events=log)))
 
     async def follow_up(self, outcome: Outcome) -> None:
         """What an intake batch asks for beyond custody: newer prekeys, sealing again."""
@@ -57,14 +57,14 @@ class Recovery:
         _log.error("parcel_damaged", digest=digest.hex(), message_id=parcel.message_id.hex())
         if parcel.kept_after_custody:
             change = partial(sent.seal_again, message_id=parcel.message_id, office=parcel.recipient)
-            await ground.store.write(parcel.lane, change)
+            await ground.commit(parcel.lane, change)
             await self._sealer.load()
             return
-        if parcel.origin == ground.identity.office:
-            # A receipt of ours: the stored one is sent again when the message comes again.
+        if parcel.origin == ground.identity.office or not parcel.carries_message:
+            # A receipt: the stored one is sent again when the message comes again.
             return
         lost = [self._custody_lost(parcel)]
-        taken = await ground.store.write(parcel.lane, partial(held.hold, parcels=lost))
+        taken = await ground.commit(parcel.lane, partial(held.hold, parcels=lost))
         now_us = ground.clock.monotonic_us()
         for one in taken:
             ground.outbox.hold(one.parcel, now_us)

@@ -135,7 +135,7 @@ class Sealer:
         begun = ground.connected
         if not begun:
             ground.unbegun.update((one.parcel.message_id, one.parcel.recipient) for one in sealed)
-        taken = await ground.store.write(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
+        taken = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
         for one in batch:
             self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
         now_us = ground.clock.monotonic_us()
