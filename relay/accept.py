@@ -49,7 +49,11 @@ class Acceptor:
         composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original))
         prepared = [one[0] for one in composed if not isinstance(one, Refused)]
         lane = min((one.lane for one in prepared), default=Lane.ROUTINE)
-        committed = iter(await ground.store.write(lane, partial(sent.accept, prepared=prepared)) if prepared else ())
+        results, logged = (
+            await ground.store.write(lane, partial(sent.accept, prepared=prepared)) if prepared else ([], [])
+        )
+        ground.news.publish(logged)
+        committed = iter(results)
         answers: list[dict[str, Any] | Refused] = []
         for draft, one in zip(drafts, composed, strict=True):
             if isinstance(one, Refused):

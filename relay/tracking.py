@@ -79,7 +79,10 @@ class Tracking:
             self._ground.news.leave(queue)
 
     async def stream(self, after_seq: int) -> AsyncIterator[dict[str, Any]]:
-        """Events after a sequence number, then new ones for ever; -1 for new ones only."""
+        """Events after a sequence number, then new ones for ever; -1 for new ones only.
+
+        News that follow on directly are passed on as they come; whenever something lies between, the store is read.
+        """
         queue = self._ground.news.listen()
         try:
             last = await self._ground.store.read(_last_seq) if after_seq < 0 else after_seq
@@ -88,10 +91,13 @@ class Tracking:
                 for event in found:
                     last = event.seq
                     yield self._stream_object(event)
-                if len(found) < EVENTS_AT_ONCE:
-                    await queue.get()
-                    while not queue.empty():
-                        queue.get_nowait()
+                while len(found) < EVENTS_AT_ONCE:
+                    news = await queue.get()
+                    if news is None or news.seq > last + 1:
+                        break
+                    if news.seq == last + 1:
+                        last = news.seq
+                        yield self._stream_object(news)
         finally:
             self._ground.news.leave(queue)
 

@@ -125,7 +125,7 @@ class _Numbers:
             NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, b"")
 
 
-def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
+def accept(txn: Txn, prepared: Sequence[Prepared]) -> tuple[list[Accepted | Refused], list[Event]]:
     """Commit messages, each with its recipients' rows and numbers, in one change. One result each, in order."""
     results: list[Accepted | Refused] = []
     log: list[Event] = []
@@ -145,9 +145,8 @@ def accept(txn: Txn, prepared: Sequence[Prepared]) -> list[Accepted | Refused]:
             copies += len(to_seal)
             results.append(Accepted(message.answer, False, to_seal))
     numbers.close()
-    events.append(txn, log)
     counters.count(txn, {"accepted": copies})
-    return results
+    return results, events.append(txn, log)
 
 
 def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | Refused | None:
@@ -174,7 +173,9 @@ def _insert(txn: Txn, message: Prepared, numbers: _Numbers) -> tuple[ToSeal, ...
             "lane": message.lane, "number": given, "expires_us": message.expires_us,
             "deadline_us": message.deadline_us, "begun": 0,
         }  # fmt: skip
-        stored = RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest]))
+        stored = RECIPIENTS.insert(
+            txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest])
+        )
         to_seal.append(_to_seal(stored))
     return tuple(to_seal)
 
