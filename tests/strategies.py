@@ -34,9 +34,9 @@ addresses = st.from_regex(
     alphabet=st.characters(min_codepoint=32, max_codepoint=126),
 ).map(Address)
 group_names = st.from_regex(r"@[a-z][a-z0-9_-]{0,20}", fullmatch=True)
-texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
 lines = texts.filter(lambda text: bool(text) and is_plain(text, one_line=True))
-bodies = st.text(st.characters(exclude_categories=("Cs",)), max_size=200).filter(lambda t: is_plain(t, one_line=False))
+bodies = st.text(st.characters(exclude_categories=["Cs"]), max_size=200).filter(lambda t: is_plain(t, one_line=False))
 
 # Any value that CBOR of ours may hold, and values that it may not.
 values: st.SearchStrategy[Any] = st.recursive(

@@ -1,5 +1,7 @@
 """The vectors, run: each layer answers what the file expects; and the files are what the generator writes."""
 
+from pathlib import Path
+
 import pytest
 
 from protocol.errors import REMOTE_CODES
@@ -10,7 +12,7 @@ PATHS = sorted(FOLDER.glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_g03_g10_vector(path) -> None:
+def test_g03_g10_vector(path: Path) -> None:
     vector = read_vector(path)
     assert run(vector) == vector.expect
     assert vector.text() == path.read_text(encoding="utf-8")

@@ -152,7 +152,9 @@ def test_only_its_recipient_opens_a_copy() -> None:
     st.sampled_from(KINDS), st.sampled_from(URGENCIES), st.booleans(), st.none() | st.sampled_from(LEVELS),
     st.sampled_from(Lane), st.sampled_from([0, 1]), st.none() | st.integers(0, UINT64_MAX),
 )  # fmt: skip
-def test_g10_header_and_content_must_agree(kind, urgency, bulk, level, lane, entitlement, deadline_us) -> None:
+def test_g10_header_and_content_must_agree(
+    kind: str, urgency: str, bulk: bool, level: str | None, lane: Lane, entitlement: int, deadline_us: int | None
+) -> None:
     """Whatever an enrolled office signs: the recipient answers with a message or a RemoteError, nothing else."""
     content = make_content(kind=kind, urgency=urgency, bulk=bulk, event_level=level, deadline_us=deadline_us)
     header = make_header(lane=lane, entitlement=entitlement, suite=2, prekey_id=PREKEY_IDS[2])

@@ -184,11 +184,12 @@ def test_g11_a_header_shows_nothing_of_the_report() -> None:
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", "\n", "\u2028"])
 def test_text_that_a_terminal_obeys_is_malformed(field: str, character: str) -> None:
     content = make_content()
+    decode: Callable[[bytes], object] = decode_content
     if field == "title":
-        data, decode = encode_content(dataclasses.replace(content, title=f"a{character}b")), decode_content
+        data = encode_content(dataclasses.replace(content, title=f"a{character}b"))
     elif field == "name":
         attachment = dataclasses.replace(content.attachments[0], name=f"a{character}b")
-        data, decode = encode_content(dataclasses.replace(content, attachments=(attachment,))), decode_content
+        data = encode_content(dataclasses.replace(content, attachments=(attachment,)))
     else:
         data, decode = cbor.dumps([b"", f"a{character}b", [], None]), decode_bundle
     if field == "body" and character in "\n\u2028":

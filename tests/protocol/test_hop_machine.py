@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from protocol.frame import RECEIPT_ITEM
+from protocol.ids import Digest, OfficeId
 from protocol.lanes import GROUPS, Lane
 from protocol.limits import FRAME_ITEMS, SEALED_BYTES
 from protocol.outbox import _Stage
@@ -25,6 +26,7 @@ from tests.protocol.toy_relay import (
     D,
     E,
     Letter,
+    Thing,
     ToyRelay,
     copy_for,
     receipt_for,
@@ -42,8 +44,8 @@ class HopMachine(RuleBasedStateMachine):
         self.now_us = 1_000 * SECOND
         self.relays = {office: ToyRelay(office, self.now_us) for office in OFFICES}
         self.on_the_way: list[Letter] = []
-        self.sent = {}
-        self.swallower = None
+        self.sent: dict[Digest, Thing] = {}
+        self.swallower: OfficeId | None = None
 
     @initialize()
     def connect(self) -> None:
@@ -56,7 +58,7 @@ class HopMachine(RuleBasedStateMachine):
         size=st.sampled_from([300, 2_000, 20_000, SEALED_BYTES + 2_000]),
         count=st.integers(1, 6),
     )
-    def accept(self, origin, recipient, lane, size, count) -> None:
+    def accept(self, origin: OfficeId, recipient: OfficeId, lane: Lane, size: int, count: int) -> None:
         if origin != recipient:
             for _ in range(count):
                 copy = copy_for(len(self.sent) + 1, origin, recipient, lane, size)
@@ -64,7 +66,7 @@ class HopMachine(RuleBasedStateMachine):
                 self.relays[origin].accept(copy)
 
     @rule(office=offices, group=st.sampled_from(GROUPS), fails=st.booleans())
-    def send(self, office, group, fails) -> None:
+    def send(self, office: OfficeId, group: str, fails: bool) -> None:
         relay = self.relays[office]
         shipment = relay.outbox.plan(group, self.now_us)
         if shipment is not None and fails:
@@ -73,19 +75,19 @@ class HopMachine(RuleBasedStateMachine):
             self.on_the_way.append(relay.ship(shipment))
 
     @rule(data=st.data(), again=st.booleans())
-    def deliver(self, data, again) -> None:
+    def deliver(self, data: st.DataObject, again: bool) -> None:
         if self.on_the_way:
             index = data.draw(st.integers(0, len(self.on_the_way) - 1))
             letter = self.on_the_way[index] if again else self.on_the_way.pop(index)
             self.relays[letter.receiver].receive(letter)
 
     @rule(data=st.data())
-    def lose(self, data) -> None:
+    def lose(self, data: st.DataObject) -> None:
         if self.on_the_way:
             self.on_the_way.pop(data.draw(st.integers(0, len(self.on_the_way) - 1)))
 
     @rule(seconds=st.sampled_from([1, 3, 10, 30, 120]))
-    def pass_time(self, seconds) -> None:
+    def pass_time(self, seconds: int) -> None:
         self.now_us += seconds * SECOND
         for relay in self.relays.values():
             relay.now_us = self.now_us
@@ -94,27 +96,27 @@ class HopMachine(RuleBasedStateMachine):
             assert due_us is None or due_us > self.now_us
 
     @rule(office=offices)
-    def restart(self, office) -> None:
+    def restart(self, office: OfficeId) -> None:
         self.relays[office].restart()
         self._link_all(office)
 
     @rule(office=offices, broker=st.sampled_from(sorted(MEMBERS)), group=st.sampled_from(GROUPS), up=st.booleans())
-    def flap_link(self, office, broker, group, up) -> None:
+    def flap_link(self, office: OfficeId, broker: str, group: str, up: bool) -> None:
         if office in MEMBERS[broker]:
             self._set_link(office, broker, group, up=up)
 
     @rule(office=offices, other=offices, present=st.booleans())
-    def hint_presence(self, office, other, present) -> None:
+    def hint_presence(self, office: OfficeId, other: OfficeId, present: bool) -> None:
         if office != other:
             self.relays[office].outbox.set_present(other, present, self.now_us)
 
     @rule(office=offices, by=offices)
-    def say_lost(self, office, by) -> None:
+    def say_lost(self, office: OfficeId, by: OfficeId) -> None:
         for digest in list(self.relays[office].held):
             self.relays[office].outbox.lost(digest, by, self.now_us)
 
     @rule(office=st.sampled_from([B, C]))
-    def swallow(self, office) -> None:
+    def swallow(self, office: OfficeId) -> None:
         if self.swallower is None:
             self.swallower = office
             self.relays[office].swallows = True
@@ -164,7 +166,7 @@ class HopMachine(RuleBasedStateMachine):
         for office in OFFICES:
             self._link_all(office)
 
-    def _link_all(self, office) -> None:
+    def _link_all(self, office: OfficeId) -> None:
         for broker, members in MEMBERS.items():
             for group in GROUPS if office in members else ():
                 self._set_link(office, broker, group, up=True)
@@ -172,7 +174,7 @@ class HopMachine(RuleBasedStateMachine):
                 if other != office:
                     self.relays[office].outbox.set_present(other, True, self.now_us)
 
-    def _set_link(self, office, broker, group, *, up) -> None:
+    def _set_link(self, office: OfficeId, broker: str, group: str, *, up: bool) -> None:
         relay = self.relays[office]
         (relay.up.add if up else relay.up.discard)((broker, group))
         relay.outbox.set_link(broker, group, up, self.now_us)

@@ -154,7 +154,7 @@ def test_debts_that_do_not_fit_are_paid_with_the_next_frames() -> None:
     owed = {Digest(number.to_bytes(32, "big")) for number in range(FRAME_ITEMS * 2 + 5)}
     for digest in owed:
         outbox.owe_custody(A, Lane.BULK, digest)
-    paid = []
+    paid: list[Digest] = []
     while (shipment := outbox.plan("slow", NOW)) is not None:
         paid += shipment.custody
     assert len(paid) == len(owed)

@@ -17,7 +17,7 @@ from protocol.routing import Graph
 SECOND = 1_000_000
 TIMING = Timing(SECOND, 8 * SECOND, dict.fromkeys(Lane, 20 * SECOND), window_items=4)
 A, B, C, D, E = (OfficeId(bytes((letter,)) * 16) for letter in b"ABCDE")
-MEMBERS = {
+MEMBERS: dict[str, tuple[OfficeId, ...]] = {
     "north": (A, B),
     "south": (A, C),
     "cross": (B, C),

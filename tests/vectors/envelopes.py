@@ -192,6 +192,28 @@ def _moved(header: CopyHeader, **changes: Any) -> bytes:
     return encode_copy(cbor.dumps(parts), ciphertext)
 
 
+def surgery(name: str, comment: str, expect: str, suite: int = 1, **parts: Any) -> Vector:
+    """The good ciphertext with other parts, signed again by the county."""
+    header_bytes = encode_header(parts.pop("header", make_header(suite=suite, prekey_id=PREKEY_IDS[suite])))
+    _, ciphertext = split_copy(good_copy(suite))
+    protected, unprotected, body, [[wrap_protected, wrap_unprotected, wrapped]] = cbor.loads(
+        ciphertext, max_bytes=60_000
+    )
+    recipient = [
+        parts.pop("wrap_protected", wrap_protected),
+        parts.pop("wrap_unprotected", wrap_unprotected),
+        parts.pop("wrapped", wrapped),
+    ]
+    body = parts.pop("body", body)
+    protected = parts.pop("protected", protected)
+    unprotected = parts.pop("unprotected", unprotected)
+    recipients = [recipient] * parts.pop("count", 1)
+    ciphertext = cbor.dumps([protected, unprotected, body, recipients])
+    outer = sign_record(COUNTY_KEY, COPY, outer_payload(header_bytes, ciphertext))
+    context = {"now": str(NOW_US)}
+    return Vector(f"open-{name}", comment, "open", expect, encode_copy(outer, ciphertext), context)
+
+
 def _opened() -> Iterator[Vector]:
     def vector(name: str, comment: str, expect: str, data: bytes) -> Vector:
         return Vector(f"open-{name}", comment, "open", expect, data, {"now": str(NOW_US)})
@@ -199,26 +221,6 @@ def _opened() -> Iterator[Vector]:
     def sealed(name: str, comment: str, expect: str, content: Content, header: CopyHeader | None = None) -> Vector:
         header = header or make_header(content)
         return vector(name, comment, expect, sealed_for(f"open-{name}", header, packed_message(content)))
-
-    def surgery(name: str, comment: str, expect: str, suite: int = 1, **parts: Any) -> Vector:
-        """The good ciphertext with other parts, signed again by the county."""
-        header_bytes = encode_header(parts.pop("header", make_header(suite=suite, prekey_id=PREKEY_IDS[suite])))
-        _, ciphertext = split_copy(good_copy(suite))
-        protected, unprotected, body, [[wrap_protected, wrap_unprotected, wrapped]] = cbor.loads(
-            ciphertext, max_bytes=60_000
-        )
-        recipient = [
-            parts.pop("wrap_protected", wrap_protected),
-            parts.pop("wrap_unprotected", wrap_unprotected),
-            parts.pop("wrapped", wrapped),
-        ]
-        body = parts.pop("body", body)
-        protected = parts.pop("protected", protected)
-        unprotected = parts.pop("unprotected", unprotected)
-        recipients = [recipient] * parts.pop("count", 1)
-        ciphertext = cbor.dumps([protected, unprotected, body, recipients])
-        outer = sign_record(COUNTY_KEY, COPY, outer_payload(header_bytes, ciphertext))
-        return vector(name, comment, expect, encode_copy(outer, ciphertext))
 
     good = make_content()
     header = make_header()
