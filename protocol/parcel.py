@@ -16,8 +16,9 @@ NO_MESSAGE: Final = MessageId(b"")
 class Parcel:
     """One object in this relay's custody. `origin` is who made it, by which a lane is fair; `is_origin` if we did.
 
-    `message_id` is of the message that it carries or speaks of. `attempt` is the one it came with; above 1, a relay
-    that passed the parcel on before takes it again, for somebody behind it has kept silent (SPEC M34).
+    `message_id` is of the message that it carries or speaks of, NO_MESSAGE for a sealed receipt of others. `attempt` is
+    the one it came with; above 1, a relay that passed the parcel on before takes it again, for somebody behind it has
+    kept silent (SPEC M34).
     """
 
     digest: Digest
@@ -30,6 +31,11 @@ class Parcel:
     is_origin: bool
     message_id: MessageId = NO_MESSAGE
     attempt: int = 1
+
+    @property
+    def carries_message(self) -> bool:
+        """Of somebody else's parcel: whether a message is inside, and not a receipt, in the clear or sealed."""
+        return self.kind == COPY_ITEM and self.message_id != NO_MESSAGE
 
     @property
     def kept_after_custody(self) -> bool:

@@ -27,7 +27,7 @@ from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Item
 from protocol.ids import Address, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import receipt_lane
-from protocol.parcel import Parcel
+from protocol.parcel import NO_MESSAGE, Parcel
 from protocol.receipt import Receipt
 from protocol.topics import FrameTopic
 from relay.identity import Identity
@@ -163,8 +163,9 @@ def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Transit:
 
 def _transit(item: Item, header: CopyHeader, origin: OfficeId, expires_us: int, eyes: Eyes) -> Transit:
     """A copy to carry on; for the fast lanes the origin is told by a record of its own (D3)."""
+    message_id = NO_MESSAGE if header.entitlement == RECEIPT_CLASS else header.id
     parcel = Parcel(
-        item.digest, COPY_ITEM, header.lane, origin, header.recipient, len(item.data), item.trail, False, header.id,
+        item.digest, COPY_ITEM, header.lane, origin, header.recipient, len(item.data), item.trail, False, message_id,
         item.attempt,
     )  # fmt: skip
     record = None

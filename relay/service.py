@@ -9,6 +9,7 @@ import msgspec
 from keys.trust.store import TrustStore
 from protocol.delivery import State
 from protocol.errors import Refused
+from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, message_id_text, parse_message_id
 from protocol.lanes import Lane
 from relay.accept import Acceptor
@@ -133,10 +134,11 @@ class OfficeService:
 
     def _queue_line(self, row: Object, stages: dict[Any, Any]) -> Object:
         ground = self._ground
+        message_id = blob(row["message_id"])
         stage, hop, tries = stages.get(row["digest"], ("waiting", None, 0))
         return {
-            "id": message_id_text(blob(row["message_id"])),
-            "what": "copy" if row["kind"] == 0 else "receipt",
+            "id": message_id_text(message_id) if message_id else None,
+            "what": "copy" if row["kind"] == COPY_ITEM and message_id else "receipt",
             "from": ground.address_of(blob(row["origin"])),
             "to": ground.address_of(blob(row["recipient"])),
             "lane": Lane(number(row["lane"])).label,

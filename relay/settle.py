@@ -121,7 +121,7 @@ class Settlement:
                 self._verdicts.custody(parcel.message_id, parcel.recipient, frame.sender, frame.at_us, proof)
             else:
                 held.pass_on(self._txn, digest, frame.sender, proof, FORGET_AFTER_US)
-                self._counts["forwarded"] += parcel.kind == COPY_ITEM and parcel.origin != self._me
+                self._counts["forwarded"] += parcel.carries_message and parcel.origin != self._me
             self._outcome.in_custody.append((digest, frame.sender))
 
     # What a neighbour sent us.
@@ -138,8 +138,11 @@ class Settlement:
                 self._hold.append(finding.answer)
                 taken = self._suspect(finding.item.data, "PREKEY_GONE", "sealed to a prekey that is gone", examined)
             case Known():
-                self._counts["duplicates"] += 1
+                self._counts["duplicates"] += finding.item.kind == COPY_ITEM
                 taken = self._take_known(finding, examined)
+            case Rejected(code="EXPIRED"):
+                # Nothing is wrong with it but the time: whoever holds it forgets it by the same clock.
+                taken = False
             case Rejected():
                 taken = self._suspect(finding.item.data, finding.code, finding.detail, examined)
                 if finding.code in _SOON:
@@ -160,7 +163,7 @@ class Settlement:
             self._answer_again(content.sender, content.id)
             return True
         if content.expires_us <= self._txn.now_us:
-            return self._suspect(finding.item.data, "EXPIRED", "expired before the commit", examined)
+            return False
         lane = copy.header.lane
         if finding.refusal is None and not self._txn.space.admits(lane):
             return self._nack(finding.item.digest, "FULL", examined)
@@ -231,7 +234,7 @@ class Settlement:
         if custodian == sender:
             return self._nack(parcel.digest, "LOOP", examined)
         if held.is_held(self._txn, parcel.digest) or (custodian is not None and parcel.attempt == 1):
-            self._counts["duplicates"] += 1
+            self._counts["duplicates"] += parcel.carries_message
             return True
         if not self._txn.space.admits(parcel.lane):
             return self._nack(parcel.digest, "FULL", examined)

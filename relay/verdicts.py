@@ -92,6 +92,7 @@ class Verdicts:
         if effect is not Effect.MOVES and self._recorded(event):
             return
         if effect is Effect.CORRECTION:
+            self.delivered += event.type == "delivered"
             event = replace(event, type="correction", code=event.code or event.type)
         self.log.append(event)
         if story.state.final and not before.final:
