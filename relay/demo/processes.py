@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -81,6 +82,17 @@ class Child:
             return None
 
 
+@contextmanager
+def postponed(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Signals that come meanwhile are heard at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _die_with_parent() -> None:
-    """Between fork and exec: the kernel shall kill the child when its parent is gone, however that ended."""
+    """Between fork and exec: hear all signals again; and the kernel shall kill us when our parent is gone."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from protocol.errors import Refused
 from relay.console.client import Daemon
 from relay.console.failure import Failure
 from relay.demo.cast import CITY_BROKER, OFFICES, PROVINCE_BROKER, Ports, plan_text
-from relay.demo.processes import TERM_S, Child, own_environment, relay_command
+from relay.demo.processes import TERM_S, Child, own_environment, postponed, relay_command
 from relay.lab.create import LabReport, create_lab
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ PATIENCE_S: Final = 20.0
 POLL_S: Final = 0.01
 COMMAND_S: Final = 30.0
 HOST: Final = "127.0.0.1"
-SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What may end the story early."""
 
 
 class Stage:
@@ -58,7 +59,7 @@ class Stage:
     def start_broker(self, broker: str) -> Child:
         """Start a broker, by the command that the lab wrote down, and wait until it listens."""
         argv = json.loads((self.broker_directory(broker) / "argv.json").read_text("utf-8"))
-        child = self._children[broker] = Child(broker, argv, self.logs)
+        child = self._start(broker, argv)
         port = self.ports[broker]
         self.until(lambda: _listens(port), f"the broker {broker} listens")
         return child
@@ -68,13 +69,18 @@ class Stage:
         for broker in (PROVINCE_BROKER, CITY_BROKER):
             self.start_broker(broker)
         for office in OFFICES:
-            argv = relay_command("--home", str(self.home(office)), "run")
-            self._children[office] = Child(office, argv, self.logs)
+            self._start(office, relay_command("--home", str(self.home(office)), "run"))
         for office in OFFICES:
             self.until(partial(self._children[office].said, "READY"), f"{office} is READY")
             self._clients[office] = Daemon(self.home(office), self._lang)
         for office in OFFICES:
             self.until(partial(self.connected, office), f"{office} is connected")
+
+    def _start(self, name: str, argv: Sequence[str]) -> Child:
+        """A child that `close` knows of: no interruption comes between its birth and its name on the list."""
+        with postponed(SIGNALS):
+            child = self._children[name] = Child(name, argv, self.logs)
+        return child
 
     def office(self, address: str) -> Daemon:
         """The API of an office's daemon."""
@@ -155,21 +161,22 @@ def open_stage(keep: Path | None, lang: str, suite: int | None) -> Iterator[Stag
     Whatever ends the story, also Ctrl-C, SIGTERM and SIGHUP, nothing of it runs on afterwards, and the temporary
     directory is gone. Raises `Refused` FILE_EXISTS for a `keep` that holds something, BROKER_MISSING.
     """
-    directory = Path(tempfile.mkdtemp(prefix="relay-demo-")) if keep is None else _empty_directory(keep)
-    before = {number: signal.signal(number, _leave) for number in SIGNALS}
-    stage = None
+    # What is ignored already, as SIGHUP under nohup, stays ignored.
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _leave) for number in heard}
+    directory = stage = None
     try:
+        directory = Path(tempfile.mkdtemp(prefix="relay-demo-")) if keep is None else _empty_directory(keep)
         stage = Stage(directory, lang, suite)
         yield stage
     finally:
         # A second Ctrl-C must not interrupt the clean-up.
-        before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
-        for number in before:
+        for number in heard:
             signal.signal(number, signal.SIG_IGN)
         try:
             if stage is not None:
                 stage.close()
-            if keep is None:
+            if keep is None and directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
         finally:
             for number, handler in before.items():
@@ -177,6 +184,8 @@ def open_stage(keep: Path | None, lang: str, suite: int | None) -> Iterator[Stag
 
 
 def _leave(number: int, _frame: object) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     raise SystemExit(128 + number)
 
 
