@@ -1,4 +1,4 @@
-"""What an office tells its neighbours beside messages, and what it learns from them: presence, prekeys, trust (D2, D7-D9).
+"""What an office tells its neighbours beside messages, and what they tell us: presence, prekeys, trust (D2, D7-D9).
 
 All of it is signed, retained and only republished after verification; none of it is believed for its topic.
 """
@@ -32,6 +32,8 @@ OFFERED_BYTES: Final = 8 * 1024 * 1024
 """Most trust files, and bytes of them, remembered of one publisher (D9)."""
 OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
 """A retained prekey that its office has replaced since."""
+OFFERED_STRANGERS: Final = 4
+"""Most publishers listened to that our directory does not name: an honest one brings the directory that does."""
 
 _log = structlog.get_logger()
 
@@ -195,9 +197,13 @@ class Beacon:
                     await self._publish(broker, "slow", topic, record.data)
 
     async def on_trust(self, arrived: Arrived, topic: TrustTopic) -> None:
-        """A trust file of some publisher; looked at together with the others a moment later."""
+        """A trust file of some publisher; looked at together with the others a moment later. Raises `RemoteError`."""
         if topic.publisher == self._ground.me.address or not arrived.payload:
             return
+        if topic.publisher not in self._offered and self._ground.directory.by_address(topic.publisher) is None:
+            known = self._ground.directory.by_address
+            if sum(known(publisher) is None for publisher in self._offered) >= OFFERED_STRANGERS:
+                raise RemoteError("UNKNOWN_OFFICE", "too many trust publishers that the directory does not name")
         files = self._offered.setdefault(topic.publisher, {})
         if len(files) >= OFFERED_FILES or sum(map(len, files.values())) + len(arrived.payload) > OFFERED_BYTES:
             files.clear()

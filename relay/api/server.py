@@ -42,7 +42,7 @@ class ApiServer:
     _stop_s: float
 
     async def stop(self) -> None:
-        """Takes no more requests, lets those under way finish for `[api] stop_s`, hangs up, removes the socket files."""
+        """Takes no more requests, lets those under way finish for `[api] stop_s`, hangs up, removes socket files."""
         self._stopping.set()
         self._server.should_exit = True
         await asyncio.wait((self._task,), timeout=self._stop_s)

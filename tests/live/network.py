@@ -253,7 +253,13 @@ class Network:
         where = () if home is None else ("--home", str(self.home(home)))
         argv = [sys.executable, "-m", "relay", *where, *arguments]
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, cwd=self.folder, env=self._environment, timeout=within_s, check=False
+            argv,
+            input=stdin,
+            capture_output=True,
+            cwd=self.folder,
+            env=self._environment,
+            timeout=within_s,
+            check=False,
         )
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
