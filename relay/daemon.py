@@ -41,10 +41,10 @@ from relay.identity import Identity
 from relay.news import News
 from relay.opening import awake, find_office, load_keyring, read_signing_key, row_key
 from relay.shelf import Shelf
-from relay.status import program_version
 from relay.store.database import Database, HomeInUse, StoreUnusable
 from relay.store.group import StoreFailed
 from relay.store.writer import GroupCommitStore
+from relay.version import program_version
 
 T = TypeVar("T")
 

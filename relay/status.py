@@ -2,7 +2,6 @@
 
 import os
 import resource
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -15,6 +14,7 @@ from relay.mqtt_link import LinkState
 from relay.store import counters, held, inbox
 from relay.store.database import Txn, count_damaged
 from relay.times import time_text
+from relay.version import program_version
 
 PAGE_BYTES: Final = resource.getpagesize()
 
@@ -151,14 +151,6 @@ def _trust_state(ground: Ground, now_us: int) -> str:
     if by_metadata == "expired" or age_s > ground.settings.trust.stop_s:
         return "expired"
     return "stale" if by_metadata == "stale" or age_s > ground.settings.trust.stale_s else "ok"
-
-
-def program_version() -> str:
-    """The installed version."""
-    try:
-        return version("yizhan")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def rss_bytes() -> int:

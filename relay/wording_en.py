@@ -168,7 +168,7 @@ WORDS: Final = MappingProxyType(
         "NOT_PERMITTED": (
             "You may not do this.",
             "Your user has no role for it in relay.toml, or the file permissions forbid it.",
-            "Ask the operator to add your user or group under [api] in relay.toml.",
+            "Check the permissions of the file, or ask the operator to add you under [api.roles] in relay.toml.",
         ),
         "BAD_CONFIG": (
             "The settings are wrong; the relay does not start.",

@@ -132,7 +132,7 @@ WORDS: Final = MappingProxyType(
         "NOT_PERMITTED": (
             "您无权进行此操作。",
             "relay.toml 没有给您的用户相应角色，或文件权限不允许。",
-            "请运维人员在 relay.toml 的 [api] 中加入您的用户或组。",
+            "请检查文件权限，或请运维人员在 relay.toml 的 [api.roles] 中加入您的用户或组。",
         ),
         "BAD_CONFIG": (
             "设置有误，中继不启动。",

@@ -1,5 +1,6 @@
 """The entry of the `relay` command: language, commands, and one guard around everything."""
 
+import errno
 import os
 import sys
 import time
@@ -16,6 +17,8 @@ from relay.console.failure import Failure, as_failure, quiet_streams, report, us
 
 BROKEN_PIPE: Final = 141
 """What a shell shows for a program that SIGPIPE ended."""
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 COMMANDS: Final = {
     "run": "relay.console.operating:run",
@@ -47,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; no exception leaves here."""
     quiet_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["--version"]:
+        words[0] = "version"
     choices = read_choices(words, os.environ)
     try:
         status = _run(words, choices)
@@ -75,8 +80,17 @@ def _run(words: list[str], choices: Choices) -> int:
         return report(Failure("INTERRUPTED"), choices)
     except BrokenPipeError:
         raise
+    except PermissionError as error:
+        return report(Failure("NOT_PERMITTED", _file_trouble(error)), choices)
+    except OSError as error:
+        code = "CANNOT_WRITE" if error.errno in NO_ROOM else "INTERNAL"
+        return report(Failure(code, _file_trouble(error) if code == "CANNOT_WRITE" else _describe(error)), choices)
     except Exception as error:  # noqa: BLE001 - nobody above us; people get a sentence, developers the file
         return report(Failure("INTERNAL", _describe(error)), choices)
+
+
+def _file_trouble(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
 
 
 def _describe(error: Exception) -> str:

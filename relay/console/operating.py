@@ -13,6 +13,7 @@ from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
 from relay.console.output import cell, emit, fields, listing, printable, table
 from relay.console.phrases import say
+from relay.version import program_version
 
 PROTOCOL_VERSION: Final = 1
 
@@ -205,25 +206,3 @@ def version(choices: Choices) -> None:
     else:
         parts = f"protocol {PROTOCOL_VERSION}, home {HOME_VERSION}, Python {found['python']}"
         click.echo(f"relay {found['version']} ({parts})")
-
-
-def program_version() -> str:
-    """The version of the installed package, or that of the source tree it runs from."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("yizhan")
-    except PackageNotFoundError:
-        return _source_version()
-
-
-def _source_version() -> str:
-    import tomllib
-    from pathlib import Path
-
-    try:
-        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
-        return f"{project['project']['version']}+source"
-    except (OSError, ValueError, KeyError):
-        return "unknown"
