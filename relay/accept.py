@@ -35,7 +35,8 @@ class Acceptor:
         """One answer for each draft, in order. Raises what the store raises when nothing was stored."""
         answers: list[dict[str, Any] | Refused] = []
         for start in range(0, len(drafts), GROUP):
-            answers += await self._accept_group(drafts[start : start + GROUP], original)
+            # A caller who goes away between commit and sealing must not leave a message that nobody seals.
+            answers += await self._ground.finish(self._accept_group(drafts[start : start + GROUP], original))
         return answers
 
     async def _accept_group(self, drafts: Sequence[Draft], original: Bundle | None) -> list[dict[str, Any] | Refused]:
@@ -47,12 +48,16 @@ class Acceptor:
         desk = Desk(ground.identity, ground.me, ground.directory, ground.settings.messages, now_us)
         salts = [ground.entropy.bytes(SALT_BYTES) for _ in drafts]
         composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original))
-        prepared = [one[0] for one in composed if not isinstance(one, Refused)]
+        ready = [one for one in composed if not isinstance(one, Refused)]
+        prepared = [message for message, _ in ready]
         lane = min((one.lane for one in prepared), default=Lane.ROUTINE)
         results, logged = (
             await ground.store.write(lane, partial(sent.accept, prepared=prepared)) if prepared else ([], [])
         )
         ground.news.publish(logged)
+        for (message, packed), result in zip(ready, results, strict=True):
+            if not isinstance(result, Refused):
+                self._sealer.offer(result.to_seal, message.message_id, packed)
         committed = iter(results)
         answers: list[dict[str, Any] | Refused] = []
         for draft, one in zip(drafts, composed, strict=True):
@@ -60,11 +65,7 @@ class Acceptor:
                 answers.append(await self._known(draft, original) or one)
                 continue
             result = next(committed)
-            if isinstance(result, Refused):
-                answers.append(result)
-            else:
-                self._sealer.offer(result.to_seal, one[0].message_id, one[1])
-                answers.append(_answer_of(result))
+            answers.append(result if isinstance(result, Refused) else _answer_of(result))
         return answers
 
     async def _known(self, draft: Draft, original: Bundle | None) -> dict[str, Any] | None:

@@ -95,6 +95,13 @@ class Ground:
         self.tasks.add(task)
         task.add_done_callback(self._done)
 
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work to its end even when the caller goes away: what a commit made true must still be acted upon."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return await asyncio.shield(task)
+
     def _done(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:

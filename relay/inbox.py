@@ -173,7 +173,12 @@ class Inbox:
     async def _commit(
         self, message: Received, answer: tuple[Held, bytes], type_: str, state: str, allowed: Sequence[str]
     ) -> bool:
-        """State, receipt and event in one change; then the receipt may leave."""
+        """State, receipt and event in one change; then the receipt may leave, even if the caller has gone."""
+        return await self._ground.finish(self._commit_and_send(message, answer, type_, state, allowed))
+
+    async def _commit_and_send(
+        self, message: Received, answer: tuple[Held, bytes], type_: str, state: str, allowed: Sequence[str]
+    ) -> bool:
         ground = self._ground
         change = partial(
             _answer,

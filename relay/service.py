@@ -10,7 +10,7 @@ from keys.trust.store import TrustStore
 from protocol.delivery import State
 from protocol.errors import Refused
 from protocol.frame import COPY_ITEM
-from protocol.ids import Digest, message_id_text, parse_message_id
+from protocol.ids import Digest, MessageId, message_id_text, parse_message_id
 from protocol.lanes import Lane
 from relay.accept import Acceptor
 from relay.draft import Draft
@@ -105,7 +105,9 @@ class OfficeService:
 
     async def cancel(self, message_id: str, /) -> Object:
         """End what was never sent; what is on its way can no longer be called back by this office alone."""
-        wanted = parse_message_id(message_id)
+        return await self._ground.finish(self._cancel(message_id, parse_message_id(message_id)))
+
+    async def _cancel(self, message_id: str, wanted: MessageId) -> Object:
         change = partial(_cancel, message_id=wanted, me=self._ground.identity.office)
         ended, others, released, logged = await self._ground.store.write(Lane.URGENT, change)
         for digest in released:

@@ -57,6 +57,7 @@ class History:
     directory: Directory
     time: Time
     offices: "dict[str, OfficeProcess]" = field(default_factory=dict)
+    tried: dict[tuple[str, str], Sent] = field(default_factory=dict)
     accepted: dict[tuple[str, str], Sent] = field(default_factory=dict)
     taken_as_new: Counter[tuple[str, str]] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
@@ -125,21 +126,23 @@ class History:
     def on_taken(self, by: str, one: dict[str, Any]) -> None:
         """A program took a message."""
         key = (one["id"], by)
-        sent = self.accepted.get(key)
+        sent = self.tried.get(key)
         if sent is None:
             raise Broken(f"G3: {by} got {one['id']}, which nobody sent it")
         if (one["body"], one["title"], one["from"]) != (sent.body, sent.title, sent.sender):
             raise Broken(f"G3: {by} got another text than was sent")
-        if not one.get("redelivered"):
+        if "redelivered" not in one["flags"]:
             self.taken_as_new[key] += 1
             if self.taken_as_new[key] > 1:
                 raise Broken(f"G2: {by} took {one['id']} twice as new")
 
     # What must hold.
 
-    def check_stories(self, stories: dict[str, dict[str, Any]], *, healed: bool) -> None:
-        """G1, G3, G8, G16 over what senders say and inboxes hold."""
-        for (message_id, to), sent in self.accepted.items():
+    def check_stories(
+        self, stories: dict[str, dict[str, Any]], accepted: dict[tuple[str, str], Sent], *, healed: bool
+    ) -> None:
+        """G1, G7, G8, G16 over what senders say and inboxes hold; `accepted` before the senders were asked."""
+        for (message_id, to), sent in accepted.items():
             story = stories.get(message_id)
             if story is None:
                 raise Broken(f"G1: {sent.sender} forgot {message_id}")
@@ -149,7 +152,10 @@ class History:
             if recipient["state"] in ("delivered", "opened", "signed_for", "returned") and arrived is None:
                 raise Broken(f"G7: {message_id} is {recipient['state']} and not in the inbox of {to}")
             if healed and not recipient["final"]:
-                raise Broken(f"G16: {message_id} from {sent.sender} to {to} is {recipient['state']} after healing")
+                events = [(event["type"], event["by"]) for event in recipient["events"]]
+                raise Broken(
+                    f"G16: {message_id} from {sent.sender} to {to} is {recipient['state']} after healing: {events}"
+                )
             long_lived = sent.at_us + sent.lives_s * limits.SECOND_US > self.time.us
             if healed and long_lived and recipient["state"] in ("expired", "unconfirmed"):
                 raise Broken(f"G1: {message_id} was given up as {recipient['state']} before its time")

@@ -10,7 +10,7 @@ from typing import Any
 from config.schema import Broker as BrokerSettings
 from config.schema import Links, Office, Patience, Settings, Store
 from keys.directory import Directory
-from keys.prekeys import PrekeyRecord, make_prekey
+from keys.prekeys import PrekeyRecord, make_prekey, parse_prekey
 from keys.primitives import PrekeyPrivate, SigningKey, sha256
 from keys.rows import RowCipher
 from keys.trust.store import Trust, UpdateResult
@@ -30,6 +30,7 @@ from relay.service import OfficeService
 from relay.shelf import Shelf
 from relay.store import prekeys
 from relay.store.database import Database
+from relay.store.inline import InlineStore
 from tests.sim.broker import Broker, SimLinks
 from tests.sim.virtual import START_US, InlineOffload, OfficeClock, SeededEntropy, SlowStore, Time
 
@@ -87,6 +88,7 @@ class OfficeProcess:
         self._engine: Engine | None = None
         self._links: SimLinks | None = None
         self._ground: Ground | None = None
+        self._changing = asyncio.Lock()
         place.mkdir()
         self.own_record = make_prekey(
             seat.key, network_id=directory.network_id, office_id=seat.office, suite=1, seed=seat.prekey_seed,
@@ -118,14 +120,17 @@ class OfficeProcess:
             return self._store.inline.run(query)
         database = self._open()
         try:
-            from relay.store.inline import InlineStore
-
             return InlineStore(database, self.clock).run(query)
         finally:
             database.close()
 
     async def start(self) -> None:
-        """A process from exec to READY, as relay/daemon.py does it."""
+        """A process from exec to READY, as relay/daemon.py does it; nothing when it runs."""
+        async with self._changing:
+            if self._engine is None:
+                await self._start()
+
+    async def _start(self) -> None:
         self.boots += 1
         store = self._store = SlowStore(self._open(), self.clock, self.dice, self.slow_s)
         birth = await awake(store, self._entropy)
@@ -158,6 +163,10 @@ class OfficeProcess:
 
     async def crash(self) -> None:
         """kill -9: what is not committed is gone, and so is everything in memory."""
+        async with self._changing:
+            await self._end()
+
+    async def _end(self) -> None:
         engine, store, links = self._engine, self._store, self._links
         self._engine = self._store = self._links = None
         if store is None:
@@ -178,8 +187,6 @@ class OfficeProcess:
                 lambda txn, r=record: prekeys.keep(txn, r.office_id, r.epoch, r.data),  # type: ignore[misc]
             )
             keyring.take(record)
-        from keys.prekeys import parse_prekey
-
         for data in await store.read(prekeys.records):
             keyring.take(parse_prekey(data))
         return keyring
@@ -211,8 +218,3 @@ class OfficeProcess:
 
 def network_id() -> NetworkId:
     return NetworkId(sha256(b"simulated network")[:16])
-
-
-async def settle_tasks() -> None:
-    """Let tasks that were cancelled end."""
-    await asyncio.sleep(0)

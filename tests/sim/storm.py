@@ -116,13 +116,14 @@ class Storm:
             self._tasks.append(asyncio.create_task(work()))
         readers = [asyncio.create_task(self._read(office)) for office in network.offices.values()]
         await self._watched(weather.storm_s, [*self._tasks, *readers])
-        self._check(await self._stories(), healed=False)
+        accepted = dict(self.history.accepted)
+        self._check(await self._stories(), accepted, healed=False)
         await self._heal()
         await self._watched(HEAL_S, readers, until_done=True)
         for task in readers:
             task.cancel()
         stories = await self._stories()
-        self._check(stories, healed=True)
+        self._check(stories, self.history.accepted, healed=True)
         await network.stop()
         published = sum(broker.published for broker in network.brokers.values())
         accepted = len(self.history.accepted)
@@ -153,9 +154,11 @@ class Storm:
                 stories[story["id"]] = story
         return stories
 
-    def _check(self, stories: dict[str, dict[str, Any]], *, healed: bool) -> None:
+    def _check(
+        self, stories: dict[str, dict[str, Any]], accepted: dict[tuple[str, str], Sent], *, healed: bool
+    ) -> None:
         self.history.check_processes()
-        self.history.check_stories(stories, healed=healed)
+        self.history.check_stories(stories, accepted, healed=healed)
 
     # Traffic and readers.
 
@@ -183,24 +186,19 @@ class Storm:
             id=message_id, to=to, title=f"report {number}", body=body, urgency=urgency, expires_in=f"{lives_s:.0f}s",
             kind="incident_first" if urgency == "flash" else "report",
         )  # fmt: skip
+        sent = {
+            (message_id, one): Sent(sender.seat.address, one, draft.title, body, lives_s, self.time.us) for one in to
+        }
+        self.history.tried |= sent
         for _ in range(200):
             if sender.running:
                 answer = await self._ask(sender, sender.service.send([draft], "sim"))
                 if isinstance(answer, list) and isinstance(answer[0], dict):
-                    self._note_accepted(sender, message_id, to, body, lives_s, answer[0])
+                    self.history.accepted |= sent
                     return
                 if isinstance(answer, list) and isinstance(answer[0], Refused) and answer[0].code != "STORE_FULL":
                     raise Broken(f"a good report was refused: {answer[0]}")
             await asyncio.sleep(1)
-
-    def _note_accepted(
-        self, sender: OfficeProcess, message_id: str, to: list[str], body: str, lives_s: float, answer: dict[str, Any]
-    ) -> None:
-        title = f"report {body.split(' ')[2]}"
-        for one in to:
-            self.history.accepted[message_id, one] = Sent(
-                sender.seat.address, one, title, body, lives_s, self.time.us
-            )
 
     async def _ask(self, office: OfficeProcess, work: Any) -> Any:
         """An API call that may be cut off by a crash, or given up by an impatient caller."""
