@@ -33,6 +33,9 @@ PACKET_BYTES_MAX: Final = DIRECTORY_BYTES + FRAME_BYTES
 PACKETS_AT_ONCE: Final = 32
 """Packets read before other tasks get their turn."""
 
+FIRST_GROUP: Final = "fast"
+"""The lane group whose link comes up first: what waited for a broker starts with flash."""
+
 STOP_S: Final = 1.5
 """How long `stop` waits for links to end."""
 
@@ -334,7 +337,8 @@ class MqttTransport:
         self._links: dict[tuple[str, str], Link] = {}
         timing, bounds = timing or Timing(), bounds or QueueBounds()
         for broker in brokers:
-            for group, texts in filters.items():
+            # The leader is made before those that follow it.
+            for group, texts in sorted(filters.items(), key=lambda item: item[0] != FIRST_GROUP):
 
                 def connect(client_id: str, broker: Broker = broker, group: str = group) -> MqttConnection:
                     return MqttConnection(broker, files, client_id, will_for(broker.id, group), timing, bounds)
@@ -349,6 +353,7 @@ class MqttTransport:
                     on_changed=on_changed,
                     timing=timing,
                     now_us=now_us,
+                    leader=self._links.get((broker.id, FIRST_GROUP)),
                 )
 
     async def start(self) -> None:

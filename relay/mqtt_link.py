@@ -103,7 +103,9 @@ class Link:
         on_changed: Callable[[LinkChanged], Awaitable[None]],
         timing: Timing,
         now_us: Callable[[], int],
+        leader: "Link | None" = None,
     ) -> None:
+        """`leader` is the link to the same broker that comes back first after a break, so that flash does (D4)."""
         self.broker = broker
         self.group = group
         self._base_id = client_id
@@ -116,6 +118,8 @@ class Link:
         self._now_us = now_us
         self._window = asyncio.Semaphore(WINDOW)
         self._live: Connection | None = None
+        self._leader = leader
+        self._came_up = asyncio.Event()
         self._told: tuple[bool, str | None] | None = None
         self._state = LinkState(broker, group, "stopped", now_us(), None)
         self._attempt = 0
@@ -148,6 +152,7 @@ class Link:
     async def run(self) -> None:
         """Keep the link up until cancelled; network trouble never ends it."""
         try:
+            await self._follow(self._timing.connect_s)
             while True:
                 started_s = time.monotonic()
                 was_up, error = await self._live_guarded()
@@ -156,9 +161,23 @@ class Link:
                 error = self._note_takeover(error)
                 self._enter("waiting", error)
                 await self._tell(up=False, error=error)
-                await asyncio.sleep(self._delay_s())
+                await self._rest()
         finally:
             self._enter("stopped", self._state.last_error)
+
+    async def _rest(self) -> None:
+        """The pause before the next attempt; while the leader is down, its return ends the pause."""
+        delay_s = self._delay_s()
+        if self._leader is None or self._leader._came_up.is_set():
+            await asyncio.sleep(delay_s)
+        await self._follow(max(delay_s, self._timing.connect_s))
+
+    async def _follow(self, patience_s: float) -> None:
+        """Let the leader connect first; one that cannot does not hold us for longer than `patience_s`."""
+        if self._leader is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await self._leader._came_up.wait()
 
     async def _live_guarded(self) -> tuple[bool, str]:
         """`_live_once`, for whom a fault of our own is one more reason to try again, loudly."""
@@ -183,6 +202,7 @@ class Link:
             if error:
                 log.warning("subscription_refused", broker=self.broker, group=self.group, filters=refused)
             self._live = connection
+            self._came_up.set()
             self._enter("connected", error)
             await self._tell(up=True, error=error)
             return True, await connection.closed()
@@ -192,11 +212,14 @@ class Link:
             return False, str(failure)
         finally:
             self._live = None
+            self._came_up.clear()
             connection.close("closed by us")
             if intake is not None:
                 intake.cancel()
-                with suppress(asyncio.CancelledError):
-                    await intake
+                # Not `await intake`: there a cancellation of our own would look like the intake's, and be lost.
+                await asyncio.wait([intake])
+                if not intake.cancelled() and (fault := intake.exception()) is not None:
+                    raise fault
 
     async def _take_in(self, connection: Connection) -> None:
         """Hand over one message at a time, and acknowledge it only then: the broker's window is the backpressure."""

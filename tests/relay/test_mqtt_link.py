@@ -251,3 +251,78 @@ def test_the_pause_stays_within_the_two_settings(low: float, factor: float, atte
         return bench.link._delay_s()
 
     assert low <= asyncio.run(pause()) <= low * factor
+
+
+def follower(leader: Bench) -> Bench:
+    """A second link to the same broker, which comes up after the first."""
+    bench = Bench(FakeConnection)
+    bench.link = Link(
+        "b", "slow", client_id="slow-x", filters=("a",), connect=bench.connect, on_arrived=bench.on_arrived,
+        on_changed=bench.on_changed, timing=QUICK, now_us=lambda: 7, leader=leader.link,
+    )  # fmt: skip
+    return bench
+
+
+def test_after_a_break_the_fast_link_is_up_before_the_slow_one_tries() -> None:
+    ready = False
+
+    def connection(client_id: str) -> FakeConnection:
+        return FakeConnection(client_id, refuses=not ready)
+
+    fast = Bench(connection)
+    slow = follower(fast)
+
+    async def story() -> None:
+        nonlocal ready
+        task = asyncio.create_task(slow.link.run())
+        for _ in range(20):
+            ready = True
+            await fast.until(lambda: fast.up() and slow.up())
+            ready = False
+            tries = len(slow.connections)
+            fast.connections[-1].close("gone")
+            await fast.until(lambda: not fast.up())
+            slow.connections[-1].close("gone")
+            seen = len(fast.connections)
+            await fast.until(lambda seen=seen: len(fast.connections) > seen + 3)  # type: ignore[misc]
+            assert len(slow.connections) == tries
+        task.cancel()
+        await asyncio.wait([task])
+
+    fast.play(story)
+
+
+def test_a_fast_link_that_cannot_come_up_does_not_hold_the_slow_one_for_ever() -> None:
+    fast = Bench(lambda client_id: FakeConnection(client_id, refuses=True))
+    slow = follower(fast)
+
+    async def story() -> None:
+        task = asyncio.create_task(slow.link.run())
+        await slow.until(slow.up)
+        assert not fast.up()
+        task.cancel()
+        await asyncio.wait([task])
+
+    fast.play(story)
+
+
+def test_a_stop_while_a_connection_ends_is_a_stop() -> None:
+    """The cancellation of a link must not be taken for the one of its intake."""
+    bench = Bench(FakeConnection)
+
+    async def slow_to_end(arrived: Arrived) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+
+    bench.intake = slow_to_end
+
+    async def story() -> None:
+        await bench.until(bench.up)
+        bench.connections[0].inbox.put_nowait(Received("t", b"", False, 1, 1))
+        await bench.until(lambda: bool(bench.arrived))
+        bench.connections[0].close("gone")
+        await asyncio.sleep(0.01)
+
+    bench.play(story)
