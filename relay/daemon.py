@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import resource
 import signal
+import sys
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -198,7 +199,8 @@ class _Daemon:
         await engine.start(self._fail)
         watch = asyncio.create_task(api.failed(), name="api")
         watch.add_done_callback(lambda _: self._stop.set())
-        print("READY", flush=True)
+        sys.stdout.write("READY\n")
+        sys.stdout.flush()
         notify.ready(f"{self._settings.office.address} is up")
         pulse = asyncio.create_task(self._beat(), name="watchdog")
         try:

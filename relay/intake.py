@@ -15,7 +15,6 @@ from typing import Final
 import structlog
 
 from protocol.errors import Refused, RemoteError
-from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS
 from protocol.topics import FrameTopic
@@ -77,7 +76,7 @@ class Intake:
         await self._recovery.follow_up(outcome)
 
     def _eyes(self) -> Eyes:
-        """This moment's knowledge, as one value."""
+        """What is known at this moment, as one value."""
         ground = self._ground
         now_us = ground.clock.now_us()
         record = ground.keyring.own_record
@@ -90,9 +89,7 @@ class Intake:
             now_us=now_us,
         )
 
-    def _settle(
-        self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], links: Links
-    ) -> Outcome:
+    def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], links: Links) -> Outcome:
         limits = self._ground.settings.limits
         bounds = Bounds(limits.quarantine_rows, limits.quarantine_bytes)
         return Settlement(txn, self._ground.identity.office, links, bounds).settle(examined, suspects)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, TypeVar
 
 from protocol.errors import Refused
@@ -31,4 +32,4 @@ def only(found: Sequence[T], prefix: str) -> T:
 
 def _parts(digits: str) -> list[str]:
     edges = [0, 8, 12, 16, 20, 32]
-    return [digits[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [digits[start:end] for start, end in pairwise(edges)]

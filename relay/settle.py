@@ -40,7 +40,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What the outbox knows of these frames: parcels that they acknowledge, and items that we offered to their sender."""
+    """What the outbox knows of these frames: the parcels they acknowledge, and items offered to their sender."""
 
     parcels: Mapping[Digest, Parcel]
     offered: frozenset[tuple[Digest, OfficeId]]

@@ -2,6 +2,7 @@
 
 import os
 import resource
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -155,5 +156,4 @@ def _trust_state(ground: Ground, now_us: int) -> str:
 
 def rss_bytes() -> int:
     """Resident memory of this process now."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * PAGE_BYTES
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * PAGE_BYTES

@@ -86,8 +86,8 @@ def create_lab(plan_path: Path, directory: Path, passphrase_file: Path | None = 
     """Make the network of the plan in `directory`, which must not exist or be empty.
 
     The passphrase of root keys and persons is the first line of `passphrase_file`, by default a random one; it is
-    kept in the file `passphrase` of DIR/root. Raises `ConfigError` BAD_PLAN with all faults of the plan, `Refused` FILE_EXISTS,
-    BROKER_MISSING, or BAD_FIELD for an empty passphrase; `OSError`. After a failure nothing is left.
+    kept in the file `passphrase` of DIR/root. Raises `ConfigError` BAD_PLAN with all faults of the plan, `Refused`
+    FILE_EXISTS, BROKER_MISSING, or BAD_FIELD for an empty passphrase; `OSError`. After a failure nothing is left.
     """
     plan = load_plan(plan_path)
     settings = _settings(plan)

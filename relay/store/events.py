@@ -42,7 +42,8 @@ def append(txn: Txn, events: list[Event]) -> list[Event]:
     numbered = []
     for seq, event in enumerate(events, last + 1):
         clear: dict[str, Value] = {
-            "seq": seq, "message_id": event.message_id, "office": event.office, "type": event.type, "at_us": event.at_us,
+            "seq": seq, "message_id": event.message_id, "office": event.office, "type": event.type,
+            "at_us": event.at_us,
         }  # fmt: skip
         body = [event.by, event.verified, event.code, event.detail, event.record, event.proof]
         EVENTS.insert(txn, clear, dumps(body))

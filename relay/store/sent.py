@@ -248,7 +248,7 @@ def set_state(txn: Txn, message_id: bytes, office: bytes, state: State) -> None:
 
 
 def expired(txn: Txn, never_begun_us: int, begun_us: int, limit: int) -> list[Standing]:
-    """Recipients without a verdict whose message expired by these times: where sending never began, and where it did."""
+    """Recipients without a verdict, expired by these times: where sending never began, and where it did."""
     rows = RECIPIENTS.select(
         txn, "stage < 2 AND expires_us <= iif(begun, ?, ?)", (begun_us, never_begun_us), order="expires_us", limit=limit
     )
