@@ -8,8 +8,8 @@ import asyncio
 import ctypes
 import resource
 import signal
-import sys
 import sqlite3
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial

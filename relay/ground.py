@@ -63,7 +63,7 @@ class Ground:
 
     @property
     def me(self) -> OfficeRecord:
-        """The office itself as the directory describes it now; raises `Refused` REVOKED when it is not there any more."""
+        """The office as the directory describes it; raises `Refused` REVOKED when it is not there any more."""
         record = self.directory.by_id(self.identity.office)
         if record is None:
             raise Refused("REVOKED", "this office is not in the network directory")
