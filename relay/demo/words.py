@@ -72,8 +72,8 @@ WORDS: Final = MappingProxyType(
         ),
         "broker_back": ("代理重启", "the broker is started again"),
         "flash_first": (
-            "特提 +{flash_ms} 毫秒送达，超越先报的 {backlog} 份平急件中的 {overtaken} 份；最后一份平急件 +{last_ms} 毫秒",
-            "flash delivered +{flash_ms} ms, ahead of {overtaken} of the {backlog} routine ones; the last +{last_ms} ms",
+            "特提 +{flash_ms} 毫秒送达，超越先报的平急件 {overtaken}/{backlog} 份；最后一份平急件 +{last_ms} 毫秒",
+            "flash delivered +{flash_ms} ms, ahead of {overtaken} of {backlog} routine ones, the last +{last_ms} ms",
         ),
         "nothing_lost": (
             "发出 {sent} 份，省收到 {received} 份：无丢失，无重复",
