@@ -19,6 +19,7 @@ def main() -> int:
     options = parser.parse_args()
     began_s, virtual_s, copies, published, failed = time.monotonic(), 0.0, 0, 0, 0
     states: Counter[str] = Counter()
+    events: Counter[str] = Counter()
     for seed in range(options.first, options.first + options.seeds):
         try:
             result = simulate(seed, messages=options.messages, real_cryptography=options.real_cryptography)
@@ -34,11 +35,12 @@ def main() -> int:
         copies += result.accepted
         published += result.published
         states += result.states
+        events += result.events
     took_s = time.monotonic() - began_s
     print(
         f"{options.seeds} seeds ({failed} failed) in {took_s:.1f} s: {options.seeds / took_s:.1f} seeds/s, "
         f"{virtual_s / 3600:.1f} virtual hours, {copies} copies ({copies / took_s:.0f}/s), {published} publishes, "
-        f"{dict(states)}"
+        f"{dict(states)}, events {dict(events)}"
     )
     return 1 if failed else 0
 

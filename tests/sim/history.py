@@ -1,6 +1,6 @@
 """What happened in a simulation, seen by somebody who sees everything, and the guarantees checked on it."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -203,8 +203,11 @@ class History:
 
 def tally(stories: dict[str, dict[str, Any]]) -> Counter[str]:
     """How many recipients are in each state."""
-    found: Counter[str] = defaultdict(int)  # type: ignore[assignment]
-    for story in stories.values():
-        for recipient in story["recipients"]:
-            found[recipient["state"]] += 1
-    return Counter(found)
+    return Counter(recipient["state"] for story in stories.values() for recipient in story["recipients"])
+
+
+def seen(stories: dict[str, dict[str, Any]]) -> Counter[str]:
+    """How often each kind of event was recorded by senders."""
+    return Counter(
+        event["type"] for story in stories.values() for recipient in story["recipients"] for event in recipient["events"]
+    )

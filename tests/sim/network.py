@@ -77,9 +77,11 @@ class Network:
                 other.own_record for other in self.offices.values() if other is not office
             ]
 
-    async def start(self) -> None:
-        for office in self.offices.values():
-            await office.start()
+    async def start(self, late: str) -> None:
+        """Start every office but one that comes late."""
+        for address, office in self.offices.items():
+            if address != late:
+                await office.start()
 
     async def stop(self) -> None:
         for office in self.offices.values():

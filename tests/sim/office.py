@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ class OfficeProcess:
         self._ground: Ground | None = None
         self._changing = asyncio.Lock()
         place.mkdir()
+        self._prekey_seed = seat.prekey_seed
         self.own_record = make_prekey(
             seat.key, network_id=directory.network_id, office_id=seat.office, suite=1, seed=seat.prekey_seed,
             now_us=START_US,
@@ -177,16 +179,24 @@ class OfficeProcess:
         if engine is not None:
             await engine.stop()
 
+    def lose_prekey(self) -> None:
+        """A home restored without its newest private halves: the next start publishes a new prekey, the old is gone."""
+        seed = self._entropy.bytes(32)
+        self._prekey_seed = seed
+        self.own_record = make_prekey(
+            self.seat.key, network_id=self._trust.directory.network_id, office_id=self.seat.office, suite=1, seed=seed,
+            now_us=self.clock.now_us(), previous=self.own_record,
+        )  # fmt: skip
+
     async def _keyring(self, store: SlowStore) -> Keyring:
         keyring = Keyring()
-        keyring.own[self.own_record.prekey_id] = PrekeyPrivate(1, self.seat.prekey_seed)
+        keyring.own[self.own_record.prekey_id] = PrekeyPrivate(1, self._prekey_seed)
         keyring.own_record = self.own_record
         for record in self.knows_prekeys:
             await store.write(
                 Lane.PRIORITY,
-                lambda txn, r=record: prekeys.keep(txn, r.office_id, r.epoch, r.data),  # type: ignore[misc]
+                partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data),
             )
-            keyring.take(record)
         for data in await store.read(prekeys.records):
             keyring.take(parse_prekey(data))
         return keyring

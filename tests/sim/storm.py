@@ -19,8 +19,8 @@ from relay.draft import Draft
 from relay.store.group import StoreFailed
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.history import CANARY, Broken, Sent, tally
-from tests.sim.network import Network, sim_place
+from tests.sim.history import CANARY, Broken, Sent, seen, tally
+from tests.sim.network import SEATS, Network, sim_place
 from tests.sim.office import OfficeProcess
 from tests.sim.virtual import START_US, Time, VirtualLoop
 
@@ -44,6 +44,8 @@ class Weather:
     short_lives: bool
     slow_s: float
     kills_callers: bool
+    loses_prekeys: bool
+    quota_bytes: int
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Result:
     accepted: int
     states: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+    events: Counter[str] = field(default_factory=Counter)
 
 
 def weather_of(dice: random.Random, messages: int) -> Weather:
@@ -87,6 +90,8 @@ def weather_of(dice: random.Random, messages: int) -> Weather:
         short_lives=dice.random() < 0.4,
         slow_s=dice.choice((0.0, 0.005, 0.05, 0.5)),
         kills_callers=dice.random() < 0.3,
+        loses_prekeys=dice.random() < 0.25,
+        quota_bytes=dice.randint(600, 2_000) << 10 if dice.random() < 0.25 else 1 << 30,
     )
 
 
@@ -107,12 +112,17 @@ class Storm:
         network, weather = self.network, self.weather
         for office in network.offices.values():
             office.slow_s = weather.slow_s
-            if weather.missing_prekeys and self.dice.random() < 0.5:
+            office.quota_bytes = weather.quota_bytes
+            if weather.missing_prekeys:
                 office.knows_prekeys = [one for one in office.knows_prekeys if self.dice.random() < 0.5]
         for broker in network.brokers.values():
             broker.malice = weather.malice
-        await network.start()
-        for work in (self._traffic, self._crashes, self._flaps, self._wipes, self._absence, self._forgetting):
+        late = self.dice.choice(list(network.offices)) if weather.missing_prekeys else ""
+        for office in network.offices.values():
+            if late and office.seat.address != late:
+                office.knows_prekeys = [one for one in office.knows_prekeys if one.office_id != SEATS[late].office]
+        await network.start(late)
+        for work in (self._traffic, self._crashes, self._flaps, self._wipes, self._absence, self._forgetting, self._restores):
             self._tasks.append(asyncio.create_task(work()))
         readers = [asyncio.create_task(self._read(office)) for office in network.offices.values()]
         await self._watched(weather.storm_s, [*self._tasks, *readers])
@@ -127,7 +137,7 @@ class Storm:
         await network.stop()
         published = sum(broker.published for broker in network.brokers.values())
         accepted = len(self.history.accepted)
-        return Result(0, self.time.us / 1e6, published, accepted, tally(stories), self.crashes)
+        return Result(0, self.time.us / 1e6, published, accepted, tally(stories), self.crashes, seen(stories))
 
     async def _watched(self, seconds: float, tasks: list[asyncio.Task[None]], *, until_done: bool = False) -> None:
         """Let virtual time pass; what breaks in the meantime is raised here."""
@@ -272,6 +282,11 @@ class Storm:
 
     async def _absence(self) -> None:
         """One office is switched off for most of the storm."""
+        late = [office for office in self.network.offices.values() if not office.running]
+        if late:
+            # Nobody has ever heard of its prekey: what is for it waits unsealed.
+            await asyncio.sleep(self.weather.storm_s * 0.6)
+            await late[0].start()
         if not self.weather.away:
             return
         await asyncio.sleep(self.dice.uniform(0, 10))
@@ -292,6 +307,16 @@ class Storm:
         office.look(lambda txn: txn.connection.execute("DELETE FROM held WHERE origin != ?", (mine,)).rowcount)
         await office.start()
 
+    async def _restores(self) -> None:
+        """Offices that lose the private halves of their prekeys: what is under way to them must be sealed again (D7)."""
+        while self.weather.loses_prekeys and not self.calm:
+            await asyncio.sleep(self.dice.uniform(3, 30))
+            office = self.dice.choice(list(self.network.offices.values()))
+            if office.running and not self.calm:
+                await office.crash()
+                office.lose_prekey()
+                await office.start()
+
     async def _heal(self) -> None:
         self.calm = True
         for task in self._tasks[1:]:
@@ -300,6 +325,9 @@ class Storm:
             broker.malice = Malice()
             broker.up = True
         for office in self.network.offices.values():
+            if office.quota_bytes < 1 << 30:
+                office.quota_bytes = 1 << 30
+                await office.crash()
             if not office.running:
                 await office.start()
             for link in office.links.open.values():
