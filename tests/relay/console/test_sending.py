@@ -189,6 +189,19 @@ def test_a_wait_that_runs_out_says_what_was_reached(relay: Relay, daemon: FakeDa
     assert "wait=delivered&timeout=0.0" in daemon.seen[1].path
 
 
+def test_a_refusal_that_ends_the_wait_early_is_told_as_such(relay: Relay, daemon: FakeDaemon) -> None:
+    def answer(seen: Seen) -> tuple[int, bytes]:
+        if seen.method == "POST":
+            return accepted(seen)
+        if "wait=" in seen.path:
+            return problem("WAIT_TIMEOUT", 504, state="refused")
+        return 200, _track("refused", code="NOT_LIAISON")
+
+    daemon.answer = answer
+    ran = relay(*SEND, "--wait", "delivered", "--wait-timeout", "10s", "--json", "--id", ID)
+    assert (ran.exit, ran.error()["code"], ran.error()["state"]) == (65, "NOT_LIAISON", "refused")
+
+
 def test_a_forward_is_a_new_message(relay: Relay, daemon: FakeDaemon) -> None:
     daemon.answer = accepted
     ran = relay("forward", ID, "--to", "100000-GO", "--json")

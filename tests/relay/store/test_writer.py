@@ -251,3 +251,17 @@ def test_a_loop_that_ends_without_close_leaves_no_thread(place: Place) -> None:
         thread.join(10)
         assert not thread.is_alive()
     place.open().close()
+
+
+def test_a_store_that_does_not_open_leaves_no_thread_behind(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    """Else its thread answers into a loop that is closed, and people get a traceback (CONTRACT section 2)."""
+
+    async def play() -> None:
+        async with opened(place):
+            with pytest.raises(HomeInUse):
+                await GroupCommitStore.open(place.opener(), place.clock, print)
+
+    before = threading.active_count()
+    asyncio.run(play())
+    assert threading.active_count() == before
+    assert capfd.readouterr().err == ""
