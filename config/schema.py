@@ -95,7 +95,6 @@ class Messages(Section, frozen=True):
 
     expires_s: Annotated[float, Meta(ge=0.01, le=_MAX_LIFE_S)] = 30 * _DAY_S
     attachment_bytes_max: Bytes = 2 * (1 << 30)
-    suite: Literal[1, 2] = 1
     deadline_s: Deadlines = Deadlines()
 
 
