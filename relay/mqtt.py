@@ -149,9 +149,12 @@ class MqttConnection(aiomqtt.Client):
     async def subscribe_all(self, filters: Sequence[str]) -> list[str]:
         """Subscribe with QoS 1; the filters that the broker refused. Raises `LinkError`."""
         wanted = asyncio.ensure_future(self.subscribe([(text, 1) for text in filters]))
-        await asyncio.wait((wanted, self._end), return_when=asyncio.FIRST_COMPLETED)
-        if not wanted.done():
+        try:
+            await asyncio.wait((wanted, self._end), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Also when our own deadline cancels this: nobody is left to hear how the subscription fares.
             wanted.cancel()
+        if not wanted.done():
             raise LinkError(self._end.result())
         try:
             codes = [code if isinstance(code, int) else code.value for code in wanted.result()]
