@@ -88,7 +88,7 @@ class Beacon:
 
     async def say_goodbye(self) -> None:
         """Before a planned stop: neighbours need not wait for our will."""
-        for broker, group in tuple(self._up):
+        for broker, group in sorted(self._up):
             topic = presence_topic(self._ground.me.address, group)
             await self._publish(
                 broker, group, topic, self._presence(group, self._session_of[broker, group], online=False)
@@ -192,7 +192,7 @@ class Beacon:
         await self._sealer.prekey_came(record.office_id)
         if self._joins_brokers():
             topic = prekey_topic(ground.me.address, Address(ground.address_of(record.office_id)))
-            for broker, group in tuple(self._up):
+            for broker, group in sorted(self._up):
                 if group == "slow":
                     await self._publish(broker, "slow", topic, record.data)
 
@@ -234,7 +234,7 @@ class Beacon:
         graph, shared = graph_of(ground.directory, ground.identity.office)
         ground.outbox.set_graph(graph, shared, ground.clock.monotonic_us())
         _log.info("trust_taken", version=result.trust.version, publisher=publisher)
-        for broker, group in tuple(self._up):
+        for broker, group in sorted(self._up):
             if group == "slow":
                 await self._publish_known(broker)
         ground.kick()
