@@ -168,7 +168,7 @@ class Link:
         self._ended = asyncio.Event()
         self._arrived: asyncio.Queue[_Message] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._take_in())]
-        self._acks: set[asyncio.Future[bool]] = set()
+        self._acks: dict[asyncio.Future[bool], None] = {}
 
     @property
     def up(self) -> bool:
@@ -211,7 +211,7 @@ class Link:
     def broken(self) -> None:
         """The connection is gone."""
         self._ended.set()
-        for ack in self._acks:
+        for ack in list(self._acks):
             if not ack.done():
                 ack.set_result(False)
 
@@ -228,7 +228,7 @@ class Link:
         if not self._up or self._ended.is_set():
             return False
         ack: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._acks.add(ack)
+        self._acks[ack] = None
         try:
             if self.mute or self._dice.random() < self.broker.malice.deaf:
                 async with asyncio.timeout(10):
@@ -240,7 +240,7 @@ class Link:
             self.broken()
             return False
         finally:
-            self._acks.discard(ack)
+            self._acks.pop(ack, None)
 
     def state(self) -> LinkState:
         return LinkState(self.broker.name, self.group, "connected" if self._up else "waiting", SECOND_US, None)

@@ -1,5 +1,6 @@
 """What happened in a simulation, seen by somebody who sees everything, and the guarantees checked on it."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -61,15 +62,21 @@ class History:
     accepted: dict[tuple[str, str], Sent] = field(default_factory=dict)
     taken_as_new: Counter[tuple[str, str]] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    _trace: Any = field(default_factory=hashlib.sha256)
     _copies: dict[bytes, _Copy] = field(default_factory=dict)
     _begun: set[tuple[str, bytes]] = field(default_factory=set)
     _receipts: dict[tuple[str, bytes, bytes], bytes] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Equal for two runs in which the same was published at the same times."""
+        return str(self._trace.hexdigest())
 
     # What is seen.
 
     def on_publish(self, broker: str, topic: str, payload: bytes) -> None:
         """Every publish, before the broker touches it: it must be true already (G7)."""
         self.counts["published"] += 1
+        self._trace.update(f"{self.time.us} {broker} {topic} ".encode() + payload)
         if CANARY.encode() in payload:
             raise Broken(f"G11: plaintext on {topic}")
         parts = topic.split("/")

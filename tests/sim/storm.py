@@ -59,6 +59,7 @@ class Result:
     states: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
     events: Counter[str] = field(default_factory=Counter)
+    digest: str = ""
 
 
 def weather_of(dice: random.Random, messages: int) -> Weather:
@@ -137,7 +138,7 @@ class Storm:
         await network.stop()
         published = sum(broker.published for broker in network.brokers.values())
         accepted = len(self.history.accepted)
-        return Result(0, self.time.us / 1e6, published, accepted, tally(stories), self.crashes, seen(stories))
+        return Result(0, self.time.us / 1e6, published, accepted, tally(stories), self.crashes, seen(stories), self.history.digest())
 
     async def _watched(self, seconds: float, tasks: list[asyncio.Task[None]], *, until_done: bool = False) -> None:
         """Let virtual time pass; what breaks in the meantime is raised here."""
@@ -148,12 +149,12 @@ class Storm:
             for task in tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     raise error
-            if until_done and await self._all_final():
+            if until_done and self._all_final():
                 return
 
-    async def _all_final(self) -> bool:
-        stories = await self._stories()
-        return all(one["final"] for story in stories.values() for one in story["recipients"])
+    def _all_final(self) -> bool:
+        """Whether every recipient has its verdict, and every process runs."""
+        return all(office.running and not office.look(_without_verdict) for office in self.network.offices.values())
 
     async def _stories(self) -> dict[str, dict[str, Any]]:
         stories: dict[str, dict[str, Any]] = {}
@@ -335,6 +336,10 @@ class Storm:
                 # Whoever lost a retained message hears it again at the next connection.
                 link.broken()
         await self._tasks[0]
+
+
+def _without_verdict(txn: Any) -> int:
+    return int(txn.connection.execute("SELECT count(*) FROM recipients WHERE stage < 2").fetchone()[0])
 
 
 def simulate(seed: int, *, messages: int = 40, real_cryptography: bool = False) -> Result:
