@@ -32,7 +32,7 @@ class Acceptor:
         self._sealer = sealer
 
     async def send(self, drafts: Sequence[Draft], original: Bundle | None = None) -> list[dict[str, Any] | Refused]:
-        """One answer for each draft, in order. Raises what the store raises when nothing was stored."""
+        """One answer for each draft, in order. Raises `StoreFailed`: then the outcome is unknown."""
         answers: list[dict[str, Any] | Refused] = []
         for start in range(0, len(drafts), GROUP):
             # A caller who goes away between commit and sealing must not leave a message that nobody seals.
@@ -51,10 +51,7 @@ class Acceptor:
         ready = [one for one in composed if not isinstance(one, Refused)]
         prepared = [message for message, _ in ready]
         lane = min((one.lane for one in prepared), default=Lane.ROUTINE)
-        results, logged = (
-            await ground.store.write(lane, partial(sent.accept, prepared=prepared)) if prepared else ([], [])
-        )
-        ground.news.publish(logged)
+        results = await self._commit(lane, prepared) if prepared else []
         for (message, packed), result in zip(ready, results, strict=True):
             if not isinstance(result, Refused):
                 self._sealer.offer(result.to_seal, message.message_id, packed)
@@ -65,8 +62,20 @@ class Acceptor:
                 answers.append(await self._known(draft, original) or one)
                 continue
             result = next(committed)
-            answers.append(result if isinstance(result, Refused) else _answer_of(result))
+            if isinstance(result, Refused):
+                answers.append(await self._known(draft, original) or result)
+            else:
+                answers.append(_answer_of(result))
         return answers
+
+    async def _commit(self, lane: Lane, prepared: Sequence[Prepared]) -> Sequence[Accepted | Refused]:
+        """One result each. A store without room refuses these; what went before in the same batch stays accepted."""
+        try:
+            results, logged = await self._ground.store.write(lane, partial(sent.accept, prepared=prepared))
+        except Refused as refused:
+            return [refused] * len(prepared)
+        self._ground.news.publish(logged)
+        return results
 
     async def _known(self, draft: Draft, original: Bundle | None) -> dict[str, Any] | None:
         """The first answer, when a draft that would be refused today was accepted before (CONTRACT section 5)."""

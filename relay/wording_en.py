@@ -86,9 +86,9 @@ WORDS: Final = MappingProxyType(
             "Look at the state with `relay inbox show` or `relay track`.",
         ),
         "EXPIRED": (
-            "The message would be expired already.",
-            "Its expiry or deadline lies in the past, or its life is longer than allowed.",
-            "Check --expires-in, --deliver-within and the clock, then send again.",
+            "The message has expired.",
+            "Its life ended before it could be accepted or delivered.",
+            "Check --expires-in and the clock, then send it again as a new message.",
         ),
         "STORE_FULL": (
             "The store is full; the message was not accepted.",

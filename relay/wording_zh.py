@@ -75,8 +75,8 @@ WORDS: Final = MappingProxyType(
         ),
         "EXPIRED": (
             "该信息已经过期。",
-            "有效期或时限在过去，或有效期超过上限。",
-            "请检查 --expires-in、--deliver-within 和系统时间后重发。",
+            "在受理或送达之前有效期已结束。",
+            "请检查 --expires-in 和系统时间，再作为新信息发送。",
         ),
         "STORE_FULL": (
             "存储已满，信息未被接收。",

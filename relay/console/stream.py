@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import click
 import msgspec
 
 from protocol.errors import Refused
@@ -76,11 +75,11 @@ def send_lines(choices: Choices, name: str) -> int:
         out.flush()
     if tally.first is None:
         return 0
-    if choices.json:
-        tally.first.extra["line"] = tally.first_line
-        return report(tally.first, choices)
-    click.echo(say("lines_refused", choices.lang, bad=tally.bad, all=tally.lines, line=tally.first_line), err=True)
-    return tally.first.exit
+    tally.first.extra["line"] = tally.first_line
+    if not choices.json:
+        count = say("lines_refused", choices.lang, bad=tally.bad, all=tally.lines, line=tally.first_line)
+        tally.first.detail = f"{count}: {tally.first.detail}" if tally.first.detail else count
+    return report(tally.first, choices)
 
 
 def _open(name: str) -> tuple[int, Path]:
