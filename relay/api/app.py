@@ -21,6 +21,7 @@ from relay.api.peer import role_table
 from relay.api.problems import language_of, problem_response, routing_problem
 from relay.api.routes import OPERATIONS, Operation
 from relay.api.service import OfficeOperations
+from relay.store.group import StoreFailed
 
 _log = structlog.get_logger()
 
@@ -61,6 +62,8 @@ def _endpoint(context: Context, operation: Operation) -> Callable[[Request], Awa
             return await operation.handler(context, request)
         except Refused as refused:
             return problem_response(refused, language_of(request))
+        except StoreFailed:
+            return problem_response(Refused("OUTCOME_UNKNOWN", "the store failed"), language_of(request))
         except ClientDisconnect:
             # Nobody is there to read it; nothing was handed to the office before the body was whole.
             return Response(status_code=400)

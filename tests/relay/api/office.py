@@ -15,6 +15,7 @@ from relay.api.server import ApiServer, open_sockets, start_api
 from relay.api.service import Object
 from relay.api.sockets import API_SOCKET, connect_socket
 from relay.draft import Draft, fingerprint
+from relay.store.group import StoreFailed
 
 T = TypeVar("T")
 AT = "2026-11-23T00:00:00.000000Z"
@@ -45,6 +46,8 @@ class MemoryOffice:
             return Refused("CLASSIFIED", field="classification")
         if draft.body == "burst":
             raise ValueError("the text of a report must not reach the client")
+        if draft.body == "disk dies":
+            raise StoreFailed("disk I/O error")
         print_ = fingerprint(draft)
         before = self.accepted.get(draft.id)
         if before and before[0] != print_:

@@ -135,6 +135,11 @@ def test_a_fault_of_ours_shows_no_text(client: Client) -> None:
     assert b"report must not" not in body
 
 
+def test_a_store_that_fails_leaves_the_outcome_unknown(client: Client) -> None:
+    status, _, body = client.ask("POST", "/v1/messages", {**DRAFT, "body": "disk dies"})
+    assert (status, json.loads(body)["code"], json.loads(body)["exit"]) == (504, "OUTCOME_UNKNOWN", 74)
+
+
 def test_a_batch_is_one_call_and_answers_in_order(client: Client, running: Running) -> None:
     lines: list[bytes] = []
     for number in range(500):
