@@ -216,8 +216,12 @@ def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str
     standings = sent.standings(txn, message_id)
     if not standings:
         raise Refused("NOT_FOUND", "this office sent no such message", field="id")
+    cancelled = {event.office for event in events.of_message(txn, message_id) if event.type == "cancelled"}
     ended, others, released, log = [], [], [], []
     for one in standings:
+        if one.office in cancelled:
+            ended.append(one.address)
+            continue
         if one.begun or one.state.final:
             others.append(one.address)
             continue
@@ -227,5 +231,5 @@ def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str
         for digest in held.of_copy(txn, message_id, one.office):
             held.forget(txn, digest)
             released.append(Digest(digest))
-    counters.count(txn, {"expired": len(ended)})
+    counters.count(txn, {"expired": sum(event.type == "expired" for event in log)})
     return ended, others, released, events.append(txn, log)

@@ -23,6 +23,8 @@ WAITED_FOR: Final = {
     "signed_for": frozenset({State.SIGNED_FOR}),
 }
 """The states that satisfy `--wait`."""
+DONE_HERE: Final = frozenset({"received", "refused_here", "opened", "signed_for", "returned"})
+"""What this office says itself of messages that came to it; of its own messages only recipients say such things."""
 EVENTS_AT_ONCE: Final = 500
 
 Story = tuple[Message, list[Standing], list[Event]]
@@ -102,11 +104,14 @@ class Tracking:
             self._ground.news.leave(queue)
 
     def _stream_object(self, event: Event) -> dict[str, Any]:
+        """The event with the recipient of its message: of a message that came here that is this office."""
+        came_here = event.by == self._ground.identity.office and event.type in DONE_HERE
+        to = event.by if came_here else event.office
         return {
             "seq": event.seq,
             "type": event.type,
             "id": message_id_text(event.message_id),
-            "to": self._ground.address_of(event.office),
+            "to": self._ground.address_of(to),
             "at": time_text(event.at_us),
         }
 
