@@ -42,7 +42,7 @@ class Tracking:
 
     async def sent_list(self, state: str | None, limit: int) -> list[dict[str, Any]]:
         """What this office sent, the newest first; with `state` only messages that have it for some recipient."""
-        stories = await self._ground.store.read(partial(_latest, limit=limit))
+        stories = await self._ground.store.read(partial(_latest, limit=limit, state=state))
         shown = [self._object(story) for story in stories]
         if state is None:
             return shown
@@ -149,7 +149,8 @@ class Tracking:
 
 def _has(recipient: dict[str, Any], state: str) -> bool:
     if state in ("awaiting_prekey", "cancelled"):
-        return not recipient["final"] and any(event["type"] == state for event in recipient["events"])
+        told = any(event["type"] == state for event in recipient["events"])
+        return told and (state == "cancelled" or recipient["state"] == "accepted")
     return bool(recipient["state"] == state)
 
 
@@ -161,10 +162,10 @@ def _story(txn: Txn, prefix: str) -> Story:
     return message, sent.standings(txn, message_id), events.of_message(txn, message_id)
 
 
-def _latest(txn: Txn, limit: int) -> list[Story]:
+def _latest(txn: Txn, limit: int, state: str | None) -> list[Story]:
     return [
         (message, sent.standings(txn, message.message_id), events.of_message(txn, message.message_id))
-        for message in sent.latest(txn, limit)
+        for message in sent.latest(txn, limit, state)
     ]
 
 

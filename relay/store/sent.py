@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
@@ -18,6 +19,10 @@ from relay.store.events import Event
 from relay.store.sealed_table import Row, Value
 from relay.store.tables import NUMBERS, RECIPIENTS, SENT
 
+_IN_STATE: Final = (
+    "message_id IN (SELECT message_id FROM recipients WHERE state = ? "
+    "UNION SELECT message_id FROM events WHERE type = ? AND type IN ('awaiting_prekey', 'cancelled'))"
+)
 TO_SEAL, ON_ITS_WAY, FINAL = 0, 1, 2
 """Stages of a recipient row."""
 
@@ -267,9 +272,10 @@ def find(txn: Txn, low: bytes, high: bytes) -> list[bytes]:
     return [blob(row["message_id"]) for row in rows]
 
 
-def latest(txn: Txn, limit: int) -> list[Message]:
-    """Sent messages, the newest first."""
-    return [_message(row) for row in SENT.select(txn, order="accepted_us DESC", limit=limit)]
+def latest(txn: Txn, limit: int, state: str | None = None) -> list[Message]:
+    """Sent messages, the newest first; with `state` only those that are in it, or were told so, for some recipient."""
+    where, args = ("1", ()) if state is None else (_IN_STATE, (state, state))
+    return [_message(row) for row in SENT.select(txn, where, args, order="accepted_us DESC", limit=limit)]
 
 
 def _message(row: Row) -> Message:
