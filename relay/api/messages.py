@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Coroutine
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -84,13 +85,28 @@ async def timeline(context: Context, request: Request) -> Response:
         raise Refused("BAD_FIELD", f"must be one of {', '.join(STATES)}", field="wait")
     timeout_s = seconds_of(request, "timeout", 60.0, context.settings.api.wait_max_s)
     try:
-        return answer_object(await context.office.wait_for(found, wanted, timeout_s))
+        return answer_object(await _until_stop(context, context.office.wait_for(found, wanted, timeout_s)))
     except Refused as refused:
         if refused.code != "WAIT_TIMEOUT":
             raise
         track = await context.office.track(found)
         state = _lowest_state(track)
         return problem_response(refused, language_of(request), id=track.get("id", found), state=state)
+
+
+async def _until_stop(context: Context, awaited: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """What is awaited; a relay that stops does not keep its clients waiting: `Refused` WAIT_TIMEOUT."""
+    coming = asyncio.ensure_future(awaited)
+    stopping = asyncio.ensure_future(context.stopping.wait())
+    try:
+        await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            raise Refused("WAIT_TIMEOUT", "the relay is stopping")
+        return coming.result()
+    finally:
+        for each in (coming, stopping):
+            each.cancel()
+        await asyncio.gather(coming, stopping, return_exceptions=True)
 
 
 async def evidence(context: Context, request: Request) -> Response:

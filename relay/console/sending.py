@@ -148,6 +148,7 @@ def _wait_patiently(daemon: Daemon, message_id: str, wish: str, wait_s: float) -
     """The track once the wish has come true. The daemon may cut the time; we ask until `wait_s` is over."""
     until_s = time.monotonic() + wait_s
     path = path_of("messages", message_id, "timeline")
+    last: object = None
     while True:
         left_s = until_s - time.monotonic()
         asked_s = max(0.0, min(left_s, WAIT_SLICE_S))
@@ -156,7 +157,10 @@ def _wait_patiently(daemon: Daemon, message_id: str, wish: str, wait_s: float) -
         except Failure as error:
             if error.code == "WAIT_TIMEOUT" and str(error.extra.get("state")) in ENDED:
                 return daemon.read(path).one()
+            last = error.extra.get("state") or last
             if error.code != "WAIT_TIMEOUT" or left_s <= asked_s:
+                if last is not None:
+                    error.extra["state"] = last
                 raise
             time.sleep(WAIT_PAUSE_S)
 

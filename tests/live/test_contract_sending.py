@@ -263,6 +263,15 @@ def test_a_relay_that_dies_while_asked_leaves_the_outcome_unknown(lab: Network) 
     assert lab.relay(OTHER, "send", "--to", CITY, "--title", "t", "--id", given).one()["id"] == given
 
 
-def test_sigterm_ends_in_time(lab: Network) -> None:
-    assert lab.offices[CITY].end(signal.SIGTERM, 5) == 0
+def test_sigterm_ends_in_time_though_a_client_waits(lab: Network) -> None:
+    process = lab.offices[CITY]
+    argv = [sys.executable, "-m", "relay", "--home", str(lab.home(CITY)), "send", "--to", COUNTY, "--title", "t"]
+    asking = Process([*argv, "--wait", "signed_for", "--json"], lab.folder / "waiting.log", process.environment)
+    before = lab.counters(CITY)["accepted"]
+    asking.start()
+    until(lambda: lab.counters(CITY)["accepted"] > before, 10)
+    assert process.end(signal.SIGTERM, 5) == 0
+    assert asking.child is not None
+    assert asking.child.wait(10) == 75
+    assert json.loads(asking.log.read_text().splitlines()[-1])["code"] == "WAIT_TIMEOUT"
     lab.start(CITY)
