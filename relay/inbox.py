@@ -121,7 +121,13 @@ class Inbox:
         if answer is None:
             return message
         state = "opened" if message.state == "new" else "taken"
-        changed = await self._commit(message, answer, "opened", state, (message.state,))
+        try:
+            changed = await self._commit(message, answer, "opened", state, (message.state,))
+        except Refused as refused:
+            # A full store must not keep a reader from a message: it stays unopened, and the next look tells the sender.
+            if refused.code not in ("STORE_FULL", "BUSY"):
+                raise
+            return message
         return replace(message, state=state) if changed else await self._find(prefix)
 
     async def _decide(self, text: str, state: str, code: str, detail: str) -> dict[str, Any]:
