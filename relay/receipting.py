@@ -61,6 +61,13 @@ def seal_receipt(
     return Held(parcel, receipt.expires_us, data), record
 
 
+def prekey_of(sealed: bytes) -> KeyId:
+    """The prekey that a sealed receipt of this office left under."""
+    outer, ciphertext = split_copy(sealed)
+    payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
+    return read_outer(payload, outer, ciphertext, sealed).header.prekey_id
+
+
 def answer_again(data: bytes, type_: str, me: OfficeId) -> Held:
     """A receipt that this office made before, as a parcel once more, byte for byte."""
     if type_ in SEALED_TYPES:

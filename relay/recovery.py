@@ -5,18 +5,23 @@ from functools import partial
 
 import structlog
 
+from keys.signing import UnverifiedRecord
+from protocol.copy import copy_digest
+from protocol.errors import RemoteError
 from protocol.ids import Digest
 from protocol.lanes import Lane, receipt_lane
-from protocol.limits import MAX_LIFE_US
+from protocol.limits import MAX_LIFE_US, RECORD_BYTES
 from protocol.parcel import Parcel, Rerouted
-from protocol.receipt import Receipt
+from protocol.receipt import Receipt, decode_receipt
 from relay.ground import Ground
-from relay.receipting import make_receipt, receipt_expiry_us
+from relay.receipting import ENTROPY_BYTES, make_receipt, prekey_of, receipt_expiry_us, seal_receipt
 from relay.sealer import Sealer
 from relay.settle import Outcome
-from relay.store import events, held, sent
+from relay.store import events, held, inbox, sent
+from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
+from relay.store.inbox import SealedReceipt
 
 _log = structlog.get_logger()
 
@@ -42,10 +47,34 @@ class Recovery:
 
     async def follow_up(self, outcome: Outcome) -> None:
         """What an intake batch asks for beyond custody: newer prekeys, sealing again."""
-        for record in outcome.prekeys:
-            await self._take_prekey(record)
+        for record in (*outcome.prekeys, *(record for _, record in outcome.unopened)):
+            try:
+                await self._take_prekey(record)
+            except RemoteError as error:
+                # Older than the one we have, or no prekey at all: what we have is sealed to.
+                _log.warning("prekey_not_taken", code=error.code)
         if outcome.prekeys:
             await self._sealer.load()
+        for sealed, _ in outcome.unopened:
+            await self._seal_receipt_again(sealed)
+
+    async def _seal_receipt_again(self, old: SealedReceipt) -> None:
+        """A receipt that its reader could not open leaves once more, sealed to the reader's newer prekey."""
+        ground = self._ground
+        current = ground.keyring.current(old.sender, ground.directory.rules.suites, ground.clock.now_us())
+        if current is None or current[0].prekey_id == prekey_of(old.left):
+            return
+        receipt = decode_receipt(UnverifiedRecord(old.plain, max_bytes=RECORD_BYTES).payload)
+        entropy = ground.entropy.bytes(ENTROPY_BYTES)
+        seal = partial(seal_receipt, ground.identity, receipt, current[0].prekey_id, current[1], entropy)
+        new, _ = await ground.offload.run(seal)
+        before = copy_digest(old.left)
+        taken = await ground.commit(new.parcel.lane, partial(_replace_receipt, old=old, new=new))
+        ground.outbox.release(before)
+        ground.shelf.drop(before)
+        for one in taken:
+            ground.outbox.hold(one.parcel, ground.clock.monotonic_us())
+        ground.kick()
 
     async def parcel_damaged(self, digest: Digest) -> None:
         """A row in our custody no longer opens: our own copy is sealed again; another's is asked for again (D10)."""
@@ -87,3 +116,10 @@ class Recovery:
             code="DAMAGED",
         )
         return make_receipt(self._ground.identity, receipt)
+
+
+def _replace_receipt(txn: Txn, old: SealedReceipt, new: Held) -> list[Held]:
+    if not inbox.replace_receipt(txn, old, new.data):
+        return []
+    held.forget(txn, copy_digest(old.left))
+    return held.hold(txn, [new])

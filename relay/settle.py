@@ -19,7 +19,7 @@ from relay.store import counters, events, held, inbox, quarantine
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
-from relay.store.inbox import Received
+from relay.store.inbox import Received, SealedReceipt
 from relay.store.quarantine import Suspect
 from relay.verdicts import Verdicts
 
@@ -58,6 +58,7 @@ class Outcome:
     refused_by: list[tuple[Digest, str, OfficeId]] = field(default_factory=list)
     lost: list[tuple[Digest, OfficeId]] = field(default_factory=list)
     prekeys: list[bytes] = field(default_factory=list)
+    unopened: list[tuple[SealedReceipt, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     remembered: list[Digest] = field(default_factory=list)
 
@@ -135,8 +136,7 @@ class Settlement:
             case Transit():
                 taken = self._take_transit(finding, examined)
             case Unopened():
-                self._hold.append(finding.answer)
-                taken = self._suspect(finding.item.data, "PREKEY_GONE", "sealed to a prekey that is gone", examined)
+                taken = self._take_unopened(finding, examined)
             case Known():
                 self._counts["duplicates"] += finding.item.kind == COPY_ITEM
                 taken = self._take_known(finding, examined)
@@ -149,7 +149,9 @@ class Settlement:
                     self._nack(finding.item.digest, "UNVERIFIED", examined)
         if taken:
             self._owe(finding.item.digest, examined)
-            self._outcome.remembered.append(finding.item.digest)
+            if not isinstance(finding, Transit):
+                # What ends here stays known; what is carried on may be lost here, and is then to be taken again.
+                self._outcome.remembered.append(finding.item.digest)
 
     def _take_message(self, finding: Message, examined: Examined) -> bool:
         """A message for us: into the inbox once, with its receipt; again and again only the receipt (G2, G7)."""
@@ -196,6 +198,16 @@ class Settlement:
                 finding.refusal or "",
             )
         )
+        return True
+
+    def _take_unopened(self, finding: Unopened, examined: Examined) -> bool:
+        """Sealed to a prekey that is gone: the answer is durable and the copy ends here, so that no relay between
+        keeps sending it; its origin keeps the content and seals again (D7).
+        """
+        answer = finding.answer.parcel
+        self._suspect(finding.item.data, "PREKEY_GONE", "sealed to a prekey that is gone", examined)
+        if not held.is_answered(self._txn, answer.message_id, answer.recipient):
+            self._hold.append(finding.answer)
         return True
 
     def _flags(self, finding: Message) -> int:
@@ -259,6 +271,12 @@ class Settlement:
 
     def _take_answer(self, finding: Answer, examined: Examined) -> bool:
         """A receipt about what we sent. Taken in any case: whoever carried it may forget it."""
+        receipt = finding.receipt.receipt
+        if receipt.type == "prekey_gone" and receipt.by == receipt.recipient:
+            sealed = inbox.find_sealed_receipt(self._txn, receipt.by, receipt.digest)
+            if sealed is not None:
+                self._outcome.unopened.append((sealed, receipt.proof))
+                return True
         if not self._verdicts.receipt(finding.receipt.receipt, finding.receipt.data):
             self._suspect(finding.item.data, "NOT_FOR_US", "about a message we did not send", examined)
         return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from protocol.cbor import dumps, loads
 from protocol.fields import as_bytes, elements
-from protocol.frame import COPY_ITEM
+from protocol.frame import COPY_ITEM, RECEIPT_ITEM
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import FRAME_BYTES, OFFICE_ID_BYTES
@@ -94,6 +94,12 @@ def of_copy(txn: Txn, message_id: bytes, recipient: bytes) -> list[bytes]:
         txn, "message_id = ? AND recipient = ? AND own = 1 AND kind = ?", (message_id, recipient, COPY_ITEM)
     )
     return [blob(row["digest"]) for row in found]
+
+
+def is_answered(txn: Txn, message_id: bytes, to: bytes) -> bool:
+    """Whether a clear receipt of ours about a message to its origin is on its way."""
+    where = "message_id = ? AND recipient = ? AND own = 1 AND kind = ?"
+    return HELD.unverified_count(txn, where, (message_id, to, RECEIPT_ITEM)) > 0
 
 
 def expired(txn: Txn, now_us: int, limit: int) -> list[bytes]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
+from protocol.copy import copy_digest
 from protocol.errors import Refused
 from protocol.fields import elements
 from protocol.ids import Digest, Epoch, MessageId, OfficeId
@@ -27,6 +28,8 @@ FLAGS = {
 """Bits of the `flags` column by their names in CONTRACT sections 6 and 11."""
 MISSING_MAX = 1_000
 """Most missing numbers remembered per stream; older holes stay visible as the flag on the message after them."""
+SEALED_LOOKED_AT = 500
+"""Most receipts looked through for one that its reader could not open: bounds what a false claim can cost."""
 SHOWN = "state != 'refused'"
 
 
@@ -45,6 +48,17 @@ class Received:
     outer: bytes
     acked: bool
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SealedReceipt:
+    """A receipt that left sealed: the bytes as they left, and the signed record within."""
+
+    sender: OfficeId
+    message_id: bytes
+    type: str
+    left: bytes
+    plain: bytes
 
 
 def digests(txn: Txn, sender: bytes, message_id: bytes) -> tuple[bytes, bytes] | None:
@@ -202,6 +216,25 @@ def plain_receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:
     """The signed receipts that this office made about a message, in order, none of them sealed."""
     rows = RECEIPTS.select(txn, "sender = ? AND message_id = ?", (sender, message_id), order="at_us")
     return [plain for row in rows for _, plain in (_receipt_parts(row),)]
+
+
+def find_sealed_receipt(txn: Txn, sender: bytes, digest: bytes) -> SealedReceipt | None:
+    """Which receipt for an office left as the copy with this digest, among the latest; None when none did."""
+    where = "sender = ? AND type IN ('opened', 'signed_for', 'returned', 'refused')"
+    for row in RECEIPTS.select(txn, where, (sender,), order="at_us DESC", limit=SEALED_LOOKED_AT):
+        left, plain = _receipt_parts(row)
+        if copy_digest(left) == digest:
+            return SealedReceipt(OfficeId(sender), blob(row["message_id"]), str(row["type"]), left, plain)
+    return None
+
+
+def replace_receipt(txn: Txn, old: SealedReceipt, sent: bytes) -> bool:
+    """The same signed receipt leaves as another copy from now on; false when it was replaced meanwhile."""
+    row = RECEIPTS.get(txn, old.sender, old.message_id, old.type)
+    if row is None or _receipt_parts(row)[0] != old.left:
+        return False
+    RECEIPTS.update(txn, row, dumps([sent, old.plain]))
+    return True
 
 
 def counts(txn: Txn) -> dict[str, int]:
