@@ -49,6 +49,7 @@ class _Copy:
     message_id: bytes
     expires_us: int
     is_receipt: bool
+    prekey_id: bytes
 
 
 @dataclass
@@ -99,7 +100,9 @@ class History:
         payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
         header = read_outer(payload, outer, ciphertext, data).header
         is_receipt = header.entitlement == RECEIPT_CLASS
-        self._copies[digest] = _Copy(header.sender, header.recipient, header.id, header.expires_us, is_receipt)
+        self._copies[digest] = _Copy(
+            header.sender, header.recipient, header.id, header.expires_us, is_receipt, header.prekey_id
+        )
         self._begun.add((message_id_text(header.id), header.recipient))
         if not speaker.look(lambda txn: held.is_held(txn, digest) or held.passed_to(txn, digest) is not None):
             # Released between plan and publish: only a verdict or expiry may explain it.
@@ -126,6 +129,9 @@ class History:
             known = inbox.digests(txn, copy.sender, copy.message_id)
             return held.is_held(txn, digest) or held.passed_to(txn, digest) is not None or known is not None
 
+        if speaker.seat.office == copy.recipient and copy.prekey_id not in speaker.ground.keyring.own:
+            # It ends there all the same: the origin keeps the content and is told to seal again (D7).
+            return
         over = START_US + self.time.us >= copy.expires_us
         if not over and not speaker.look(durable):
             raise Broken(f"G7: {speaker.seat.address} gave custody of what it does not hold")

@@ -6,6 +6,7 @@ import random
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from tests.sim.network import SEATS, Network, sim_place
 from tests.sim.office import OfficeProcess
 from tests.sim.virtual import START_US, Time, VirtualLoop
 
+QUIET_S = 300.0
+"""After the verdicts the last receipts find their way within this time."""
 HEAL_S = 600.0
 """G16: everything deliverable is delivered within this virtual time after the last fault."""
 
@@ -130,17 +133,24 @@ class Storm:
         accepted = dict(self.history.accepted)
         self._check(await self._stories(), accepted, healed=False)
         await self._heal()
-        await self._watched(HEAL_S, readers, until_done=True)
+        await self._watched(HEAL_S, readers, until=self._all_final)
         for task in readers:
             task.cancel()
+        await self._watched(QUIET_S, [], until=self._is_quiet)
         stories = await self._stories()
         self._check(stories, self.history.accepted, healed=True)
+        for office in network.offices.values():
+            if office.look(_held):
+                waiting = [(p.kind, stage, tries) for p, stage, _, tries in office.ground.outbox.describe()]
+                raise Broken(f"G16: {office.seat.address} never got rid of {office.look(_held)} parcels: {waiting}")
         await network.stop()
         published = sum(broker.published for broker in network.brokers.values())
         accepted = len(self.history.accepted)
         return Result(0, self.time.us / 1e6, published, accepted, tally(stories), self.crashes, seen(stories), self.history.digest())
 
-    async def _watched(self, seconds: float, tasks: list[asyncio.Task[None]], *, until_done: bool = False) -> None:
+    async def _watched(
+        self, seconds: float, tasks: list[asyncio.Task[None]], *, until: Callable[[], bool] | None = None
+    ) -> None:
         """Let virtual time pass; what breaks in the meantime is raised here."""
         end_us = self.time.us + int(seconds * 1e6)
         while self.time.us < end_us:
@@ -149,12 +159,16 @@ class Storm:
             for task in tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     raise error
-            if until_done and self._all_final():
+            if until is not None and until():
                 return
 
     def _all_final(self) -> bool:
         """Whether every recipient has its verdict, and every process runs."""
         return all(office.running and not office.look(_without_verdict) for office in self.network.offices.values())
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is under way any more: no copy and no receipt is held by anybody."""
+        return not any(office.look(_held) for office in self.network.offices.values())
 
     async def _stories(self) -> dict[str, dict[str, Any]]:
         stories: dict[str, dict[str, Any]] = {}
@@ -336,6 +350,10 @@ class Storm:
                 # Whoever lost a retained message hears it again at the next connection.
                 link.broken()
         await self._tasks[0]
+
+
+def _held(txn: Any) -> int:
+    return int(txn.connection.execute("SELECT count(*) FROM held").fetchone()[0])
 
 
 def _without_verdict(txn: Any) -> int:

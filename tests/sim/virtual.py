@@ -132,16 +132,20 @@ class SlowStore:
         return await future
 
     async def _serve(self) -> None:
-        """Commit in the order of arrival, whoever of the callers is still there."""
+        """Commit in the order of arrival, whoever of the callers is still there; one pause for all that wait."""
         loop = asyncio.get_running_loop()
         while True:
-            work, future = await self._work.get()
+            group = [await self._work.get()]
             await self._pause()
-            try:
-                answer, error = self.inline.run(work), None
-            except Exception as failure:
-                answer, error = None, failure
-            loop.call_later(self._pause_s(), _answer, future, answer, error)
+            while not self._work.empty():
+                group.append(self._work.get_nowait())
+            late_s = self._pause_s()
+            for work, future in group:
+                try:
+                    answer, error = self.inline.run(work), None
+                except Exception as failure:
+                    answer, error = None, failure
+                loop.call_later(late_s, _answer, future, answer, error)
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._pause_s())
