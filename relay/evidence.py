@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keys.directory import Directory
+from keys.primitives import sha256
 from keys.trust.chain import verify_roster
 from keys.trust.metadata import TrustError, root_fingerprint
 from keys.verify import read_content, verify_content, verify_receipt
@@ -19,7 +20,7 @@ from protocol.content import Bundle, Content, content_digest, decode_bundle, enc
 from protocol.errors import Refused, RemoteError
 from protocol.fields import Fields
 from protocol.ids import digest_text, message_id_text
-from protocol.limits import CONTENT_BYTES, DIRECTORY_BYTES, FORWARD_DEPTH, RECORD_BYTES
+from protocol.limits import CONTENT_BYTES, DIGEST_BYTES, DIRECTORY_BYTES, FORWARD_DEPTH, RECORD_BYTES
 from relay.ground import Ground
 from relay.naming import id_range, only
 from relay.store import events, inbox, sent
@@ -52,8 +53,17 @@ async def write_evidence(ground: Ground, trust: Mapping[str, bytes], prefix: str
 
 def encode_evidence(evidence: Evidence) -> bytes:
     """The bytes of the file."""
+    return dumps({**_parts(evidence), 6: _checksum(evidence)})
+
+
+def _parts(evidence: Evidence) -> dict[int, Any]:
     files = [[name, data] for name, data in sorted(evidence.trust.items())]
-    return dumps({0: VERSION, 1: MARK, 2: files, 3: evidence.record, 4: evidence.bundle, 5: list(evidence.receipts)})
+    return {0: VERSION, 1: MARK, 2: files, 3: evidence.record, 4: evidence.bundle, 5: list(evidence.receipts)}
+
+
+def _checksum(evidence: Evidence) -> bytes:
+    """SHA-256 of all the rest: damage shows even in parts that a reader with another anchor need not trust."""
+    return sha256(dumps(_parts(evidence)))
 
 
 def decode_evidence(data: bytes) -> Evidence:
@@ -72,8 +82,12 @@ def decode_evidence(data: bytes) -> Evidence:
     receipts = f.array(5, RECEIPTS_MAX)
     if any(type(receipt) is not bytes or len(receipt) > RECORD_BYTES for receipt in receipts):
         raise RemoteError("MALFORMED", "a receipt is not a short byte string")
+    checksum = f.fixed(6, DIGEST_BYTES)
     f.done()
-    return Evidence(files, record, bundle, tuple(receipts))
+    evidence = Evidence(files, record, bundle, tuple(receipts))
+    if _checksum(evidence) != checksum:
+        raise RemoteError("BAD_DIGEST", "the file was changed")
+    return evidence
 
 
 def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from relay.evidence import verify_file
 from tests.live.network import (
     CITY,
     COUNTY,
@@ -163,7 +164,10 @@ def test_evidence_of_a_forwarded_message_holds_its_original(lab: Network, tmp_pa
         assert [one["id"] for one in found["originals"]] == [first]
         assert "delivered" in {one["type"] for one in found["receipts"]}
         check_error(lab.relay(office, "evidence", second, "-o", str(file)), 73, "FILE_EXISTS")
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 101):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert not verify_file(file, None, lab.home(PROVINCE))["ok"], f"byte {place}"
     assert lab.relay(PROVINCE, "verify", str(file)).exit == 1
 
 
