@@ -139,7 +139,7 @@ class Settlement:
                 taken = self._take_unopened(finding, examined)
             case Known():
                 self._counts["duplicates"] += finding.item.kind == COPY_ITEM
-                taken = self._take_known(finding, examined)
+                taken = self._take_known(finding)
             case Rejected(code="EXPIRED"):
                 # Nothing is wrong with it but the time: whoever holds it forgets it by the same clock.
                 taken = False
@@ -255,16 +255,9 @@ class Settlement:
             self._hold.append(finding.custody_record)
         return True
 
-    def _take_known(self, finding: Known, examined: Examined) -> bool:
-        """Bytes taken a short time ago: custody again while it is held, went on, or ended here; else LOOP."""
-        digest = finding.item.digest
-        sender = examined.frame.frame.sender
-        custodian = held.passed_to(self._txn, digest)
-        if (digest, sender) in self._offered or custodian == sender:
-            return self._nack(digest, "LOOP", examined)
-        if held.is_held(self._txn, digest) or custodian is not None:
-            return True
-        ended = inbox.of_copy(self._txn, digest)
+    def _take_known(self, finding: Known) -> bool:
+        """Bytes that ended here a short time ago: custody again, and the same answer again (M26)."""
+        ended = inbox.of_copy(self._txn, finding.item.digest)
         if ended is not None:
             self._answer_again(*ended)
         return True

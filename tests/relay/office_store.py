@@ -1,0 +1,50 @@
+"""A real store of an office for tests of changes: what a test does in it is undone when it looks away."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from keys.rows import RowCipher
+from relay.daemon import MIGRATIONS
+from relay.store.database import Database, Txn
+from relay.store.inline import InlineStore
+from tests.sim.virtual import OfficeClock, SeededEntropy, Time
+
+T = TypeVar("T")
+
+
+class _Undo(Exception):
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@contextmanager
+def office_store(seed: str = "store") -> Iterator[InlineStore]:
+    """An empty store on virtual time."""
+    with tempfile.TemporaryDirectory() as place:
+        entropy = SeededEntropy(seed)
+        database = Database.open(
+            Path(place), cipher=RowCipher(bytes(32)), entropy=entropy, migrations=MIGRATIONS, quota_bytes=1 << 30,
+            ballast_bytes=0,
+        )  # fmt: skip
+        store = InlineStore(database, OfficeClock(Time()))
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def tried(store: InlineStore, change: Callable[[Txn], T]) -> T:
+    """What a change returns; the change itself is undone."""
+
+    def run(txn: Txn) -> None:
+        raise _Undo(change(txn))
+
+    try:
+        store.run(run)
+    except _Undo as undo:
+        value: T = undo.value  # type: ignore[assignment]
+        return value
+    raise AssertionError("the change was not undone")
