@@ -123,7 +123,11 @@ def _anchor(root: str | None, home: Path | None) -> bytes | str | None:
     """The root that is trusted: a file's bytes, a fingerprint, or what the home pinned."""
     if root is not None:
         file = Path(root)
-        return file.read_bytes() if file.is_file() else root.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+        return (
+            file.read_bytes()
+            if file.is_file()
+            else root.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+        )
     if home is not None and (home / "trust" / "root.json").is_file():
         return (home / "trust" / "root.json").read_bytes()
     return None
