@@ -30,6 +30,10 @@ ABSENT_BACK_OFF = 10
 
 PATIENCE_DOUBLINGS = 6
 """From then on a kept copy is sent again every 64 patiences."""
+BUSY_SHARE = 4
+"""A slow neighbour delays a resend by at most this part of the lane's patience: there is still time for another way.
+
+Else whoever falls behind is sent everything again: five offices with `retry_max_s = 0.5` settled in 20-56 s, not 5."""
 
 
 class _Stage(Enum):
@@ -218,6 +222,10 @@ class Outbox:
                     if entry.hop != avoided:
                         rerouted.append(Rerouted(digest, avoided))
             else:
+                if entry.hop is not None and entry.hop in self._present:
+                    # It may merely be busy: what was waited in vain is the least that a round trip takes now.
+                    waited_us = now_us - entry.sent_us
+                    self._round_trip_us[entry.hop] = max(self._round_trip_us.get(entry.hop, 0), waited_us)
                 self._put_back(entry, now_us, at_once=True)
         return rerouted
 
@@ -283,7 +291,8 @@ class Outbox:
         maximum_us = self._timing.retry_max_us * (ABSENT_BACK_OFF if away else 1)
         usual_us = self._round_trip_us.get(entry.hop, 0) if entry.hop is not None else 0
         # Four usual round trips: a neighbour that is merely busy must not be sent everything twice.
-        return max(back_off_us(entry.tries, self._timing.retry_min_us, maximum_us), min(4 * usual_us, maximum_us))
+        busy_us = max(maximum_us, self._timing.patience_us[entry.parcel.lane] // BUSY_SHARE)
+        return max(back_off_us(entry.tries, self._timing.retry_min_us, maximum_us), min(4 * usual_us, busy_us))
 
     def _arm(self, entry: _Entry, due_us: int) -> None:
         self._timers.arm(entry.parcel.digest, due_us)

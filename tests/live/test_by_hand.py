@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,9 @@ def test_a_report_goes_up_and_its_receipts_come_back(lab: Network, tmp_path: Pat
 
 
 def test_lines_are_taken_each_once_and_acknowledged(lab: Network) -> None:
-    drafts = [{"id": new_id(), "to": COUNTY, "title": f"通知{n}", "body": f"第{n}号"} for n in range(40)]
+    drafts: list[dict[str, Any]] = [
+        {"id": new_id(), "to": COUNTY, "title": f"通知{n}", "body": f"第{n}号"} for n in range(40)
+    ]
     drafts[7]["to"] = [COUNTY, CITY]
     lines = "\n".join(json.dumps(draft, ensure_ascii=False) for draft in drafts).encode()
     answers = lab.relay(PROVINCE, "send", "--jsonl", "-", stdin=lines).many()

@@ -135,7 +135,7 @@ def test_sigterm_under_load_drains_and_exits_0_within_5_s(lab: Network) -> None:
 def test_g01_what_was_accepted_survives_kill_minus_9_at_once(lab: Network) -> None:
     for number in range(4):
         lab.start(COUNTY)
-        accepted = []
+        accepted: list[str] = []
         killer = threading.Timer(0.15 + 0.1 * number, lambda: lab.offices[COUNTY].child.send_signal(signal.SIGKILL))  # type: ignore[union-attr]
         killer.start()
         try:

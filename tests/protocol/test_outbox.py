@@ -1,5 +1,7 @@
 """Single rules of the hop machine, each in a few lines; the whole is in test_hop_machine.py."""
 
+from collections import deque
+
 import pytest
 
 from protocol.copy import COPY_BYTES
@@ -8,14 +10,14 @@ from protocol.ids import Digest, Epoch, NetworkId, OfficeId
 from protocol.lanes import GROUPS, Lane
 from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
 from protocol.outbox import Outbox
-from protocol.parcel import Parcel
+from protocol.parcel import Parcel, Timing
 from tests.protocol.toy_relay import MEMBERS, SECOND, TIMING, A, B, C, D, graph_of, shared_with
 
 NOW = 1_000 * SECOND
 
 
-def outbox_of(me: OfficeId, *, absent: tuple[OfficeId, ...] = ()) -> Outbox:
-    outbox = Outbox(me, TIMING)
+def outbox_of(me: OfficeId, *, absent: tuple[OfficeId, ...] = (), timing: Timing = TIMING) -> Outbox:
+    outbox = Outbox(me, timing)
     shared = shared_with(me, MEMBERS)
     outbox.set_graph(graph_of(MEMBERS), shared, NOW)
     for other, brokers in shared.items():
@@ -90,6 +92,22 @@ def test_g13_timers_do_not_pile_up() -> None:
         assert outbox.custody(parcel(number).digest, B, NOW)
     assert len(outbox._timers._heap) < 2_000
     assert outbox.next_due_us() is None
+
+
+def test_a_busy_neighbour_is_not_sent_everything_again_and_again() -> None:
+    outbox = outbox_of(B, timing=Timing(SECOND // 10, SECOND // 2, TIMING.patience_us, window_items=1_000))
+    now, sends, answers = NOW, 0, deque[tuple[int, Digest]]()
+    for number in range(200):
+        outbox.hold(parcel(number), now)
+        while (shipment := outbox.plan("slow", now)) is not None:
+            sends += len(shipment.digests)
+            # It answers three times later than the longest back-off.
+            answers.extend((now + 3 * SECOND // 2, digest) for digest in shipment.digests)
+        now += SECOND // 10
+        while answers and answers[0][0] <= now:
+            outbox.custody(answers.popleft()[1], D, now)
+        outbox.expire_timers(now)
+    assert sends < 250
 
 
 def test_a_full_trail_goes_nowhere() -> None:
