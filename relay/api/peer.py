@@ -106,7 +106,7 @@ class PeerProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         peer: Peer | None = None
         try:
-            # A second descriptor, since uvloop's stand-in for a socket has not every option.
+            # A second descriptor, closed at once: asyncio hands out a stand-in, not a socket.
             with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as connection:
                 peer = peer_of(connection)
         except (OSError, AttributeError):
