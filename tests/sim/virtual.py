@@ -133,19 +133,22 @@ class SlowStore:
 
     async def _serve(self) -> None:
         """Commit in the order of arrival, whoever of the callers is still there; one pause for all that wait."""
-        loop = asyncio.get_running_loop()
         while True:
             group = [await self._work.get()]
             await self._pause()
             while not self._work.empty():
                 group.append(self._work.get_nowait())
-            late_s = self._pause_s()
+            answers = []
             for work, future in group:
                 try:
                     answer, error = self.inline.run(work), None
                 except Exception as failure:
                     answer, error = None, failure
-                loop.call_later(late_s, _answer, future, answer, error)
+                answers.append((future, answer, error))
+            # Answers come in the order of the commits, as from the real writer: the engine relies on it.
+            await self._pause()
+            for future, answer, error in answers:
+                _answer(future, answer, error)
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._pause_s())
