@@ -216,10 +216,10 @@ def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:
 def mark_sealed(txn: Txn, message_id: bytes, office: bytes, *, begun: bool) -> bool:
     """Record that a copy is sealed, and whether it may leave from now on (G8).
 
-    False when the verdict was given meanwhile: then nothing may be sent.
+    False when another copy was sealed or the verdict was given meanwhile: then this one may not be sent.
     """
     row = RECIPIENTS.get(txn, message_id, office)
-    if row is None or number(row["stage"]) == FINAL:
+    if row is None or number(row["stage"]) != TO_SEAL:
         return False
     RECIPIENTS.update(txn, row, stage=ON_ITS_WAY, begun=int(begun or bool(row["begun"])))
     return True
@@ -227,7 +227,11 @@ def mark_sealed(txn: Txn, message_id: bytes, office: bytes, *, begun: bool) -> b
 
 def mark_begun(txn: Txn, message_id: bytes, office: bytes) -> bool:
     """Record that sending begins; false when the verdict was given meanwhile (then nothing may be sent)."""
-    return mark_sealed(txn, message_id, office, begun=True)
+    row = RECIPIENTS.get(txn, message_id, office)
+    if row is None or number(row["stage"]) == FINAL:
+        return False
+    RECIPIENTS.update(txn, row, begun=1)
+    return True
 
 
 def unbegun(txn: Txn) -> set[tuple[MessageId, OfficeId]]:
