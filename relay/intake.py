@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from keys.rows import RowDamaged
 from protocol.errors import Refused, RemoteError
 from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS
@@ -71,6 +72,10 @@ class Intake:
         except Refused as refused:
             # No room even for book-keeping: nothing is promised, so the neighbours keep what they sent.
             _log.warning("intake_refused", code=refused.code)
+            return
+        except RowDamaged as damage:
+            # The row was moved aside; nothing is promised, and what comes again no longer meets it.
+            _log.error("row_damaged", alarm=True, table=damage.table)
             return
         self._act(outcome)
         await self._recovery.follow_up(outcome)

@@ -197,9 +197,7 @@ class Link:
         """One message at a time, as the real link does; an error of the engine is the history's to judge."""
         while True:
             message = await self._arrived.get()
-            await self._hooks.on_arrived(
-                Arrived(self.broker.name, message.topic, message.payload, message.retained)
-            )
+            await self._hooks.on_arrived(Arrived(self.broker.name, message.topic, message.payload, message.retained))
 
     def arrives(self, message: _Message, late_s: float) -> None:
         """The broker hands over a message; after the usual time, or later."""

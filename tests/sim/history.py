@@ -9,7 +9,6 @@ from keys.directory import Directory
 from keys.signing import UnverifiedRecord
 from protocol import limits
 from protocol.copy import OUTER_BYTES, read_outer, split_copy
-from protocol.errors import RemoteError
 from protocol.frame import COPY_ITEM, decode_frame_payload, decode_items, split_frame
 from protocol.ids import message_id_text
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
@@ -222,5 +221,8 @@ def tally(stories: dict[str, dict[str, Any]]) -> Counter[str]:
 def seen(stories: dict[str, dict[str, Any]]) -> Counter[str]:
     """How often each kind of event was recorded by senders."""
     return Counter(
-        event["type"] for story in stories.values() for recipient in story["recipients"] for event in recipient["events"]
+        event["type"]
+        for story in stories.values()
+        for recipient in story["recipients"]
+        for event in recipient["events"]
     )

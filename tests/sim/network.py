@@ -1,6 +1,6 @@
 """The simulated network: six offices on two brokers, two of which join them, so that there is always a way round.
 
-    y: county, township, city, department        p: city, department, province, enterprise
+y: county, township, city, department        p: city, department, province, enterprise
 """
 
 import random
@@ -73,9 +73,7 @@ class Network:
         }
         self.history.offices = self.offices
         for office in self.offices.values():
-            office.knows_prekeys = [
-                other.own_record for other in self.offices.values() if other is not office
-            ]
+            office.knows_prekeys = [other.own_record for other in self.offices.values() if other is not office]
 
     async def start(self, late: str) -> None:
         """Start every office but one that comes late."""
@@ -90,5 +88,5 @@ class Network:
 
 def sim_place() -> "tempfile.TemporaryDirectory[str]":
     """A directory in memory where there is one: a simulated power cut needs no real disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - a directory with a random name is made in it
+    memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="yizhan-sim-")

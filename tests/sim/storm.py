@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from protocol.errors import RemoteError, Refused
+from protocol.errors import Refused, RemoteError
 from protocol.ids import message_id_text, uuid7
 from relay.draft import Draft
 from relay.store.group import StoreFailed
@@ -24,31 +24,12 @@ from tests.sim.history import CANARY, Broken, Sent, seen, tally
 from tests.sim.network import SEATS, Network, sim_place
 from tests.sim.office import OfficeProcess
 from tests.sim.virtual import START_US, Time, VirtualLoop
+from tests.sim.weather import weather_of
 
 QUIET_S = 300.0
 """After the verdicts the last receipts find their way within this time."""
 HEAL_S = 600.0
 """G16: everything deliverable is delivered within this virtual time after the last fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weather:
-    """Which faults a seed has (swarm testing: each kind in about half of the seeds), and how much traffic."""
-
-    messages: int
-    storm_s: float
-    malice: Malice
-    crash_every_s: float
-    flap_every_s: float
-    wipe_every_s: float
-    missing_prekeys: bool
-    away: bool
-    forgetful: bool
-    short_lives: bool
-    slow_s: float
-    kills_callers: bool
-    loses_prekeys: bool
-    quota_bytes: int
 
 
 @dataclass(slots=True)
@@ -63,40 +44,6 @@ class Result:
     crashes: int = 0
     events: Counter[str] = field(default_factory=Counter)
     digest: str = ""
-
-
-def weather_of(dice: random.Random, messages: int) -> Weather:
-    """Draw the faults of a seed."""
-
-    def sometimes(most: float) -> float:
-        return dice.uniform(0, most) if dice.random() < 0.5 else 0.0
-
-    never = 1e9
-    return Weather(
-        messages=messages,
-        storm_s=dice.uniform(20, 90),
-        malice=Malice(
-            drop=sometimes(0.3),
-            double=sometimes(0.4),
-            replay=sometimes(0.2),
-            damage=sometimes(0.1),
-            late=sometimes(0.5),
-            late_s=dice.uniform(0.1, 8),
-            swallow_publish=sometimes(0.2),
-            deaf=sometimes(0.03),
-        ),
-        crash_every_s=dice.uniform(2, 20) if dice.random() < 0.6 else never,
-        flap_every_s=dice.uniform(1, 10) if dice.random() < 0.5 else never,
-        wipe_every_s=dice.uniform(5, 30) if dice.random() < 0.3 else never,
-        missing_prekeys=dice.random() < 0.3,
-        away=dice.random() < 0.4,
-        forgetful=dice.random() < 0.3,
-        short_lives=dice.random() < 0.4,
-        slow_s=dice.choice((0.0, 0.005, 0.05, 0.5)),
-        kills_callers=dice.random() < 0.3,
-        loses_prekeys=dice.random() < 0.25,
-        quota_bytes=dice.randint(600, 2_000) << 10 if dice.random() < 0.25 else 1 << 30,
-    )
 
 
 class Storm:
@@ -126,7 +73,15 @@ class Storm:
             if late and office.seat.address != late:
                 office.knows_prekeys = [one for one in office.knows_prekeys if one.office_id != SEATS[late].office]
         await network.start(late)
-        for work in (self._traffic, self._crashes, self._flaps, self._wipes, self._absence, self._forgetting, self._restores):
+        for work in (
+            self._traffic,
+            self._crashes,
+            self._flaps,
+            self._wipes,
+            self._absence,
+            self._forgetting,
+            self._restores,
+        ):
             self._tasks.append(asyncio.create_task(work()))
         readers = [asyncio.create_task(self._read(office)) for office in network.offices.values()]
         await self._watched(weather.storm_s, [*self._tasks, *readers])
@@ -146,7 +101,16 @@ class Storm:
         await network.stop()
         published = sum(broker.published for broker in network.brokers.values())
         accepted = len(self.history.accepted)
-        return Result(0, self.time.us / 1e6, published, accepted, tally(stories), self.crashes, seen(stories), self.history.digest())
+        return Result(
+            0,
+            self.time.us / 1e6,
+            published,
+            accepted,
+            tally(stories),
+            self.crashes,
+            seen(stories),
+            self.history.digest(),
+        )
 
     async def _watched(
         self, seconds: float, tasks: list[asyncio.Task[None]], *, until: Callable[[], bool] | None = None
@@ -323,7 +287,7 @@ class Storm:
         await office.start()
 
     async def _restores(self) -> None:
-        """Offices that lose the private halves of their prekeys: what is under way to them must be sealed again (D7)."""
+        """Offices that lose the private halves of their prekeys: what is under way must be sealed again (D7)."""
         while self.weather.loses_prekeys and not self.calm:
             await asyncio.sleep(self.dice.uniform(3, 30))
             office = self.dice.choice(list(self.network.offices.values()))

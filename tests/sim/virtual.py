@@ -102,7 +102,7 @@ class InlineOffload:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(work())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it raises belongs to the caller
             future.set_exception(error)
         return future
 
@@ -142,7 +142,7 @@ class SlowStore:
             for work, future in group:
                 try:
                     answer, error = self.inline.run(work), None
-                except Exception as failure:
+                except Exception as failure:  # noqa: BLE001 - whatever it raises belongs to the caller
                     answer, error = None, failure
                 answers.append((future, answer, error))
             # Answers come in the order of the commits, as from the real writer: the engine relies on it.
