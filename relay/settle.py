@@ -26,7 +26,7 @@ from relay.verdicts import Verdicts
 FORGET_AFTER_US = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
 """Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
 
-_SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE"})
+SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE"})
 """What may verify later (a newer directory, a clock that is right again): the neighbour is told to keep it."""
 
 
@@ -145,7 +145,7 @@ class Settlement:
                 taken = False
             case Rejected():
                 taken = self._suspect(finding.item.data, finding.code, finding.detail, examined)
-                if finding.code in _SOON:
+                if finding.code in SOON:
                     self._nack(finding.item.digest, "UNVERIFIED", examined)
         if taken:
             self._owe(finding.item.digest, examined)

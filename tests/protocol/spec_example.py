@@ -2,6 +2,7 @@
 
 from keys.primitives import key_id, prekey_public, sha256
 from keys.signing import CONTENT, RECEIPT, sign_record
+from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor, limits
 from protocol.content import encode_bundle, encode_content
 from protocol.copy import encode_header
@@ -10,6 +11,7 @@ from protocol.frame import encode_frame_payload, encode_items, make_item
 from protocol.padding import pack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
+from relay.evidence import Evidence, encode_evidence
 from tests import world
 from tests.vectors.vector import FOLDER, read_vector
 
@@ -79,10 +81,20 @@ def example_text() -> str:
     return "\n".join(lines)
 
 
+def make_evidence() -> Evidence:
+    """A small evidence file's parts; its files are unsorted here and some bytes each."""
+    record = sign_record(world.COUNTY_KEY, CONTENT, encode_content(world.make_content()))
+    receipt = sign_record(world.PROVINCE_KEY, RECEIPT, encode_receipt(world.make_receipt(digest=sha256(record))))
+    files = {"timestamp.json": b"{}", "1.root.json": b"{}"}
+    return Evidence(files, record, encode_bundle(world.make_bundle(record)), (receipt,))
+
+
 def maps() -> dict[str, bytes]:
     """One encoded map for every rule of the CDDL that is one."""
     roster = cbor.loads(world.DIRECTORY.encode(), max_bytes=10_000)
     county = next(office for office in roster[5] if office[1] == world.COUNTY_ADDRESS)
+    suspended = encode_suspensions([Suspension(world.COUNTY, 0, 1, "stolen")])
+    suspensions = cbor.loads(suspended, max_bytes=1_000)
     prekey = cbor.loads(read_vector(FOLDER / "prekey-ok-suite-2.txt").data, max_bytes=10_000)[2]
     return {
         "content": encode_content(world.make_content()),
@@ -96,4 +108,6 @@ def maps() -> dict[str, bytes]:
         "office-key": cbor.dumps(county[7][0]),
         "person": cbor.dumps(county[8][0]),
         "rules": cbor.dumps(roster[6]),
+        "suspension": cbor.dumps(suspensions[1][0]),
+        "evidence": encode_evidence(make_evidence()),
     }

@@ -4,15 +4,19 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import protocol
 from keys import signing
+from keys.primitives import sha256
 from protocol import cbor
-from protocol.errors import REMOTE_CODES
+from protocol.errors import REMOTE_CODES, RemoteError
 from protocol.frame import NACK_CODES
 from protocol.lanes import KINDS
 from protocol.receipt import TYPES
-from tests.protocol.spec_example import codes_list, example_text, limits_table, maps
+from relay import evidence, settle
+from tests.protocol.spec_example import codes_list, example_text, limits_table, make_evidence, maps
 
 assert protocol.__file__ is not None
 SPEC = (Path(protocol.__file__).parent / "SPEC.md").read_text(encoding="utf-8")
@@ -41,6 +45,30 @@ def test_the_fields_of_every_map_are_those_of_the_codec(name: str) -> None:
     assert shown == list(cbor.loads(maps()[name], max_bytes=100_000))
 
 
+def test_evidence_is_as_the_spec_says() -> None:
+    data = evidence.encode_evidence(make_evidence())
+    parts = cbor.loads(data, max_bytes=100_000)
+    checksum = parts.pop(6)
+    assert checksum == sha256(cbor.dumps(parts))
+    assert [name for name, _ in parts[2]] == sorted(make_evidence().trust)
+    assert f'"{parts[1]}"' in SPEC
+    assert f"At most {evidence.EVIDENCE_BYTES} bytes and {evidence.RECEIPTS_MAX} receipts" in SPEC
+    assert evidence.decode_evidence(data) == make_evidence()
+
+
+@given(st.data())
+def test_g10_any_changed_byte_of_an_evidence_file_is_refused(data: st.DataObject) -> None:
+    whole = evidence.encode_evidence(make_evidence())
+    at = data.draw(st.integers(0, len(whole) - 1))
+    changed = bytes([*whole[:at], whole[at] ^ data.draw(st.integers(1, 255)), *whole[at + 1 :]])
+    with pytest.raises(RemoteError):
+        evidence.decode_evidence(changed)
+
+
+def test_what_may_verify_later_is_named() -> None:
+    assert all(f"`{code}`" in SPEC.split("**M37**")[1].split("- **")[0] for code in settle.SOON)
+
+
 def test_words_of_the_wire_are_all_named() -> None:
     purposes = {value for value in vars(signing).values() if isinstance(value, str) and value.startswith("relay/1/")}
     assert all(f"`{purpose}`" in SPEC for purpose in purposes)
@@ -55,5 +83,5 @@ def test_every_must_has_its_number() -> None:
 
 def test_files_named_in_the_spec_exist() -> None:
     top = Path(protocol.__file__ or "").parent.parent
-    for name in re.findall(r"`((?:protocol|keys|tests)/[\w./-]+\.(?:py|txt|md))`", SPEC):
+    for name in re.findall(r"`((?:protocol|keys|relay|tests)/[\w./-]+\.(?:py|txt|md))`", SPEC):
         assert (top / name).exists(), name
