@@ -134,7 +134,10 @@ class Pump:
             if data is None:
                 data = await self._read(digest)
             parcel = self._ground.outbox.get(digest)
-            if data is None:
+            if data is None and parcel is not None and parcel.kept_after_custody:
+                # Its row was moved aside before, by a check or a list: the content is still there to be sealed again.
+                await self._recovery.parcel_damaged(digest)
+            elif data is None:
                 self._ground.outbox.release(digest)
             elif parcel is not None:
                 items.append(make_item(parcel.kind, data, *self._ground.outbox.trail_of(digest)))

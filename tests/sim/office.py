@@ -130,7 +130,11 @@ class OfficeProcess:
         """A process from exec to READY, as relay/daemon.py does it; nothing when it runs."""
         async with self._changing:
             if self._engine is None:
-                await self._start()
+                try:
+                    await self._start()
+                except BaseException:
+                    await self._end()
+                    raise
 
     async def _start(self) -> None:
         self.boots += 1

@@ -1,0 +1,71 @@
+"""Single scenes on the simulated network that storms meet too seldom."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from protocol.ids import message_id_text, uuid7
+from relay.draft import Draft
+from tests.sim.cheap import cheap_cryptography
+from tests.sim.network import Network, sim_place
+from tests.sim.virtual import START_US, Time, VirtualLoop
+
+COUNTY, NEIGHBOUR = "320924-GO", "320925-GO"
+MESSAGE = message_id_text(uuid7(START_US, bytes(10)))
+REPORT = Draft(id=MESSAGE, to=[NEIGHBOUR], title="report", body="text")
+
+
+def play(scene: Callable[[Network], Awaitable[Any]]) -> Any:
+    """Run one scene on virtual time."""
+    time = Time()
+    loop = VirtualLoop(time)
+
+    async def run(place: Path) -> Any:
+        network = Network("scene", place, time)
+        await network.start("")
+        result = await scene(network)
+        network.history.check_processes()
+        await network.stop()
+        return result
+
+    try:
+        with sim_place() as place, cheap_cryptography():
+            return loop.run_until_complete(run(Path(place)))
+    finally:
+        loop.close()
+
+
+async def _state(network: Network) -> str:
+    story = await network.offices[COUNTY].service.track(MESSAGE)
+    return str(story["recipients"][0]["state"])
+
+
+def test_g01_a_copy_whose_row_is_gone_is_sealed_again() -> None:
+    async def scene(network: Network) -> str:
+        network.brokers["y"].go_down()
+        await asyncio.sleep(1)
+        county = network.offices[COUNTY]
+        await county.service.send([REPORT], "test")
+        await asyncio.sleep(1)
+        gone = county.look(lambda txn: txn.connection.execute("DELETE FROM held").rowcount)
+        assert gone == 1
+        county.ground.shelf._items.clear()
+        network.brokers["y"].up = True
+        await asyncio.sleep(60)
+        return await _state(network)
+
+    assert play(scene) == "delivered"
+
+
+def test_g01_what_was_accepted_is_sealed_even_if_its_caller_went_away() -> None:
+    async def scene(network: Network) -> str:
+        county = network.offices[COUNTY]
+        await asyncio.sleep(1)
+        call = asyncio.ensure_future(county.service.send([REPORT], "test"))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.sleep(30)
+        return await _state(network)
+
+    assert play(scene) == "delivered"
