@@ -1,9 +1,11 @@
 """What this office sends: acceptance, numbers, sealing, verdicts (G1, G4, G8). Synchronous changes and queries."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from keys.rows import RowDamaged
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
 from protocol.delivery import State
@@ -208,9 +210,14 @@ def to_seal(txn: Txn, limit: int) -> list[ToSeal]:
 
 
 def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:
-    """The signed bundles of sent messages, by id."""
-    found = {message_id: message(txn, message_id) for message_id in ids}
-    return {message_id: one.bundle for message_id, one in found.items() if one is not None}
+    """The signed bundles of sent messages, by id; a damaged one is left out, so that the others can be sealed."""
+    found = {}
+    for message_id in ids:
+        with suppress(RowDamaged):
+            one = message(txn, message_id)
+            if one is not None:
+                found[message_id] = one.bundle
+    return found
 
 
 def mark_sealed(txn: Txn, message_id: bytes, office: bytes, *, begun: bool) -> bool:
