@@ -92,12 +92,12 @@ class Storm:
         for task in readers:
             task.cancel()
         await self._watched(QUIET_S, [], until=self._is_quiet)
-        stories = await self._stories()
-        self._check(stories, self.history.accepted, healed=True)
         for office in network.offices.values():
             if office.look(_held):
                 waiting = [(p.kind, stage, tries) for p, stage, _, tries in office.ground.outbox.describe()]
                 raise Broken(f"G16: {office.seat.address} never got rid of {office.look(_held)} parcels: {waiting}")
+        stories = await self._stories()
+        self._check(stories, self.history.accepted, healed=True)
         await network.stop()
         published = sum(broker.published for broker in network.brokers.values())
         accepted = len(self.history.accepted)
