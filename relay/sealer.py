@@ -1,4 +1,4 @@
-"""Sealing: from an accepted message to one copy per recipient in this relay's custody (D5b, D7).
+"""The copies that acceptance did not seal at once: broadcasts, missing prekeys, restarts, re-seals (D5b, D7).
 
 Record before sending: the copy and the fact that sending begins are one commit; only then does the outbox see it.
 While no broker is connected, the fact waits until the pump first sends: what was never sent expires as such (G8).
@@ -13,17 +13,14 @@ from functools import partial
 
 import structlog
 
-from keys.primitives import NotAuthentic, PrekeyPublic
-from keys.seal import KEY_BYTES, NONCE_BYTES, seal_copy
+from keys.primitives import PrekeyPublic
 from protocol.content import encode_bundle
-from protocol.copy import CopyHeader, copy_digest, round_deadline
-from protocol.frame import COPY_ITEM
 from protocol.ids import KeyId, MessageId, NetworkId, OfficeId
 from protocol.lanes import Lane
 from protocol.padding import pack
-from protocol.parcel import Parcel
 from relay.ground import Ground
 from relay.identity import Identity
+from relay.sealing import ENTROPY_BYTES, seal
 from relay.store import events, held, sent
 from relay.store.database import Txn
 from relay.store.events import Event
@@ -32,6 +29,8 @@ from relay.store.sent import ToSeal
 
 BATCH = 32
 """Most copies sealed in one go: about 6 ms of one core, so that a flash message waits no longer."""
+PAGE_ROWS = 10_000
+"""Most recipients read from the store at once."""
 PACKED_BYTES = 32 * 1024 * 1024
 """Most packed plaintext kept between acceptance and sealing; the rest is read back from the store."""
 
@@ -59,6 +58,7 @@ class Sealer:
         self._waiting: dict[OfficeId, set[MessageId]] = {}
         self._packed: dict[MessageId, bytes] = {}
         self._packed_bytes = 0
+        self._more = False
         self._awake = asyncio.Event()
 
     def offer(self, to_seal: Sequence[ToSeal], message_id: MessageId, packed: bytes) -> None:
@@ -69,8 +69,15 @@ class Sealer:
         self._enqueue(to_seal)
 
     async def load(self) -> None:
-        """What waits in the store: after a start, or when the queue ran dry before all of it was loaded."""
-        self._enqueue(await self._ground.store.read(partial(sent.to_seal, limit=20_000)))
+        """What waits in the store: after a start, a new prekey or a re-seal, and when a full page has been sealed.
+
+        What is left of the pages before waits for prekeys; as many rows are passed over, so that one office without
+        a prekey holds up nobody else.
+        """
+        passed_over = sum(map(len, self._waiting.values())) if not self._queued else 0
+        found = await self._ground.store.read(partial(sent.to_seal, limit=PAGE_ROWS, offset=passed_over))
+        self._more = len(found) == PAGE_ROWS
+        self._enqueue(found)
 
     async def prekey_came(self, office: OfficeId) -> None:
         """A new prekey: what waited for it is sealed now."""
@@ -87,10 +94,12 @@ class Sealer:
         while True:
             await self._awake.wait()
             batch = self._next_batch()
-            if not batch:
+            if not batch and self._more:
+                await self.load()
+            elif not batch:
                 self._awake.clear()
-                continue
-            await self._seal(batch)
+            else:
+                await self._seal(batch)
 
     def _enqueue(self, to_seal: Sequence[ToSeal]) -> None:
         for one in to_seal:
@@ -128,61 +137,33 @@ class Sealer:
                 self._waiting.setdefault(one.office, set()).add(one.message_id)
                 waiting.append(Event(one.message_id, one.office, "awaiting_prekey", now_us, ground.identity.office))
                 continue
-            entropy = ground.entropy.bytes(KEY_BYTES + NONCE_BYTES)
+            entropy = ground.entropy.bytes(ENTROPY_BYTES)
             jobs.append(_Job(one, packed, prekey[0].prekey_id, prekey[1], entropy))
         sealed = await ground.offload.run(partial(_seal_all, jobs, ground.identity, ground.directory.network_id))
         lane = min(one.lane for one in batch)
         begun = ground.connected
         if not begun:
             ground.unbegun.update((one.parcel.message_id, one.parcel.recipient) for one in sealed)
-        taken = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
+        taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
         for one in batch:
             self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
         now_us = ground.clock.monotonic_us()
         for parcel in taken:
             ground.shelf.put(parcel.parcel.digest, parcel.data)
             ground.outbox.hold(parcel.parcel, now_us)
-        ground.news.publish(waiting)
+        ground.news.publish(logged)
         ground.kick()
 
 
 def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> list[Held]:
-    """The sealed copies, as parcels that this office answers for until the verdict."""
-    sealed = []
-    for job in jobs:
-        one = job.to_seal
-        header = CopyHeader(
-            network=network,
-            suite=job.prekey.suite,
-            id=one.message_id,
-            sender=identity.office,
-            recipient=one.office,
-            lane=one.lane,
-            entitlement=one.entitlement,
-            created_us=one.created_us,
-            expires_us=one.expires_us,
-            deadline_us=round_deadline(one.deadline_us),
-            number=one.number,
-            epoch=identity.epoch,
-            prekey_id=job.prekey_id,
-        )
-        try:
-            data = seal_copy(identity.key, header, job.packed, job.prekey, job.entropy)
-        except NotAuthentic:
-            # The record was signed by its office, yet its key is no key: only that office can mend it.
-            _log.error("prekey_unusable", office=one.office.hex())
-            continue
-        parcel = Parcel(
-            copy_digest(data), COPY_ITEM, one.lane, identity.office, one.office, len(data), (), True, one.message_id
-        )
-        sealed.append(Held(parcel, one.expires_us, data))
-    return sealed
+    """The copies of a batch."""
+    sealed = [seal(job.to_seal, job.packed, identity, network, job.prekey_id, job.prekey, job.entropy) for job in jobs]
+    return [one for one in sealed if one is not None]
 
 
-def _commit(txn: Txn, sealed: Sequence[Held], waiting: Sequence[Event], *, begun: bool) -> list[Held]:
+def _commit(
+    txn: Txn, sealed: Sequence[Held], waiting: Sequence[Event], *, begun: bool
+) -> tuple[list[Held], list[Event]]:
     """Custody of the copies in one change; where a broker is connected, with the record that sending begins."""
-    wanted = [
-        one for one in sealed if sent.mark_sealed(txn, one.parcel.message_id, one.parcel.recipient, begun=begun)
-    ]
-    events.append(txn, list(waiting))
-    return held.hold(txn, wanted)
+    wanted = [one for one in sealed if sent.mark_sealed(txn, one.parcel.message_id, one.parcel.recipient, begun=begun)]
+    return held.hold(txn, wanted), events.append(txn, [one for one in waiting if not events.last_is(txn, one)])

@@ -61,6 +61,12 @@ def after(txn: Txn, seq: int, limit: int) -> list[Event]:
     return [_event(row) for row in EVENTS.select(txn, "seq > ?", (seq,), order="seq", limit=limit)]
 
 
+def last_is(txn: Txn, event: Event) -> bool:
+    """Whether the newest event of this message and recipient is of the same type: then it says nothing new."""
+    of_recipient = [one for one in of_message(txn, event.message_id) if one.office == event.office]
+    return bool(of_recipient) and of_recipient[-1].type == event.type
+
+
 def keep_proof(txn: Txn, digest: bytes, at_us: int, record: bytes) -> None:
     """Keep a signed frame record that proves custody; once."""
     if PROOFS.get(txn, digest) is None:

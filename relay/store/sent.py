@@ -1,6 +1,6 @@
 """What this office sends: acceptance, numbers, sealing, verdicts (G1, G4, G8). Synchronous changes and queries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -14,10 +14,11 @@ from protocol.fields import elements
 from protocol.ids import MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
-from relay.store import counters, events
+from relay.store import counters, events, held
 from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.events import Event
+from relay.store.held import Held
 from relay.store.sealed_table import Row, Value
 from relay.store.tables import NUMBERS, RECIPIENTS, SENT
 
@@ -79,6 +80,25 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealing:
+    """What is sealed within the change that accepts (None for a copy that is left to the sealer), and whether its
+    sending begins with it: a broker is connected (G8).
+    """
+
+    seal: Callable[[ToSeal], Held | None]
+    begun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedGroup:
+    """What came of one change: a result for each message, copies in custody, and what was recorded."""
+
+    results: list[Accepted | Refused]
+    copies: list[Held]
+    events: list[Event]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A sent message as it is kept: bundle, digest, the answer given, and per recipient how it stands."""
 
@@ -132,11 +152,11 @@ class _Numbers:
             NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, b"")
 
 
-def accept(txn: Txn, prepared: Sequence[Prepared]) -> tuple[list[Accepted | Refused], list[Event]]:
-    """Commit messages, each with its recipients' rows and numbers, in one change. One result each, in order."""
+def accept(txn: Txn, prepared: Sequence[Prepared], sealing: Sealing) -> AcceptedGroup:
+    """Commit messages, each with its recipients' rows and numbers, in one change; and the copies sealed at once."""
     results: list[Accepted | Refused] = []
     log: list[Event] = []
-    copies = 0
+    copies: list[Held] = []
     numbers = _Numbers(txn)
     for message in prepared:
         known = repeated(txn, message.message_id, message.fingerprint)
@@ -145,15 +165,16 @@ def accept(txn: Txn, prepared: Sequence[Prepared]) -> tuple[list[Accepted | Refu
         elif not txn.space.admits(message.lane):
             results.append(Refused("STORE_FULL", f"no room for lane {message.lane.label}"))
         else:
-            to_seal = _insert(txn, message, numbers)
+            left, sealed = _insert(txn, message, numbers, sealing)
+            copies += sealed
             log += [
-                Event(message.message_id, one.office, "accepted", message.created_us, message.sender) for one in to_seal
+                Event(message.message_id, one.office, "accepted", message.created_us, message.sender)
+                for one in message.addressees
             ]
-            copies += len(to_seal)
-            results.append(Accepted(message.answer, False, to_seal))
+            results.append(Accepted(message.answer, False, tuple(left)))
     numbers.close()
-    counters.count(txn, {"accepted": copies})
-    return results, events.append(txn, log)
+    counters.count(txn, {"accepted": len(log)})
+    return AcceptedGroup(results, held.hold(txn, copies), events.append(txn, log))
 
 
 def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | Refused | None:
@@ -166,25 +187,38 @@ def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | 
     return Accepted(_message(row).answer, True)
 
 
-def _insert(txn: Txn, message: Prepared, numbers: _Numbers) -> tuple[ToSeal, ...]:
+def _insert(txn: Txn, message: Prepared, numbers: _Numbers, sealing: Sealing) -> tuple[list[ToSeal], list[Held]]:
+    """Store one message; what is left to be sealed, and the copies that were sealed at once."""
     clear: dict[str, Value] = {
         "message_id": message.message_id, "accepted_us": message.created_us, "expires_us": message.expires_us,
         "lane": message.lane, "fingerprint": message.fingerprint,
     }  # fmt: skip
     SENT.insert(txn, clear, dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement]))
-    to_seal = []
+    left, copies = [], []
     for one in message.addressees:
-        given = numbers.give(one.office, message.lane)
-        row: dict[str, Value] = {
-            "message_id": message.message_id, "office": one.office, "stage": TO_SEAL, "state": State.ACCEPTED.value,
-            "lane": message.lane, "number": given, "expires_us": message.expires_us,
-            "deadline_us": message.deadline_us, "begun": 0,
-        }  # fmt: skip
-        stored = RECIPIENTS.insert(
-            txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest])
+        wanted = ToSeal(
+            message_id=message.message_id,
+            office=one.office,
+            lane=message.lane,
+            entitlement=message.entitlement,
+            number=numbers.give(one.office, message.lane),
+            created_us=message.created_us,
+            expires_us=message.expires_us,
+            deadline_us=message.deadline_us,
         )
-        to_seal.append(_to_seal(stored))
-    return tuple(to_seal)
+        copy = sealing.seal(wanted)
+        row: dict[str, Value] = {
+            "message_id": message.message_id, "office": one.office, "stage": TO_SEAL if copy is None else ON_ITS_WAY,
+            "state": State.ACCEPTED.value, "lane": message.lane, "number": wanted.number,
+            "expires_us": message.expires_us, "deadline_us": message.deadline_us,
+            "begun": int(copy is not None and sealing.begun),
+        }  # fmt: skip
+        RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest]))
+        if copy is None:
+            left.append(wanted)
+        else:
+            copies.append(copy)
+    return left, copies
 
 
 def message(txn: Txn, message_id: bytes) -> Message | None:
@@ -204,9 +238,10 @@ def standing(txn: Txn, message_id: bytes, office: bytes) -> Standing | None:
     return None if row is None else _standing(row)
 
 
-def to_seal(txn: Txn, limit: int) -> list[ToSeal]:
-    """Recipients whose copies wait to be sealed, the highest lane first; after a restart, or when a prekey came."""
-    return [_to_seal(row) for row in RECIPIENTS.select(txn, "stage = 0", order="lane, rowid", limit=limit)]
+def to_seal(txn: Txn, limit: int, offset: int = 0) -> list[ToSeal]:
+    """Recipients whose copies wait to be sealed, the highest lane first, `offset` of them passed over."""
+    rows = RECIPIENTS.select(txn, "stage = 0", order="lane, rowid", limit=limit + offset)
+    return [_to_seal(row) for row in rows[offset:]]
 
 
 def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:

@@ -14,7 +14,7 @@ from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.store import inbox, sent
 from relay.store.inbox import REDELIVERED, Received
-from relay.store.sent import Accepted, Addressee, Prepared
+from relay.store.sent import Accepted, Addressee, Prepared, Sealing
 from tests import world
 from tests.relay.office_store import office_store
 
@@ -64,7 +64,8 @@ class SentBook(RuleBasedStateMachine):
             )
             for message_id, content, lane, to in drafts
         ]
-        results, _ = self.store.run(lambda txn: sent.accept(txn, prepared))
+        later = Sealing(lambda wanted: None, begun=False)
+        results = self.store.run(lambda txn: sent.accept(txn, prepared, later)).results
         assert len(results) == len(prepared)
         for message, result in zip(prepared, results, strict=True):
             before = self.known.get(message.message_id)
