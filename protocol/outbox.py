@@ -99,10 +99,6 @@ class Outbox:
                 entry.avoid -= {office}
         self._queue_again(now_us)
 
-    def present(self) -> Collection[OfficeId]:
-        """The neighbours that say they are connected."""
-        return self._present
-
     # What is held.
 
     def hold(self, parcel: Parcel, now_us: int) -> None:
@@ -262,7 +258,8 @@ class Outbox:
             if lane.group == group and origins and self._may_send(lane, hop):
                 ready.setdefault(lane, set()).add(hop)
         for to, lane in self._debts.creditors(group):
-            if self._brokers(to, group):
+            # A debt rides along with a frame that goes there anyway, unless it is the more urgent of the two.
+            if self._brokers(to, group) and not any(to in hops for at, hops in ready.items() if at <= lane):
                 ready.setdefault(lane, set()).add(to)
         return ready
 

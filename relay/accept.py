@@ -50,7 +50,7 @@ class Acceptor:
             return [await self._known(draft, original) or stale for draft in drafts]
         desk = Desk(ground.identity, ground.me, ground.directory, ground.settings.messages, now_us)
         salts = [ground.entropy.bytes(SALT_BYTES) for _ in drafts]
-        composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original))
+        composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original), len(drafts))
         ready = [one for one in composed if not isinstance(one, Refused)]
         prepared = [message for message, _ in ready]
         lane = min((one.lane for one in prepared), default=Lane.ROUTINE)

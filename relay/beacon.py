@@ -181,7 +181,7 @@ class Beacon:
         if held is not None and held.data == data:
             return
         directory, now_us = ground.directory, ground.clock.now_us()
-        record = await ground.offload.run(partial(verify_prekey, data, directory, now_us))
+        record = await ground.offload.run(partial(verify_prekey, data, directory, now_us), 1)
         if of is not None and record.office_id != of:
             raise RemoteError("WRONG_TOPIC", "a prekey of another office than the topic says")
         if not supersedes(record, ground.keyring.records.get(record.office_id)):
@@ -225,7 +225,9 @@ class Beacon:
     async def _consider(self, publisher: Address, files: dict[str, bytes]) -> None:
         """Verify one publisher's files as a whole; take them if they are newer."""
         ground = self._ground
-        result: UpdateResult = await ground.offload.run(partial(self._trust_store.update, files, ground.clock.now_us()))
+        result: UpdateResult = await ground.offload.run(
+            partial(self._trust_store.update, files, ground.clock.now_us()), len(files)
+        )
         if result.code is not None:
             _log.warning("trust_not_taken", publisher=publisher, code=result.code)
         if not result.changed:

@@ -174,7 +174,7 @@ class Inbox:
         )
         entropy = ground.entropy.bytes(ENTROPY_BYTES)
         seal = partial(seal_receipt, ground.identity, receipt, sealing[0].prekey_id, sealing[1], entropy)
-        return await ground.offload.run(seal)
+        return await ground.offload.run(seal, 1)
 
     async def _commit(
         self, message: Received, answer: tuple[Held, bytes], type_: str, state: str, allowed: Sequence[str]

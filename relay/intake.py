@@ -32,6 +32,8 @@ BATCH_FRAMES: Final = 8
 """Most frames settled in one change."""
 WAITING_FRAMES: Final = 32
 """Most frames waiting in memory: 2 MiB. Beyond, the connection reads no further."""
+PIECE_BYTES: Final = 2048
+"""About what one item takes in a frame: a guess at how much there is to verify before looking at it."""
 RECENT_DIGESTS: Final = 20_000
 """Digests of things taken lately: a duplicate is recognised by its bytes without verifying it again."""
 
@@ -65,7 +67,8 @@ class Intake:
         eyes = self._eyes()
         recent = self._recent.keys()
         entropy = ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS)
-        examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy))
+        pieces = sum(1 + len(arrived.payload) // PIECE_BYTES for arrived, _ in batch)
+        examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy), pieces)
         settle = partial(self._settle, examined=examined, suspects=suspects, links=self._links(examined))
         try:
             outcome = await ground.store.write(self._lane, settle)

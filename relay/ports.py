@@ -43,9 +43,12 @@ class Store(Protocol):
 
 
 class Offload(Protocol):
-    """Runs work that burns CPU (signatures, sealing) off the event loop; in the simulator, inline."""
+    """Runs work that burns CPU (signatures, sealing) off the event loop; in the simulator, inline.
 
-    def run(self, work: Callable[[], T]) -> Awaitable[T]: ...
+    `pieces` says how many objects it is about: what is quick need not change threads.
+    """
+
+    def run(self, work: Callable[[], T], pieces: int) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)

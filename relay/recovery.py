@@ -67,7 +67,7 @@ class Recovery:
         receipt = decode_receipt(UnverifiedRecord(old.plain, max_bytes=RECORD_BYTES).payload)
         entropy = ground.entropy.bytes(ENTROPY_BYTES)
         seal = partial(seal_receipt, ground.identity, receipt, current[0].prekey_id, current[1], entropy)
-        new, _ = await ground.offload.run(seal)
+        new, _ = await ground.offload.run(seal, 1)
         before = copy_digest(old.left)
         taken = await ground.commit(new.parcel.lane, partial(_replace_receipt, old=old, new=new))
         ground.outbox.release(before)

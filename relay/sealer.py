@@ -139,7 +139,8 @@ class Sealer:
                 continue
             entropy = ground.entropy.bytes(ENTROPY_BYTES)
             jobs.append(_Job(one, packed, prekey[0].prekey_id, prekey[1], entropy))
-        sealed = await ground.offload.run(partial(_seal_all, jobs, ground.identity, ground.directory.network_id))
+        work = partial(_seal_all, jobs, ground.identity, ground.directory.network_id)
+        sealed = await ground.offload.run(work, len(jobs))
         lane = min(one.lane for one in batch)
         begun = ground.connected
         if not begun:

@@ -68,7 +68,7 @@ class SealAtOnce:
     entropy: Entropy
 
     def __call__(self, one: ToSeal) -> Held | None:
-        """The copy, or None where it is not for now."""
+        """The copy, or None where the sealer is to make it."""
         packed, prekey = self.packed.get(one.message_id), self.prekeys.get(one.office)
         if packed is None or prekey is None:
             return None

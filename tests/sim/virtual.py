@@ -98,7 +98,7 @@ class SeededEntropy:
 class InlineOffload:
     """CPU work done at once: the awaitable is done when it is returned."""
 
-    def run(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+    def run(self, work: Callable[[], T], pieces: int) -> "asyncio.Future[T]":
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(work())
