@@ -26,8 +26,6 @@ from protocol.timers import Timers
 
 ABSENT_BACK_OFF = 10
 """How much longer than a present neighbour an absent one is left alone between tries: its broker keeps what it got."""
-
-
 PATIENCE_DOUBLINGS = 6
 """From then on a kept copy is sent again every 64 patiences."""
 BUSY_SHARE = 4

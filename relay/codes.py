@@ -11,8 +11,6 @@ from typing import Any, Final
 from relay.wording_en import WORDS as EN
 from relay.wording_zh import WORDS as ZH
 
-LANGUAGES: Final = ("zh_CN", "en")
-
 Words = tuple[str, str, str]
 """What happened, why, what to do."""
 

@@ -54,6 +54,8 @@ CRYPTO_THREADS: Final = 2
 """Verification of Ed25519 gains from a second thread, sealing does not (DESIGN, performance budget)."""
 PIECES_AT_ONCE: Final = 2
 """Work on so few objects takes under 2 ms and stays on the event loop (measured: p50 of a single message)."""
+EXIT_FAILED: Final = 70
+"""EX_SOFTWARE: a part of the relay ended by itself."""
 EXIT_STORE_FAILED: Final = 71
 """EX_OSERR: the disk failed under us; a restart recovers from what is durable."""
 PR_SET_DUMPABLE: Final = 4
@@ -147,7 +149,7 @@ class _Daemon:
             await store.close()
         if self._failure is not None:
             _log.critical("relay_failed", error=str(self._failure), kind=type(self._failure).__name__)
-            return EXIT_STORE_FAILED if isinstance(self._failure, StoreFailed) else 70
+            return EXIT_STORE_FAILED if isinstance(self._failure, StoreFailed) else EXIT_FAILED
         return 0
 
     async def _open_store(self, storage_key: bytes) -> GroupCommitStore:

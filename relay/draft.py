@@ -1,7 +1,7 @@
 """A message as office software hands it over, before anything of it is believed.
 
 The same structure comes from JSON, from a line of `--jsonl` and from a multipart form. Only its shape is
-checked here; addresses, kinds, times and sizes are judged by `relay/accept.py`.
+checked here; addresses, kinds, times and sizes are judged by `relay/composing.py`.
 """
 
 import hashlib

@@ -69,7 +69,7 @@ class Inbox:
         taken = await self._ground.store.write(
             Lane.PRIORITY, partial(inbox.take, limit=limit, redeliver_before_us=before_us)
         )
-        return [inbox_object(message, self._ground.directory) for message, _ in taken]
+        return [inbox_object(message, self._ground.directory) for message in taken]
 
     async def acknowledge(self, ids: Sequence[str]) -> list[dict[str, Any] | Refused]:
         """The program has these for good. One answer for each, in order; one that is refused stops no other."""

@@ -89,7 +89,7 @@ async def load_keyring(
     await _import_others(home, identity, trust, store, now_us)
     own, records = await store.read(_read_prekeys)
     keyring = Keyring()
-    for prekey_id, _, seed, record in own:
+    for prekey_id, seed, record in own:
         parsed = parse_prekey(record)
         keyring.own[KeyId(prekey_id)] = PrekeyPrivate(parsed.suite, seed)
         keyring.own_record = parsed
@@ -98,7 +98,7 @@ async def load_keyring(
     return keyring
 
 
-def _read_prekeys(txn: Txn) -> tuple[list[tuple[bytes, int, bytes, bytes]], list[bytes]]:
+def _read_prekeys(txn: Txn) -> tuple[list[tuple[bytes, bytes, bytes]], list[bytes]]:
     return list(prekeys.own(txn)), prekeys.records(txn)
 
 

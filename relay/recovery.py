@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 
 class Recovery:
-    """Acts on failures; everything it decides is recorded before it is acted upon."""
+    """Acts on failures; what changes custody is recorded before it is acted upon."""
 
     def __init__(self, ground: Ground, sealer: Sealer, take_prekey: Callable[[bytes], Awaitable[None]]) -> None:
         self._ground = ground

@@ -84,10 +84,6 @@ class Sealer:
         if self._waiting.pop(office, None):
             await self.load()
 
-    def waiting_for_prekey(self) -> dict[OfficeId, int]:
-        """How many messages wait for the prekey of each office."""
-        return {office: len(messages) for office, messages in self._waiting.items()}
-
     async def run(self) -> None:
         """Seal for ever."""
         await self.load()

@@ -179,7 +179,6 @@ class Settlement:
             digest=finding.message.digest,
             bundle=finding.message.bundle,
             outer=copy.outer,
-            acked=False,
         )
         inbox.insert(self._txn, received, copy.digest, content.expires_us + FORGET_AFTER_US)
         type_ = "delivered" if finding.refusal is None else "refused"

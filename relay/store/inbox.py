@@ -35,7 +35,7 @@ SHOWN = "state != 'refused'"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in the inbox. `copy_header` and `outer` are of the copy that brought it, for evidence."""
+    """A message in the inbox. `outer` is the signed header record of the copy that brought it."""
 
     sender: OfficeId
     message_id: MessageId
@@ -46,7 +46,6 @@ class Received:
     digest: Digest
     bundle: Bundle
     outer: bytes
-    acked: bool
     seq: int = 0
 
 
@@ -139,34 +138,32 @@ def listed(txn: Txn, state: str | None, limit: int) -> list[Received]:
     return [_received(row) for row in reversed(rows)]
 
 
-def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[tuple[Received, bool]]:
-    """Hand messages to a program: each once as new, in lane order; after a while again, as redelivered (G2).
+def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
+    """Hand messages to a program: each once as new, in lane order; after a while again, flagged as redelivered (G2).
 
-    The second of the pair says that it is handed out again. Opened ones are still new to the program.
+    Opened ones are still new to the program.
     """
     rows = INBOX.select(
         txn, "acked = 0 AND state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit
     )
-    taken = [(row, False) for row in rows]
+    taken = [(row, 0) for row in rows]
     if len(taken) < limit:
         again = INBOX.select(
             txn, "acked = 0 AND handed_us <= ?", (redeliver_before_us,), order="lane, seq", limit=limit - len(taken)
         )
-        taken += [(row, True) for row in again]
+        taken += [(row, REDELIVERED) for row in again]
     result = []
-    for row, again_ in taken:
-        flags = number(row["flags"]) | (REDELIVERED if again_ else 0)
+    for row, flag in taken:
+        flags = number(row["flags"]) | flag
         state = "taken" if row["state"] in ("new", "opened") else str(row["state"])
-        result.append((_received(INBOX.update(txn, row, state=state, handed_us=txn.now_us, flags=flags)), again_))
+        result.append(_received(INBOX.update(txn, row, state=state, handed_us=txn.now_us, flags=flags)))
     return result
 
 
-def hand_again(txn: Txn) -> int:
+def hand_again(txn: Txn) -> None:
     """After a restart nobody remembers what was handed out: all that was not acknowledged comes again."""
-    rows = INBOX.select(txn, "acked = 0 AND handed_us > 0")
-    for row in rows:
+    for row in INBOX.select(txn, "acked = 0 AND handed_us > 0"):
         INBOX.update(txn, row, handed_us=0)
-    return len(rows)
 
 
 def acknowledge(txn: Txn, sender: bytes, message_id: bytes) -> str:
@@ -255,7 +252,6 @@ def _received(row: Row) -> Received:
         digest=Digest(blob(row["digest"])),
         bundle=decode_bundle(bundle),
         outer=outer,
-        acked=bool(row["acked"]),
         seq=number(row["seq"]),
     )
 

@@ -33,8 +33,8 @@ def keep_own(txn: Txn, prekey_id: bytes, epoch: int, forget_us: int, seed: bytes
         OWN_PREKEYS.insert(txn, {"prekey_id": prekey_id, "epoch": epoch, "forget_us": forget_us}, dumps([seed, record]))
 
 
-def own(txn: Txn) -> Iterator[tuple[bytes, int, bytes, bytes]]:
-    """(prekey id, epoch, seed, record) of every prekey of this office that is still held, the oldest first."""
+def own(txn: Txn) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """(prekey id, seed, record) of every prekey of this office that is still held, the oldest first."""
     for row in OWN_PREKEYS.select(txn, order="epoch"):
         seed, record = elements(loads(row.body, max_bytes=RECORD_BYTES), 2, "own prekey")
-        yield blob(row["prekey_id"]), number(row["epoch"]), seed, record
+        yield blob(row["prekey_id"]), seed, record

@@ -100,15 +100,13 @@ class AcceptedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sent message as it is kept: bundle, digest, the answer given, and per recipient how it stands."""
+    """A sent message as it is kept: its bundle, and the answer that was given for it."""
 
     message_id: MessageId
     lane: Lane
-    entitlement: int
     accepted_us: int
     expires_us: int
     bundle: Bundle
-    digest: bytes
     answer: bytes
 
 
@@ -119,7 +117,6 @@ class Standing:
     message_id: MessageId
     office: OfficeId
     address: str
-    stage: int
     state: State
     lane: Lane
     number: int
@@ -325,17 +322,15 @@ def latest(txn: Txn, limit: int, state: str | None = None) -> list[Message]:
 
 
 def _message(row: Row) -> Message:
-    bundle, digest, answer, entitlement = elements(
+    bundle, _, answer, _ = elements(
         loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 4, "sent message"
     )
     return Message(
         message_id=MessageId(blob(row["message_id"])),
         lane=Lane(number(row["lane"])),
-        entitlement=entitlement,
         accepted_us=number(row["accepted_us"]),
         expires_us=number(row["expires_us"]),
         bundle=decode_bundle(bundle),
-        digest=digest,
         answer=answer,
     )
 
@@ -346,7 +341,6 @@ def _standing(row: Row) -> Standing:
         message_id=MessageId(blob(row["message_id"])),
         office=OfficeId(blob(row["office"])),
         address=address,
-        stage=number(row["stage"]),
         state=State(row["state"]),
         lane=Lane(number(row["lane"])),
         number=number(row["number"]),

@@ -127,9 +127,7 @@ class InboxBook(RuleBasedStateMachine):
         if message_id in self.arrived:
             return
         state = "refused" if refused else "new"
-        received = Received(
-            world.COUNTY, message_id, lane, state, world.NOW_US, 0, Digest(bytes(32)), BUNDLE, b"", False
-        )
+        received = Received(world.COUNTY, message_id, lane, state, world.NOW_US, 0, Digest(bytes(32)), BUNDLE, b"")
         self.store.run(lambda txn: inbox.insert(txn, received, Digest(message_id * 2), world.NOW_US + world.DAY_US))
         self.arrived[message_id] = state
         if not refused:
@@ -142,13 +140,12 @@ class InboxBook(RuleBasedStateMachine):
         before_us = clock.now_us() - 60 * SECOND_US
         taken = self.store.run(lambda txn: inbox.take(txn, limit, before_us))
         assert len(taken) <= limit
-        assert len({message.message_id for message, _ in taken}) == len(taken)
-        for message, again in taken:
-            assert bool(message.flags & REDELIVERED) is again
+        assert len({message.message_id for message in taken}) == len(taken)
+        for message in taken:
+            again = bool(message.flags & REDELIVERED)
+            assert again is (message.message_id not in self.new), "twice as new, or again at the first time"
             assert message.message_id not in self.acked
-            if not again:
-                assert message.message_id in self.new, "twice as new"
-                self.new.discard(message.message_id)
+            self.new.discard(message.message_id)
         if len(taken) < limit:
             assert not self.new, "a new message was not handed out"
 
