@@ -25,6 +25,10 @@ NACK_CODES: Final = ("FULL", "NO_ROUTE", "LOOP", "UNVERIFIED")
 """Why a relay did not take an item; never final (D1)."""
 ITEM_OVERHEAD_BYTES: Final = 32
 """Framing of one item beside its bytes and trail."""
+TRAIL_ENTRY_BYTES: Final = limits.OFFICE_ID_BYTES + 2
+"""One office of a trail, with some framing."""
+ENTRY_BYTES: Final = limits.DIGEST_BYTES + 24
+"""One custody entry or nack, with framing and the longest nack code."""
 FRAME_OVERHEAD_BYTES: Final = 512
 """Record, signature and framing of a frame beside items and entries."""
 
@@ -69,9 +73,9 @@ def make_item(kind: int, data: bytes, trail: tuple[OfficeId, ...], attempt: int)
     return Item(kind, data, trail, attempt, copy_digest(data))
 
 
-def item_size(item: Item) -> int:
-    """What an item adds to a frame, in bytes, rounded up."""
-    return len(item.data) + 18 * len(item.trail) + ITEM_OVERHEAD_BYTES
+def item_size(data_bytes: int, trail_offices: int) -> int:
+    """What an item of so many bytes, with a trail of so many offices, adds to a frame, in bytes, rounded up."""
+    return data_bytes + TRAIL_ENTRY_BYTES * trail_offices + ITEM_OVERHEAD_BYTES
 
 
 def encode_items(items: tuple[Item, ...]) -> bytes:

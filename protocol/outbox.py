@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from protocol.debts import Debts
-from protocol.frame import FRAME_OVERHEAD_BYTES, ITEM_OVERHEAD_BYTES, Nack
+from protocol.frame import ENTRY_BYTES, FRAME_OVERHEAD_BYTES, Nack, item_size
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import DIGEST_BYTES, FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
+from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
 from protocol.retry import back_off_us
 from protocol.routing import Graph, Routes
@@ -183,7 +183,7 @@ class Outbox:
             lane = self._schedulers[group].pick(ready.keys())
             hop = self._next_hop_in_turn(lane, ready[lane])
             custody, nacks = self._debts.pay(hop, group)
-            digests = self._take(lane, hop, now_us, (DIGEST_BYTES + 24) * (len(custody) + len(nacks)))
+            digests = self._take(lane, hop, now_us, ENTRY_BYTES * (len(custody) + len(nacks)))
             if digests or custody or nacks:
                 brokers = self._brokers(hop, group)
                 tries = max((self._entries[digest].tries for digest in digests), default=1)
@@ -360,7 +360,7 @@ class Outbox:
                 if entry is None:
                     del queues[key]
                     continue
-                room -= entry.parcel.size + ITEM_OVERHEAD_BYTES + 18 * (len(entry.parcel.trail) + 1)
+                room -= item_size(entry.parcel.size, len(entry.parcel.trail) + 1)
                 if room < 0 and taken:
                     return tuple(taken)
                 queues[key].popleft()

@@ -82,10 +82,7 @@ class Acceptor:
             return [refused] * len(ready)
         if not sealing.begun:
             ground.unbegun.update((copy.parcel.message_id, copy.parcel.recipient) for copy in group.copies)
-        now_us = ground.clock.monotonic_us()
-        for copy in group.copies:
-            ground.shelf.put(copy.parcel.digest, copy.data)
-            ground.outbox.hold(copy.parcel, now_us)
+        ground.hold(group.copies)
         ground.news.publish(group.events)
         ground.kick()
         return group.results

@@ -24,7 +24,7 @@ from keys.verify import (
 from protocol.copy import CopyHeader
 from protocol.errors import RemoteError
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Item
-from protocol.ids import Address, OfficeId
+from protocol.ids import Address
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import receipt_lane
 from protocol.parcel import NO_MESSAGE, Parcel
@@ -137,7 +137,7 @@ def _examine_item(item: Item, eyes: Eyes, recent: Collection[bytes], entropy: by
         verified = verify_copy(item.data, eyes.directory, eyes.directory.rules.suites, eyes.now_us)
         header = verified.copy.header
         if header.recipient != eyes.identity.office:
-            return _transit(item, header, header.sender, header.expires_us, eyes)
+            return _transit(item, header, eyes)
         prekey = eyes.keyring.own.get(header.prekey_id)
         if prekey is None:
             return Unopened(item, _prekey_gone(item, header, eyes))
@@ -161,15 +161,15 @@ def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Transit:
     return Transit(item, Held(parcel, receipt.expires_us, item.data), None)
 
 
-def _transit(item: Item, header: CopyHeader, origin: OfficeId, expires_us: int, eyes: Eyes) -> Transit:
+def _transit(item: Item, header: CopyHeader, eyes: Eyes) -> Transit:
     """A copy to carry on; for the fast lanes the origin is told by a record of its own (D3)."""
     message_id = NO_MESSAGE if header.entitlement == RECEIPT_CLASS else header.id
     parcel = Parcel(
-        item.digest, COPY_ITEM, header.lane, origin, header.recipient, len(item.data), item.trail, False, message_id,
-        item.attempt,
+        item.digest, COPY_ITEM, header.lane, header.sender, header.recipient, len(item.data), item.trail, False,
+        message_id, item.attempt,
     )  # fmt: skip
     record = None
-    told_already = len(item.trail) == 1 and item.trail[0] == origin
+    told_already = item.trail == (header.sender,)
     if header.lane.group == "fast" and header.entitlement != RECEIPT_CLASS and not told_already:
         record = make_receipt(
             eyes.identity,
@@ -179,14 +179,14 @@ def _transit(item: Item, header: CopyHeader, origin: OfficeId, expires_us: int, 
                 id=header.id,
                 by=eyes.identity.office,
                 recipient=header.recipient,
-                to=origin,
+                to=header.sender,
                 digest=item.digest,
                 at_us=eyes.now_us,
                 lane=receipt_lane(header.lane),
                 expires_us=receipt_expiry_us(header.expires_us, eyes.now_us),
             ),
         )
-    return Transit(item, Held(parcel, expires_us, item.data), record)
+    return Transit(item, Held(parcel, header.expires_us, item.data), record)
 
 
 def _opened(item: Item, verified: VerifiedCopy, opened: OpenedCopy, eyes: Eyes, entropy: bytes) -> Message | Answer:

@@ -1,7 +1,7 @@
 """What the parts of a running relay stand on together."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -12,7 +12,7 @@ from keys.directory import Directory
 from keys.office_record import OfficeRecord
 from keys.trust.store import Trust
 from protocol.errors import Refused
-from protocol.ids import Address, MessageId, OfficeId
+from protocol.ids import Address, Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.outbox import Outbox
 from relay.identity import Identity
@@ -21,6 +21,7 @@ from relay.news import News
 from relay.ports import Clock, Entropy, Offload, Store
 from relay.shelf import Shelf
 from relay.store.database import Txn
+from relay.store.held import Held
 
 T = TypeVar("T")
 
@@ -88,6 +89,19 @@ class Ground:
                     raise
                 _log.warning("no_room_for_bookkeeping", code=refused.code)
             await asyncio.sleep(ROOM_S)
+
+    def hold(self, parcels: Iterable[Held]) -> None:
+        """What a commit put into our custody: from now on the outbox sends it, and its bytes are at hand."""
+        now_us = self.clock.monotonic_us()
+        for one in parcels:
+            self.shelf.put(one.parcel.digest, one.data)
+            self.outbox.hold(one.parcel, now_us)
+
+    def release(self, digests: Iterable[Digest]) -> None:
+        """What a commit ended: it is not sent any more."""
+        for digest in digests:
+            self.outbox.release(digest)
+            self.shelf.drop(digest)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run something beside; its failure ends the relay like any other's."""

@@ -199,9 +199,7 @@ class Inbox:
         if result is None:
             return False
         taken, logged = result
-        for one in taken:
-            ground.shelf.put(one.parcel.digest, one.data)
-            ground.outbox.hold(one.parcel, ground.clock.monotonic_us())
+        ground.hold(taken)
         ground.news.publish(logged)
         ground.kick()
         return True

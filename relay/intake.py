@@ -123,18 +123,14 @@ class Intake:
         for digest, by in outcome.in_custody:
             if not outbox.custody(digest, by, now_us) or not outbox.holds(digest):
                 ground.shelf.drop(digest)
-        for digest in outcome.released:
-            outbox.release(digest)
-            ground.shelf.drop(digest)
+        ground.release(outcome.released)
         for digest, code, by in outcome.refused_by:
             outbox.nack(digest, code, by, now_us)
         for to, lane, digest in outcome.custody:
             outbox.owe_custody(to, lane, digest)
         for to, lane, nack in outcome.nacks:
             outbox.owe_nack(to, lane, nack)
-        for one in outcome.taken:
-            ground.shelf.put(one.parcel.digest, one.data)
-            outbox.hold(one.parcel, now_us)
+        ground.hold(outcome.taken)
         for digest, by in outcome.lost:
             outbox.lost(digest, by, now_us)
         for digest in outcome.remembered:

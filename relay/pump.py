@@ -122,8 +122,7 @@ class Pump:
             _log.warning("begin_refused", code=refused.code)
             return False
         ground.unbegun.difference_update((one.message_id, one.recipient) for one in first)
-        for digest in over:
-            ground.outbox.release(digest)
+        ground.release(over)
         return True
 
     async def _items(self, shipment: Shipment) -> tuple[Item, ...]:
@@ -178,10 +177,7 @@ class Pump:
             found = await self._ground.store.read(
                 partial(held.of_lane, lane=lane, after_seq=after, limit=WINDOW_PARCELS // 2)
             )
-            now_us = self._ground.clock.monotonic_us()
-            for one in found:
-                self._ground.outbox.hold(one.parcel, now_us)
-                self._ground.shelf.put(one.parcel.digest, one.data)
+            self._ground.hold(found)
             if len(found) < WINDOW_PARCELS // 2:
                 self._in_store.discard(lane)
             else:

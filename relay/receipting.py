@@ -1,7 +1,7 @@
 """Receipts as parcels: signed, where they name persons sealed, and put into this relay's own custody (D1, G7)."""
 
 from keys.primitives import PrekeyPublic
-from keys.seal import seal_copy
+from keys.seal import KEY_BYTES, NONCE_BYTES, seal_copy
 from keys.signing import RECEIPT, UnverifiedRecord, sign_record
 from protocol import limits
 from protocol.copy import OUTER_BYTES, CopyHeader, copy_digest, read_outer, split_copy
@@ -14,8 +14,9 @@ from protocol.receipt import SEALED_TYPES, Receipt, decode_receipt, encode_recei
 from relay.identity import Identity
 from relay.store.held import Held
 
-ENTROPY_BYTES = 54
-"""Random bytes that sealing a receipt needs: 10 for its id, 44 for key and nonce."""
+ID_ENTROPY_BYTES = 10
+ENTROPY_BYTES = ID_ENTROPY_BYTES + KEY_BYTES + NONCE_BYTES
+"""Random bytes that sealing a receipt needs: for the id of its copy, its content key and its nonce."""
 
 
 def receipt_expiry_us(message_expires_us: int, at_us: int) -> int:
@@ -26,11 +27,7 @@ def receipt_expiry_us(message_expires_us: int, at_us: int) -> int:
 
 def make_receipt(identity: Identity, receipt: Receipt) -> Held:
     """A signed receipt as a parcel of ours, in the clear."""
-    data = sign_record(identity.key, RECEIPT, encode_receipt(receipt))
-    parcel = Parcel(
-        copy_digest(data), RECEIPT_ITEM, receipt.lane, identity.office, receipt.to, len(data), (), True, receipt.id
-    )
-    return Held(parcel, receipt.expires_us, data)
+    return _clear_parcel(sign_record(identity.key, RECEIPT, encode_receipt(receipt)), receipt)
 
 
 def seal_receipt(
@@ -41,7 +38,7 @@ def seal_receipt(
     header = CopyHeader(
         network=receipt.network,
         suite=prekey.suite,
-        id=uuid7(receipt.at_us, entropy[:10]),
+        id=uuid7(receipt.at_us, entropy[:ID_ENTROPY_BYTES]),
         sender=identity.office,
         recipient=receipt.to,
         lane=receipt.lane,
@@ -53,7 +50,7 @@ def seal_receipt(
         epoch=identity.epoch,
         prekey_id=prekey_id,
     )
-    data = seal_copy(identity.key, header, pack(record), prekey, entropy[10:])
+    data = seal_copy(identity.key, header, pack(record), prekey, entropy[ID_ENTROPY_BYTES:])
     # Kept like a receipt: whoever has custody of it answers for it, and there is no verdict about a receipt.
     parcel = Parcel(
         copy_digest(data), COPY_ITEM, receipt.lane, identity.office, receipt.to, len(data), (), False, receipt.id
@@ -63,21 +60,30 @@ def seal_receipt(
 
 def prekey_of(sealed: bytes) -> KeyId:
     """The prekey that a sealed receipt of this office left under."""
-    outer, ciphertext = split_copy(sealed)
-    payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
-    return read_outer(payload, outer, ciphertext, sealed).header.prekey_id
+    return _header_of(sealed).prekey_id
 
 
 def answer_again(data: bytes, type_: str, me: OfficeId) -> Held:
     """A receipt that this office made before, as a parcel once more, byte for byte."""
     if type_ in SEALED_TYPES:
-        outer, ciphertext = split_copy(data)
-        payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
-        header = read_outer(payload, outer, ciphertext, data).header
+        header = _header_of(data)
         parcel = Parcel(
             copy_digest(data), COPY_ITEM, header.lane, me, header.recipient, len(data), (), False, header.id
         )
         return Held(parcel, header.expires_us, data)
-    receipt = decode_receipt(UnverifiedRecord(data, max_bytes=limits.RECORD_BYTES).payload)
-    parcel = Parcel(copy_digest(data), RECEIPT_ITEM, receipt.lane, me, receipt.to, len(data), (), True, receipt.id)
+    return _clear_parcel(data, decode_receipt(UnverifiedRecord(data, max_bytes=limits.RECORD_BYTES).payload))
+
+
+def _clear_parcel(data: bytes, receipt: Receipt) -> Held:
+    """A signed receipt of this office as a parcel of its own."""
+    parcel = Parcel(
+        copy_digest(data), RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(data), (), True, receipt.id
+    )
     return Held(parcel, receipt.expires_us, data)
+
+
+def _header_of(sealed: bytes) -> CopyHeader:
+    """The clear header of a copy that this office made."""
+    outer, ciphertext = split_copy(sealed)
+    payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
+    return read_outer(payload, outer, ciphertext, sealed).header

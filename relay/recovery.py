@@ -70,10 +70,8 @@ class Recovery:
         new, _ = await ground.offload.run(seal, 1)
         before = copy_digest(old.left)
         taken = await ground.commit(new.parcel.lane, partial(_replace_receipt, old=old, new=new))
-        ground.outbox.release(before)
-        ground.shelf.drop(before)
-        for one in taken:
-            ground.outbox.hold(one.parcel, ground.clock.monotonic_us())
+        ground.release([before])
+        ground.hold(taken)
         ground.kick()
 
     async def parcel_damaged(self, digest: Digest) -> None:
@@ -94,9 +92,7 @@ class Recovery:
             return
         lost = [self._custody_lost(parcel)]
         taken = await ground.commit(parcel.lane, partial(held.hold, parcels=lost))
-        now_us = ground.clock.monotonic_us()
-        for one in taken:
-            ground.outbox.hold(one.parcel, now_us)
+        ground.hold(taken)
         ground.kick()
 
     def _custody_lost(self, parcel: Parcel) -> Held:

@@ -144,10 +144,7 @@ class Sealer:
         taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
         for one in batch:
             self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
-        now_us = ground.clock.monotonic_us()
-        for parcel in taken:
-            ground.shelf.put(parcel.parcel.digest, parcel.data)
-            ground.outbox.hold(parcel.parcel, now_us)
+        ground.hold(taken)
         ground.news.publish(logged)
         ground.kick()
 

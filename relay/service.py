@@ -1,6 +1,6 @@
 """Every operation of one office, as the API offers them (CONTRACT section 10). It delegates and presents."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from keys.trust.store import TrustStore
 from protocol.delivery import State
 from protocol.errors import Refused
 from protocol.frame import COPY_ITEM
-from protocol.ids import Digest, MessageId, message_id_text, parse_message_id
+from protocol.ids import Digest, MessageId, OfficeId, message_id_text, parse_message_id
 from protocol.lanes import Lane
 from relay.accept import Acceptor
 from relay.draft import Draft
@@ -110,9 +110,7 @@ class OfficeService:
     async def _cancel(self, message_id: str, wanted: MessageId) -> Object:
         change = partial(_cancel, message_id=wanted, me=self._ground.identity.office)
         ended, others, released, logged = await self._ground.store.write(Lane.URGENT, change)
-        for digest in released:
-            self._ground.outbox.release(digest)
-            self._ground.shelf.drop(digest)
+        self._ground.release(released)
         self._ground.news.publish(logged)
         return {"id": message_id, "cancelled": ended, "not_cancelled": others}
 
@@ -123,7 +121,7 @@ class OfficeService:
     async def queue_list(self, limit: int, /) -> list[Object]:
         """What waits, in the order it will go."""
         rows = await self._ground.store.read(partial(held.listed, limit=limit))
-        stages = {parcel.digest: (stage, hop, tries) for parcel, stage, hop, tries in self._ground.outbox.describe()}
+        stages = self._stages()
         return [self._queue_line(row, stages) for row in rows]
 
     async def queue_show(self, id_prefix: str, /) -> Object:
@@ -131,10 +129,14 @@ class OfficeService:
         low, high = id_range(id_prefix)
         rows = await self._ground.store.read(partial(held.of_message, low=low, high=high))
         message_id = only(sorted({blob(row["message_id"]) for row in rows}), id_prefix)
-        stages = {parcel.digest: (stage, hop, tries) for parcel, stage, hop, tries in self._ground.outbox.describe()}
+        stages = self._stages()
         return {"id": message_id_text(message_id), "copies": [self._queue_line(row, stages) for row in rows]}
 
-    def _queue_line(self, row: Object, stages: dict[Any, Any]) -> Object:
+    def _stages(self) -> dict[Digest, tuple[str, OfficeId | None, int]]:
+        """Stage, next hop and tries of every parcel in the outbox; what else is held waits in the store."""
+        return {parcel.digest: (stage, hop, tries) for parcel, stage, hop, tries in self._ground.outbox.describe()}
+
+    def _queue_line(self, row: Object, stages: Mapping[Digest, tuple[str, OfficeId | None, int]]) -> Object:
         ground = self._ground
         message_id = blob(row["message_id"])
         stage, hop, tries = stages.get(row["digest"], ("waiting", None, 0))

@@ -322,9 +322,7 @@ def latest(txn: Txn, limit: int, state: str | None = None) -> list[Message]:
 
 
 def _message(row: Row) -> Message:
-    bundle, _, answer, _ = elements(
-        loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 4, "sent message"
-    )
+    bundle, _, answer, _ = elements(loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 4, "sent message")
     return Message(
         message_id=MessageId(blob(row["message_id"])),
         lane=Lane(number(row["lane"])),
