@@ -92,9 +92,10 @@ def forward_depth(bundle: Bundle) -> int:
 
 
 def recipient_object(standing: Standing, events: Sequence[Event], directory: Directory, now_us: int) -> dict[str, Any]:
-    """How a message stands with one recipient, and its story."""
-    mine = [event for event in events if event.office == standing.office]
-    arrived = min((e.at_us for e in mine if e.type in ("delivered", "opened", "signed_for", "returned")), default=None)
+    """How a message stands with one recipient, and its story: `events` are those of this recipient."""
+    arrived = min(
+        (e.at_us for e in events if e.type in ("delivered", "opened", "signed_for", "returned")), default=None
+    )
     deadline = standing.deadline_us
     late = deadline is not None and (now_us if arrived is None else arrived) > deadline
     shown: dict[str, Any] = {
@@ -104,10 +105,10 @@ def recipient_object(standing: Standing, events: Sequence[Event], directory: Dir
         "deadline": _optional_time(deadline),
         "late": late,
         "number": standing.number,
-        "events": [event_object(event, directory) for event in mine],
+        "events": [event_object(event, directory) for event in events],
     }
     if standing.state is State.REFUSED:
-        shown["code"] = next((event.code for event in mine if event.type == "refused"), "")
+        shown["code"] = next((event.code for event in events if event.type == "refused"), "")
     return shown
 
 

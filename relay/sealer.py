@@ -63,9 +63,8 @@ class Sealer:
 
     def offer(self, to_seal: Sequence[ToSeal], message_id: MessageId, packed: bytes) -> None:
         """Recipients of one accepted message; `packed` saves reading it back."""
-        if to_seal and self._packed_bytes + len(packed) <= PACKED_BYTES:
-            self._packed[message_id] = packed
-            self._packed_bytes += len(packed)
+        if to_seal:
+            self._keep_packed(message_id, packed)
         self._enqueue(to_seal)
 
     async def load(self) -> None:
@@ -105,6 +104,23 @@ class Sealer:
                 self._queues[one.lane].append(one)
         self._awake.set()
 
+    def _keep_packed(self, message_id: MessageId, packed: bytes) -> None:
+        """Within bounds, until no recipient of the message is next."""
+        if message_id not in self._packed and self._packed_bytes + len(packed) <= PACKED_BYTES:
+            self._packed[message_id] = packed
+            self._packed_bytes += len(packed)
+
+    def _forget_packed(self, batch: Sequence[ToSeal]) -> None:
+        """What the next batch does not need; of a broadcast it needs the same again."""
+        next_ones = {queue[0].message_id for queue in self._queues.values() if queue}
+        for message_id in {one.message_id for one in batch} - next_ones:
+            self._packed_bytes -= len(self._packed.pop(message_id, b""))
+
+    def _wait(self, one: ToSeal, now_us: int) -> Event:
+        """Only the recipient can help, by its next prekey."""
+        self._waiting.setdefault(one.office, set()).add(one.message_id)
+        return Event(one.message_id, one.office, "awaiting_prekey", now_us, self._ground.identity.office)
+
     def _next_batch(self) -> list[ToSeal]:
         """The next copies of the highest lane that waits."""
         for queue in self._queues.values():
@@ -128,31 +144,31 @@ class Sealer:
                     _log.error("sent_message_missing", message_id=one.message_id.hex())
                     continue
                 packed = pack(encode_bundle(bundles[one.message_id]))
+                self._keep_packed(one.message_id, packed)
             prekey = ground.keyring.current(one.office, ground.directory.rules.suites, now_us)
             if prekey is None:
-                self._waiting.setdefault(one.office, set()).add(one.message_id)
-                waiting.append(Event(one.message_id, one.office, "awaiting_prekey", now_us, ground.identity.office))
+                waiting.append(self._wait(one, now_us))
                 continue
             entropy = ground.entropy.bytes(ENTROPY_BYTES)
             jobs.append(_Job(one, packed, prekey[0].prekey_id, prekey[1], entropy))
         work = partial(_seal_all, jobs, ground.identity, ground.directory.network_id)
-        sealed = await ground.offload.run(work, len(jobs))
+        copies = await ground.offload.run(work, len(jobs))
+        sealed = [copy for copy in copies if copy is not None]
+        waiting += [self._wait(job.to_seal, now_us) for job, copy in zip(jobs, copies, strict=True) if copy is None]
         lane = min(one.lane for one in batch)
         begun = ground.connected
         if not begun:
             ground.unbegun.update((one.parcel.message_id, one.parcel.recipient) for one in sealed)
         taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
-        for one in batch:
-            self._packed_bytes -= len(self._packed.pop(one.message_id, b""))
+        self._forget_packed(batch)
         ground.hold(taken)
         ground.news.publish(logged)
         ground.kick()
 
 
-def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> list[Held]:
-    """The copies of a batch."""
-    sealed = [seal(job.to_seal, job.packed, identity, network, job.prekey_id, job.prekey, job.entropy) for job in jobs]
-    return [one for one in sealed if one is not None]
+def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> list[Held | None]:
+    """The copies of a batch; None for a prekey that is no key."""
+    return [seal(job.to_seal, job.packed, identity, network, job.prekey_id, job.prekey, job.entropy) for job in jobs]
 
 
 def _commit(

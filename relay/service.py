@@ -138,12 +138,14 @@ class OfficeService:
 
     def _queue_line(self, row: Object, stages: Mapping[Digest, tuple[str, OfficeId | None, int]]) -> Object:
         ground = self._ground
-        message_id = blob(row["message_id"])
+        message_id, origin = blob(row["message_id"]), blob(row["origin"])
+        # A sealed receipt travels as a copy: others' name no message, and our own are not kept as the origin's.
+        is_copy = row["kind"] == COPY_ITEM and message_id and (row["own"] or origin != ground.identity.office)
         stage, hop, tries = stages.get(row["digest"], ("waiting", None, 0))
         return {
             "id": message_id_text(message_id) if message_id else None,
-            "what": "copy" if row["kind"] == COPY_ITEM and message_id else "receipt",
-            "from": ground.address_of(blob(row["origin"])),
+            "what": "copy" if is_copy else "receipt",
+            "from": ground.address_of(origin),
             "to": ground.address_of(blob(row["recipient"])),
             "lane": Lane(number(row["lane"])).label,
             "bytes": row["size"],

@@ -136,6 +136,9 @@ class Tracking:
         ground = self._ground
         now_us = ground.clock.now_us()
         content = content_of(message.bundle)
+        said: dict[bytes, list[Event]] = {}
+        for event in log:
+            said.setdefault(event.office, []).append(event)
         return {
             "id": message_id_text(message.message_id),
             "title": content.title,
@@ -143,7 +146,9 @@ class Tracking:
             "lane": message.lane.label,
             "accepted_at": time_text(message.accepted_us),
             "expires_at": time_text(message.expires_us),
-            "recipients": [recipient_object(one, log, ground.directory, now_us) for one in standings],
+            "recipients": [
+                recipient_object(one, said.get(one.office, []), ground.directory, now_us) for one in standings
+            ],
         }
 
 

@@ -109,7 +109,7 @@ class Verdicts:
     def _prekey_gone(self, story: _Story, receipt: Receipt) -> None:
         """The recipient has no private half for that copy: it is sealed again to the prekey that came along."""
         message_id, office = receipt.id, receipt.recipient
-        tries = sum(e.type == "resealed" and e.office == office for e in events.of_message(self.txn, message_id))
+        tries = sum(event.type == "resealed" for event in events.of_recipient(self.txn, message_id, office))
         copies = held.of_copy(self.txn, message_id, office)
         if receipt.by != office or receipt.digest not in copies or tries >= RESEALS_MAX or story.state.final:
             return
@@ -120,7 +120,7 @@ class Verdicts:
 
     def _recorded(self, event: Event) -> bool:
         """Whether this very fact is in the record already."""
-        known = [*events.of_message(self.txn, event.message_id), *self.log]
+        known = [*events.of_recipient(self.txn, event.message_id, event.office), *self.log]
         return any(
             one.message_id == event.message_id
             and one.office == event.office

@@ -56,6 +56,12 @@ def of_message(txn: Txn, message_id: bytes) -> list[Event]:
     return [_event(row) for row in EVENTS.select(txn, "message_id = ?", (message_id,), order="seq")]
 
 
+def of_recipient(txn: Txn, message_id: bytes, office: bytes) -> list[Event]:
+    """The events of one recipient of a message, in order; a broadcast has thousands of others."""
+    where = "message_id = ? AND office = ?"
+    return [_event(row) for row in EVENTS.select(txn, where, (message_id, office), order="seq")]
+
+
 def after(txn: Txn, seq: int, limit: int) -> list[Event]:
     """Events that follow a sequence number, for the event stream."""
     return [_event(row) for row in EVENTS.select(txn, "seq > ?", (seq,), order="seq", limit=limit)]
@@ -63,8 +69,8 @@ def after(txn: Txn, seq: int, limit: int) -> list[Event]:
 
 def last_is(txn: Txn, event: Event) -> bool:
     """Whether the newest event of this message and recipient is of the same type: then it says nothing new."""
-    of_recipient = [one for one in of_message(txn, event.message_id) if one.office == event.office]
-    return bool(of_recipient) and of_recipient[-1].type == event.type
+    known = of_recipient(txn, event.message_id, event.office)
+    return bool(known) and known[-1].type == event.type
 
 
 def keep_proof(txn: Txn, digest: bytes, at_us: int, record: bytes) -> None:

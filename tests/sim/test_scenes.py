@@ -5,7 +5,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from keys.primitives import NotAuthentic
 from protocol.ids import message_id_text, uuid7
+from relay import sealing
 from relay.draft import Draft
 from tests.sim.cheap import cheap_cryptography
 from tests.sim.network import Network, sim_place
@@ -69,3 +73,39 @@ def test_g01_what_was_accepted_is_sealed_even_if_its_caller_went_away() -> None:
         return await _state(network)
 
     assert play(scene) == "delivered"
+
+
+def test_a_copy_whose_prekey_is_no_key_waits_for_the_next_prekey(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise NotAuthentic("no point of the curve")
+
+    async def scene(network: Network) -> tuple[list[str], str]:
+        county = network.offices[COUNTY]
+        await asyncio.sleep(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(sealing, "seal_copy", refuse)
+            await county.service.send([REPORT], "test")
+            await asyncio.sleep(1)
+        waiting = [each["id"] for each in await county.service.sent_list("awaiting_prekey", 10)]
+        engine = county._engine
+        assert engine is not None
+        await engine._sealer.prekey_came(network.offices[NEIGHBOUR].seat.office)
+        await asyncio.sleep(30)
+        return waiting, await _state(network)
+
+    assert play(scene) == ([MESSAGE], "delivered")
+
+
+def test_a_sealed_receipt_in_the_queue_is_a_receipt() -> None:
+    async def scene(network: Network) -> list[str]:
+        neighbour = network.offices[NEIGHBOUR]
+        await asyncio.sleep(1)
+        await network.offices[COUNTY].service.send([REPORT], "test")
+        await asyncio.sleep(30)
+        for broker in network.brokers.values():
+            broker.go_down()
+        await asyncio.sleep(1)
+        await neighbour.service.inbox_show(MESSAGE)
+        return [each["what"] for each in await neighbour.service.queue_list(10)]
+
+    assert play(scene) == ["receipt"]

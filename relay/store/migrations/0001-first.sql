@@ -36,7 +36,7 @@ CREATE TABLE events (
     seq INTEGER PRIMARY KEY, message_id BLOB NOT NULL, office BLOB NOT NULL, type TEXT NOT NULL,
     at_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
-CREATE INDEX events_message ON events (message_id);
+CREATE INDEX events_message ON events (message_id, office);
 
 -- Signed frame records that prove custody; shared by all the parcels that one frame acknowledged.
 CREATE TABLE proofs (
