@@ -59,9 +59,7 @@ class Copy:
     header_bytes: bytes
     outer: bytes
     ciphertext: bytes
-    ciphertext_digest: Digest
     digest: Digest
-    size: int
 
 
 def encode_header(header: CopyHeader) -> bytes:
@@ -148,15 +146,12 @@ def read_outer(payload: bytes, outer: bytes, ciphertext: bytes, data: bytes) -> 
     """The copy of an outer record's payload; raises `RemoteError` when the ciphertext is not the signed one."""
     header_bytes, digest = elements(loads(payload, max_bytes=OUTER_BYTES), 2, "outer payload")
     header_bytes = as_bytes(header_bytes, "header")
-    ciphertext_digest = Digest(as_bytes(digest, "ciphertext digest", limits.DIGEST_BYTES))
-    if hashlib.sha256(ciphertext).digest() != ciphertext_digest:
+    if hashlib.sha256(ciphertext).digest() != as_bytes(digest, "ciphertext digest", limits.DIGEST_BYTES):
         raise RemoteError("BAD_DIGEST", "ciphertext")
     return Copy(
         header=decode_header(header_bytes),
         header_bytes=header_bytes,
         outer=outer,
         ciphertext=ciphertext,
-        ciphertext_digest=ciphertext_digest,
         digest=copy_digest(data),
-        size=len(data),
     )

@@ -24,7 +24,7 @@ from relay.ground import Ground
 from relay.ports import Arrived
 from relay.receipting import ENTROPY_BYTES
 from relay.recovery import Recovery
-from relay.settle import Bounds, Links, Outcome, Settlement
+from relay.settle import Bounds, OutboxView, Outcome, Settlement
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
 
@@ -69,7 +69,7 @@ class Intake:
         entropy = ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS)
         pieces = sum(1 + len(arrived.payload) // PIECE_BYTES for arrived, _ in batch)
         examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy), pieces)
-        settle = partial(self._settle, examined=examined, suspects=suspects, links=self._links(examined))
+        settle = partial(self._settle, examined=examined, suspects=suspects, view=self._view(examined))
         try:
             outcome = await ground.store.write(self._lane, settle)
         except Refused as refused:
@@ -97,12 +97,12 @@ class Intake:
             now_us=now_us,
         )
 
-    def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], links: Links) -> Outcome:
+    def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], view: OutboxView) -> Outcome:
         limits = self._ground.settings.limits
         bounds = Bounds(limits.quarantine_rows, limits.quarantine_bytes)
-        return Settlement(txn, self._ground.identity.office, links, bounds).settle(examined, suspects)
+        return Settlement(txn, self._ground.identity.office, view, bounds).settle(examined, suspects)
 
-    def _links(self, examined: Sequence[Examined]) -> Links:
+    def _view(self, examined: Sequence[Examined]) -> OutboxView:
         """What the outbox knows of these frames."""
         outbox = self._ground.outbox
         parcels = {}
@@ -114,7 +114,7 @@ class Intake:
                 if parcel is not None:
                     parcels[digest] = parcel
             offered |= {(item.digest, sender) for item in one.frame.items if outbox.offered(item.digest, sender)}
-        return Links(parcels, frozenset(offered))
+        return OutboxView(parcels, frozenset(offered))
 
     def _act(self, outcome: Outcome) -> None:
         """What the commit has made true is now said and done."""

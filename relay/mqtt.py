@@ -10,7 +10,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +47,6 @@ class TlsFiles:
     ca: Path
     certificate: Path
     key: Path
-    password: Callable[[], bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cafile=files.ca)
-    context.load_cert_chain(files.certificate, files.key, files.password)
+    context.load_cert_chain(files.certificate, files.key)
     return context
 
 

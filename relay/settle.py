@@ -39,7 +39,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class OutboxView:
     """What the outbox knows of these frames: the parcels they acknowledge, and items offered to their sender."""
 
     parcels: Mapping[Digest, Parcel]
@@ -66,11 +66,11 @@ class Outcome:
 class Settlement:
     """One change; made for one transaction and dropped after it."""
 
-    def __init__(self, txn: Txn, me: OfficeId, links: Links, bounds: Bounds) -> None:
+    def __init__(self, txn: Txn, me: OfficeId, view: OutboxView, bounds: Bounds) -> None:
         self._txn = txn
         self._me = me
-        self._offered = links.offered
-        self._parcels = links.parcels
+        self._offered = view.offered
+        self._parcels = view.parcels
         self._bounds = bounds
         self._outcome = Outcome()
         self._verdicts = Verdicts(txn)

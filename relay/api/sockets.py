@@ -63,25 +63,6 @@ def bind_socket(directory: Path, name: str, mode: int, group: int | None = None)
     return Listener(made, directory, name, inode)
 
 
-def connect_socket(directory: Path, name: str = API_SOCKET, timeout_s: float | None = None) -> socket.socket:
-    """A blocking connection to `directory/name`, for clients.
-
-    Raises `Refused` DAEMON_DOWN when nobody answers, NOT_PERMITTED when the file mode forbids it.
-    """
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.settimeout(timeout_s)
-    try:
-        with _directory(directory) as folder:
-            made.connect(_short(folder, name))
-    except PermissionError as error:
-        made.close()
-        raise Refused("NOT_PERMITTED", f"{name}: {error.strerror}") from None
-    except OSError as error:
-        made.close()
-        raise Refused("DAEMON_DOWN", f"{name}: {error.strerror or error}") from None
-    return made
-
-
 @contextlib.contextmanager
 def _directory(path: Path) -> Iterator[int]:
     folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

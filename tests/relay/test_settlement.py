@@ -21,7 +21,7 @@ from relay.examine import Examined, Eyes, examine
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.receipting import ENTROPY_BYTES
-from relay.settle import Bounds, Links, Outcome, Settlement
+from relay.settle import Bounds, OutboxView, Outcome, Settlement
 from relay.store import held, inbox, quarantine
 from relay.store.database import Space, Txn
 from relay.store.inline import InlineStore
@@ -99,7 +99,7 @@ def settled(txn: Txn, me: OfficeId, examined: Examined, offered: bool = False, n
     txn = replace(txn, now_us=now_us)
     sender = examined.frame.frame.sender
     pairs = frozenset({(DIGEST, sender)}) if offered else frozenset()
-    return Settlement(txn, me, Links({}, pairs), BOUNDS).settle([examined], [])
+    return Settlement(txn, me, OutboxView({}, pairs), BOUNDS).settle([examined], [])
 
 
 def answer_of(outcome: Outcome, to: OfficeId, digest: Digest = DIGEST) -> str:

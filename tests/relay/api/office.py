@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -13,7 +14,7 @@ from config.schema import Office, Settings
 from protocol.errors import Refused
 from relay.api.server import ApiServer, open_sockets, start_api
 from relay.api.service import Object
-from relay.api.sockets import API_SOCKET, connect_socket
+from relay.api.sockets import API_SOCKET
 from relay.draft import Draft, fingerprint
 from relay.store.group import StoreFailed
 
@@ -185,6 +186,21 @@ class Running:
 
     def connect(self, name: str = API_SOCKET) -> "Client":
         return Client(connect_socket(self.directory, name, 20))
+
+
+def connect_socket(directory: Path, name: str = API_SOCKET, timeout_s: float | None = None) -> socket.socket:
+    """A blocking connection; the directory of a test may be longer than a socket's address."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(timeout_s)
+    folder = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        made.connect(f"/proc/self/fd/{folder}/{name}")
+    except OSError:
+        made.close()
+        raise
+    finally:
+        os.close(folder)
+    return made
 
 
 class Client(http.client.HTTPConnection):

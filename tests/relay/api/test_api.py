@@ -18,8 +18,8 @@ from protocol.errors import Refused
 from relay.api.openapi import openapi_document
 from relay.api.peer import ROLES, Peer, peer_of, role_table
 from relay.api.routes import OPERATIONS
-from relay.api.sockets import ADMIN_SOCKET, API_SOCKET, bind_socket, connect_socket
-from tests.relay.api.office import Client, Running, settings
+from relay.api.sockets import ADMIN_SOCKET, API_SOCKET, bind_socket
+from tests.relay.api.office import Client, Running, connect_socket, settings
 
 ONE = "01890000-0000-7000-8000-000000000001"
 TWO = "01890000-0000-7000-8000-000000000002"
@@ -253,9 +253,8 @@ def test_a_stale_socket_is_replaced_and_a_file_is_not() -> None:
     with tempfile.TemporaryDirectory() as folder:
         left = bind_socket(Path(folder), API_SOCKET, 0o660)
         left.socket.close()
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ConnectionRefusedError):
             connect_socket(Path(folder))
-        assert refused.value.code == "DAEMON_DOWN"
         new = bind_socket(Path(folder), API_SOCKET, 0o660)
         new.socket.listen()
         connect_socket(Path(folder)).close()
