@@ -71,10 +71,10 @@ class Tracking:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    story = await self._ground.store.read(partial(_story, prefix=prefix))
-                    if self._settled(story[1], state):
-                        return self._object(story)
-                    await self._next_news(queue, story[0].message_id)
+                    standings = await self._ground.store.read(partial(_standings, prefix=prefix))
+                    if self._settled(standings, state):
+                        return await self.track(prefix)
+                    await self._next_news(queue, standings[0].message_id)
         except TimeoutError:
             raise Refused("WAIT_TIMEOUT", f"not {state} in {round(timeout_s, 2):g} s") from None
         finally:
@@ -126,9 +126,12 @@ class Tracking:
         return False
 
     async def _next_news(self, queue: "asyncio.Queue[Event | None]", message_id: bytes) -> None:
+        """Wait for news of a message; one look at the store then tells all that came meanwhile."""
         while True:
-            event = await queue.get()
-            if event is None or event.message_id == message_id:
+            news = [await queue.get()]
+            while not queue.empty():
+                news.append(queue.get_nowait())
+            if any(event is None or event.message_id == message_id for event in news):
                 return
 
     def _object(self, story: Story) -> dict[str, Any]:
@@ -157,6 +160,11 @@ def _has(recipient: dict[str, Any], state: str) -> bool:
         told = any(event["type"] == state for event in recipient["events"])
         return told and (state == "cancelled" or recipient["state"] == "accepted")
     return bool(recipient["state"] == state)
+
+
+def _standings(txn: Txn, prefix: str) -> list[Standing]:
+    """How a message stands with every recipient."""
+    return sent.standings(txn, only(sent.find(txn, *id_range(prefix)), prefix))
 
 
 def _story(txn: Txn, prefix: str) -> Story:

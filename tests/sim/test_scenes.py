@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keys.primitives import NotAuthentic
+from protocol.errors import Refused
 from protocol.ids import message_id_text, uuid7
 from relay import sealing
 from relay.draft import Draft
@@ -109,3 +110,16 @@ def test_a_sealed_receipt_in_the_queue_is_a_receipt() -> None:
         return [each["what"] for each in await neighbour.service.queue_list(10)]
 
     assert play(scene) == ["receipt"]
+
+
+def test_a_wait_ends_with_the_state_or_with_its_time() -> None:
+    async def scene(network: Network) -> tuple[str, str]:
+        county = network.offices[COUNTY]
+        await asyncio.sleep(1)
+        await county.service.send([REPORT], "test")
+        story = await county.service.wait_for(MESSAGE, "delivered", 60)
+        with pytest.raises(Refused) as refused:
+            await county.service.wait_for(MESSAGE, "signed_for", 60)
+        return str(story["recipients"][0]["state"]), refused.value.code
+
+    assert play(scene) == ("delivered", "WAIT_TIMEOUT")
