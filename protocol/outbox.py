@@ -95,6 +95,10 @@ class Outbox:
         if present:
             for entry in self._entries.values():
                 entry.avoid -= {office}
+                if entry.stage is _Stage.SENT and entry.hop == office:
+                    # It was sent while nobody listened, and a broker that broke down has forgotten it (D1).
+                    self._leave_flight(entry)
+                    entry.stage = _Stage.WAITING
         self._queue_again(now_us)
 
     # What is held.

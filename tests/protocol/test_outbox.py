@@ -197,3 +197,19 @@ def test_two_relays_that_offered_each_other_one_copy_can_tell() -> None:
     assert outbox.plan("slow", NOW) is not None
     assert outbox.offered(parcel(1).digest, D)
     assert not outbox.offered(parcel(1).digest, A)
+
+
+def test_g05_what_was_sent_to_an_absent_neighbour_goes_again_the_moment_it_is_back() -> None:
+    outbox = outbox_of(A, absent=(B, C))
+    outbox.hold(parcel(1, lane=Lane.FLASH, recipient=B), NOW)
+    trial = outbox.plan("fast", NOW)
+    assert trial is not None
+    assert trial.digests == (parcel(1).digest,)
+    assert outbox.plan("fast", NOW) is None
+    outbox.set_present(B, True, NOW + 1)
+    again = outbox.plan("fast", NOW + 1)
+    assert again is not None
+    assert again.digests == (parcel(1).digest,)
+    # The window is right again: custody of the second frame leaves nothing in flight.
+    assert outbox.custody(parcel(1).digest, B, NOW + 2)
+    assert outbox._in_flight[Lane.FLASH, B] == 0
