@@ -30,13 +30,12 @@ INBOX: Final = SealedTable(
 )  # fmt: skip
 RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us",))
 STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"))
-PEERS: Final = SealedTable("peers", key=("office", "part"))
 PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))
 OWN_PREKEYS: Final = SealedTable("own_prekeys", key=("prekey_id",), clear=("epoch", "forget_us"))
 QUARANTINE: Final = SealedTable("quarantine", key=("seq",), clear=("at_us", "size", "code"))
 
 ALL: Final = (
-    META, COUNTERS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS, PEERS,
+    META, COUNTERS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS,
     PREKEYS, OWN_PREKEYS, QUARANTINE,
 )  # fmt: skip
 """What `fsck` opens."""

@@ -83,12 +83,6 @@ CREATE TABLE streams (
     PRIMARY KEY (sender, lane, epoch)
 ) STRICT;
 
--- The highest that neighbours have said of themselves (D11).
-CREATE TABLE peers (
-    office BLOB NOT NULL, part TEXT NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
-    PRIMARY KEY (office, part)
-) STRICT;
-
 -- Other offices' current prekeys, and our own with their private halves.
 CREATE TABLE prekeys (
     office BLOB PRIMARY KEY, epoch INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
