@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench lock clean
+.PHONY: demo test check fix vectors bench sim lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -23,6 +23,11 @@ vectors: ## write tests/vectors anew; a difference is a change of the wire
 bench: ## speed and memory beside the ideal loop and a script
 	sh scripts/setup dev
 	.venv/bin/python -m benchmarks
+
+SEEDS = 60
+sim: ## seeds of the simulator, each a storm of its own: make sim SEEDS=1000
+	sh scripts/setup dev
+	.venv/bin/python -m tests.sim --seeds $(SEEDS)
 
 lock: ## requirements/*.txt from *.in; `sh scripts/lock --upgrade` takes newer versions
 	sh scripts/lock
