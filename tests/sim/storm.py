@@ -137,10 +137,13 @@ class Storm:
     async def _stories(self) -> dict[str, dict[str, Any]]:
         stories: dict[str, dict[str, Any]] = {}
         for office in self.network.offices.values():
-            if not office.running:
-                await office.start()
-            for story in await office.service.sent_list(None, 100_000):
-                stories[story["id"]] = story
+            told = None
+            while told is None:
+                # The storm still blows: an office may die under the question, which is then asked again.
+                if not office.running:
+                    await office.start()
+                told = await self._ask(office, office.service.sent_list(None, 100_000))
+            stories |= {story["id"]: story for story in told}
         return stories
 
     def _check(
