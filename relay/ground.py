@@ -15,6 +15,7 @@ from protocol.errors import Refused
 from protocol.ids import Address, Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.outbox import Outbox
+from relay.alarms import Alarms
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.news import News
@@ -52,6 +53,7 @@ class Ground:
     news: News
     shelf: Shelf
     failed: Callable[[BaseException | None], None]
+    alarms: Alarms = field(default_factory=Alarms)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     wakers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False

@@ -61,6 +61,10 @@ class Status:
                 "damaged_rows": found["damaged"],
                 "problems": list(self._problems),
             },
+            "alarms": [
+                {"code": alarm.code, "since": time_text(alarm.since_us), "detail": alarm.detail}
+                for alarm in ground.alarms
+            ],
             "counters": found["counters"],
             "trust": {
                 "version": ground.trust.version,
@@ -91,6 +95,9 @@ class Status:
             connected.labels(link["broker"]).set(int(link["state"] == "connected"))
         Gauge("relay_store_bytes", "Bytes used in the store", registry=registry).set(report["store"]["bytes"])
         Gauge("relay_rss_bytes", "Resident memory", registry=registry).set(report["rss_bytes"])
+        sounding = Gauge("relay_alarm", "Alarms that sound", ["code"], registry=registry)
+        for alarm in report["alarms"]:
+            sounding.labels(alarm["code"]).set(1)
         Gauge("relay_trust_age_seconds", "Age of the network directory", registry=registry).set(
             report["trust"]["age_s"]
         )
