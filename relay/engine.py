@@ -26,6 +26,7 @@ from relay.janitor import Janitor
 from relay.ports import Arrived
 from relay.pump import Pump
 from relay.recovery import Recovery
+from relay.retention import Retention
 from relay.sealer import Sealer
 from relay.service import OfficeService
 from relay.status import Status
@@ -61,6 +62,7 @@ class Engine:
         counter = FrameCounter(ground.identity.boot)
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
         self._janitor = Janitor(ground)
+        self._retention = Retention(ground)
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
         self.service = OfficeService(ground, Acceptor(ground, self._sealer), trust_store, status)
@@ -72,6 +74,7 @@ class Engine:
             "sealer": self._sealer.run,
             "beacon": self._beacon.run,
             "janitor": self._janitor.run,
+            "retention": self._retention.run,
             **{f"intake-{group}": intake.run for group, intake in self._intakes.items()},
             **{f"pump-{group}": pump.run for group, pump in zip(GROUPS, self._pumps, strict=True)},
         }

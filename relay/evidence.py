@@ -46,9 +46,9 @@ class Evidence:
 async def write_evidence(ground: Ground, trust: Mapping[str, bytes], prefix: str, *, redact_body: bool) -> bytes:
     """The evidence of a message that this office sent or received; raises `Refused` NOT_FOUND or AMBIGUOUS."""
     low, high = id_range(prefix)
-    bundle, receipts = await ground.store.read(partial(_gather, low=low, high=high, prefix=prefix))
-    evidence = Evidence(trust, bundle.record, None if redact_body else encode_bundle(bundle), tuple(receipts))
-    return encode_evidence(evidence)
+    bundle, bare, receipts = await ground.store.read(partial(_gather, low=low, high=high, prefix=prefix))
+    words = None if redact_body or bare else encode_bundle(bundle)
+    return encode_evidence(Evidence(trust, bundle.record, words, tuple(receipts)))
 
 
 def encode_evidence(evidence: Evidence) -> bytes:
@@ -225,16 +225,17 @@ def _originals(bundle: Bundle, directory: Directory, problems: list[str], depth:
     return [shown, *_originals(original, directory, problems, depth - 1)]
 
 
-def _gather(txn: Txn, low: bytes, high: bytes, prefix: str) -> tuple[Bundle, list[bytes]]:
-    """Content and receipts of one message, whichever side of it we are."""
+def _gather(txn: Txn, low: bytes, high: bytes, prefix: str) -> tuple[Bundle, bool, list[bytes]]:
+    """Content and receipts of one message, whichever side of it we are; and whether its words were purged."""
     mine = sent.find(txn, low, high)
     if mine:
         message_id = only(mine, prefix)
         message = sent.message(txn, message_id)
         if message is not None:
-            return message.bundle, [e.record for e in events.of_message(txn, message_id) if e.record]
-    key = only(inbox.find(txn, low, high), prefix)
+            receipts = [event.record for event in events.of_message(txn, message_id) if event.record]
+            return message.bundle, message.bare, receipts
+    key = only(inbox.find(txn, low, high, purged=True), prefix)
     received = inbox.get(txn, *key)
     if received is None:
         raise Refused("NOT_FOUND", f"no message {prefix}", field="id")
-    return received.bundle, inbox.plain_receipts(txn, *key)
+    return received.bundle, received.state == "purged", inbox.plain_receipts(txn, *key)

@@ -11,7 +11,7 @@ from keys.primitives import sha256
 from protocol.frame import COPY_ITEM, Nack
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, TRAIL_OFFICES
+from protocol.limits import TRAIL_OFFICES
 from protocol.parcel import Parcel
 from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Transit, Unopened
 from relay.receipting import answer_again
@@ -21,10 +21,8 @@ from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inbox import Received, SealedReceipt
 from relay.store.quarantine import Suspect
+from relay.store.retention import FORGET_AFTER_US
 from relay.verdicts import Verdicts
-
-FORGET_AFTER_US = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
-"""Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
 
 SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE"})
 """What may verify later (a newer directory, a clock that is right again): the neighbour is told to keep it."""

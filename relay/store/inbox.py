@@ -30,7 +30,7 @@ MISSING_MAX = 1_000
 """Most missing numbers remembered per stream; older holes stay visible as the flag on the message after them."""
 SEALED_LOOKED_AT = 500
 """Most receipts looked through for one that its reader could not open: bounds what a false claim can cost."""
-SHOWN = "state != 'refused'"
+SHOWN = "state NOT IN ('refused', 'purged')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     clear: dict[str, Value] = {
         "sender": message.sender, "message_id": message.message_id, "seq": last + 1, "state": message.state,
         "lane": message.lane, "received_us": message.received_us, "handed_us": None, "acked": int(refused),
-        "flags": message.flags, "digest": message.digest, "copy_digest": copy_digest, "forget_us": forget_us,
+        "done_us": None, "flags": message.flags, "digest": message.digest, "copy_digest": copy_digest, "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
 
@@ -120,14 +120,15 @@ class Streams:
 
 
 def get(txn: Txn, sender: bytes, message_id: bytes) -> Received | None:
-    """One message; raises `RowDamaged`."""
+    """One message, also a purged one, which is its bare record; raises `RowDamaged`."""
     row = INBOX.get(txn, sender, message_id)
     return None if row is None or row["state"] == "refused" else _received(row)
 
 
-def find(txn: Txn, low: bytes, high: bytes) -> list[tuple[bytes, bytes]]:
-    """(sender, id) of messages whose id is between two ids, at most three."""
-    rows = INBOX.unverified_clear(txn, f"message_id BETWEEN ? AND ? AND {SHOWN}", (low, high), limit=3)
+def find(txn: Txn, low: bytes, high: bytes, *, purged: bool = False) -> list[tuple[bytes, bytes]]:
+    """(sender, id) of messages whose id is between two ids, at most three; of purged ones only on demand."""
+    known = "state != 'refused'" if purged else SHOWN
+    rows = INBOX.unverified_clear(txn, f"message_id BETWEEN ? AND ? AND {known}", (low, high), limit=3)
     return [(blob(row["sender"]), blob(row["message_id"])) for row in rows]
 
 
@@ -175,7 +176,7 @@ def acknowledge(txn: Txn, sender: bytes, message_id: bytes) -> str:
         return "known"
     if row["handed_us"] is None:
         return "untaken"
-    INBOX.update(txn, row, acked=1)
+    INBOX.update(txn, row, acked=1, done_us=txn.now_us)
     return "acked"
 
 
@@ -184,8 +185,10 @@ def change_state(txn: Txn, sender: bytes, message_id: bytes, state: str, allowed
     row = INBOX.get(txn, sender, message_id)
     if row is None or row["state"] not in allowed:
         return False
-    done = state in ("signed_for", "returned")
-    INBOX.update(txn, row, state=state, acked=int(done or bool(row["acked"])))
+    if state in ("signed_for", "returned"):
+        INBOX.update(txn, row, state=state, acked=1, done_us=txn.now_us)
+    else:
+        INBOX.update(txn, row, state=state)
     return True
 
 

@@ -100,7 +100,10 @@ class AcceptedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sent message as it is kept: its bundle, and the answer that was given for it."""
+    """A sent message as it is kept: its bundle, and the answer that was given for it.
+
+    `bare`: retention has left only the signed record of the bundle.
+    """
 
     message_id: MessageId
     lane: Lane
@@ -108,6 +111,7 @@ class Message:
     expires_us: int
     bundle: Bundle
     answer: bytes
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ def _insert(txn: Txn, message: Prepared, numbers: _Numbers, sealing: Sealing) ->
     """Store one message; what is left to be sealed, and the copies that were sealed at once."""
     clear: dict[str, Value] = {
         "message_id": message.message_id, "accepted_us": message.created_us, "expires_us": message.expires_us,
-        "lane": message.lane, "fingerprint": message.fingerprint,
+        "lane": message.lane, "fingerprint": message.fingerprint, "bare": 0,
     }  # fmt: skip
     SENT.insert(txn, clear, dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement]))
     left, copies = [], []
@@ -330,6 +334,7 @@ def _message(row: Row) -> Message:
         expires_us=number(row["expires_us"]),
         bundle=decode_bundle(bundle),
         answer=answer,
+        bare=bool(row["bare"]),
     )
 
 

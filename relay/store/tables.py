@@ -6,7 +6,9 @@ from relay.store.sealed_table import SealedTable
 
 META: Final = SealedTable("meta", key=("name",))
 COUNTERS: Final = SealedTable("counters", key=("name",), clear=("value",))
-SENT: Final = SealedTable("sent", key=("message_id",), clear=("accepted_us", "expires_us", "lane", "fingerprint"))
+SENT: Final = SealedTable(
+    "sent", key=("message_id",), clear=("accepted_us", "expires_us", "lane", "fingerprint", "bare")
+)
 RECIPIENTS: Final = SealedTable(
     "recipients",
     key=("message_id", "office"),
@@ -25,7 +27,8 @@ INBOX: Final = SealedTable(
     "inbox",
     key=("sender", "message_id"),
     clear=(
-        "seq", "state", "lane", "received_us", "handed_us", "acked", "flags", "digest", "copy_digest", "forget_us",
+        "seq", "state", "lane", "received_us", "handed_us", "acked", "done_us", "flags", "digest", "copy_digest",
+        "forget_us",
     ),
 )  # fmt: skip
 RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us",))

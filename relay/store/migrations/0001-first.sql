@@ -8,12 +8,13 @@ CREATE TABLE counters (
     name TEXT PRIMARY KEY, value INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 
--- What this office accepted to send. The body holds the signed bundle until retention ends.
+-- What this office accepted to send. The body holds the signed bundle; bare 1: only its signed record (retention).
 CREATE TABLE sent (
     message_id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, lane INTEGER NOT NULL,
-    fingerprint BLOB NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+    fingerprint BLOB NOT NULL, bare INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX sent_accepted ON sent (accepted_us);
+CREATE INDEX sent_bare ON sent (bare, accepted_us);
 
 -- One row per (message, recipient): stage 0 to be sealed, 1 on its way, 2 final.
 CREATE TABLE recipients (
@@ -42,6 +43,7 @@ CREATE INDEX events_message ON events (message_id, office);
 CREATE TABLE proofs (
     digest BLOB PRIMARY KEY, at_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
+CREATE INDEX proofs_at ON proofs (at_us);
 
 -- Parcels in this relay's custody: own copies until the verdict, others' until onward custody.
 CREATE TABLE held (
@@ -59,10 +61,11 @@ CREATE TABLE passed (
 ) STRICT;
 CREATE INDEX passed_forget ON passed (forget_us);
 
--- Messages for this office, and the memory of refused ones (state refused).
+-- Messages for this office, and the memory of refused and purged ones (state refused, purged). done_us: when a whole
+-- one was acknowledged or decided, from which its retention counts.
 CREATE TABLE inbox (
     sender BLOB NOT NULL, message_id BLOB NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, lane INTEGER NOT NULL,
-    received_us INTEGER NOT NULL, handed_us INTEGER, acked INTEGER NOT NULL, flags INTEGER NOT NULL,
+    received_us INTEGER NOT NULL, handed_us INTEGER, acked INTEGER NOT NULL, done_us INTEGER, flags INTEGER NOT NULL,
     digest BLOB NOT NULL, copy_digest BLOB NOT NULL, forget_us INTEGER NOT NULL,
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id)
 ) STRICT;
@@ -70,6 +73,8 @@ CREATE UNIQUE INDEX inbox_seq ON inbox (seq);
 CREATE INDEX inbox_copy ON inbox (copy_digest);
 CREATE INDEX inbox_id ON inbox (message_id);
 CREATE INDEX inbox_waiting ON inbox (lane, seq) WHERE acked = 0;
+CREATE INDEX inbox_done ON inbox (done_us) WHERE done_us IS NOT NULL;
+CREATE INDEX inbox_forget ON inbox (forget_us) WHERE state IN ('refused', 'purged');
 
 -- Receipts that this office made as a recipient: a duplicate is answered with the same bytes.
 CREATE TABLE receipts (

@@ -1,0 +1,35 @@
+"""The end of what is finished: purges by the settings of `[retention]`, a bounded batch at a time (G2, G13)."""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+from config.schema import Retention as Settings
+from protocol.lanes import Lane
+from protocol.limits import SECOND_US
+from relay.ground import Ground
+from relay.store.retention import Keeping, purge
+
+TURN_S: Final = 60.0
+"""Retention counts in days; a look at each minute leaves no more than a minute's worth for the next."""
+DAY_US: Final = 86_400 * SECOND_US
+
+
+def keeping_of(settings: Settings) -> Keeping:
+    """Days of the settings in microseconds."""
+    return Keeping(settings.inbox_days * DAY_US, settings.sent_days * DAY_US, settings.evidence_days * DAY_US)
+
+
+class Retention:
+    """Purges what is over."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    async def run(self) -> None:
+        """Take turns for ever; a clock that is not believed purges nothing."""
+        ground = self._ground
+        work = partial(purge, keeping=keeping_of(ground.settings.retention))
+        while True:
+            more = "CLOCK_JUMP" not in ground.alarms and await ground.commit(Lane.BULK, work)
+            await asyncio.sleep(0 if more else TURN_S)

@@ -1,0 +1,118 @@
+"""What is kept how long, and what is never purged (CONTRACT section 8, G2, G13). Synchronous changes.
+
+A finished message is purged twice: first its words, so that only the signed record of its content is left, then,
+with everything that was recorded about it, its memory. Nothing unread, unacknowledged or without a verdict is touched,
+and an id is remembered for as long as any copy or receipt of it can live, whatever the settings say.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.cbor import dumps, loads
+from protocol.content import Bundle, decode_bundle, encode_bundle
+from protocol.fields import elements
+from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECORD_BYTES
+from relay.store.counters import blob
+from relay.store.database import Txn
+from relay.store.tables import EVENTS, INBOX, PROOFS, RECEIPTS, RECIPIENTS, SENT
+
+FORGET_AFTER_US: Final = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
+"""Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
+BATCH: Final = 200
+"""Most rows that one turn purges of a kind: about 10 ms of the writer, so that a flash message waits no longer."""
+BODY_BYTES: Final = 2 * CONTENT_BYTES + RECORD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long finished things are kept, in microseconds; from settings."""
+
+    inbox_us: int
+    sent_us: int
+    evidence_us: int
+
+
+def purge(txn: Txn, keeping: Keeping) -> bool:
+    """Purge one bounded batch of every kind; whether there may be more."""
+    counts = (
+        _strip_inbox(txn, txn.now_us - keeping.inbox_us),
+        _forget_inbox(txn, txn.now_us - keeping.evidence_us),
+        _strip_sent(txn, txn.now_us - keeping.sent_us),
+        _forget_sent(txn, txn.now_us - keeping.evidence_us),
+        _forget_proofs(txn, txn.now_us - max(keeping.evidence_us, MAX_LIFE_US + FORGET_AFTER_US)),
+    )
+    return BATCH in counts
+
+
+def _strip_inbox(txn: Txn, done_before_us: int) -> int:
+    """Received messages that were acknowledged or decided long ago lose their words."""
+    rows = INBOX.select(txn, "done_us <= ?", (done_before_us,), order="done_us", limit=BATCH)
+    for row in rows:
+        bundle, outer = elements(loads(row.body, max_bytes=BODY_BYTES), 2, "received message")
+        INBOX.update(txn, row, dumps([_bare(bundle), outer]), state="purged", done_us=None)
+    return len(rows)
+
+
+def _forget_inbox(txn: Txn, received_before_us: int) -> int:
+    """Memories of received and refused messages end with their receipts, and never before these can come again."""
+    where = "state IN ('refused', 'purged') AND forget_us <= ? AND received_us <= ?"
+    rows = INBOX.unverified_clear(txn, where, (txn.now_us, received_before_us), order="forget_us", limit=BATCH)
+    for row in rows:
+        sender, message_id = blob(row["sender"]), blob(row["message_id"])
+        INBOX.delete(txn, sender, message_id)
+        _delete(txn, RECEIPTS.name, "sender = ? AND message_id = ?", sender, message_id)
+        if not RECIPIENTS.unverified_count(txn, "message_id = ? AND office = ?", (message_id, sender)):
+            _forget_events(txn, message_id, sender)
+    return len(rows)
+
+
+def _strip_sent(txn: Txn, accepted_before_us: int) -> int:
+    """Sent messages lose their words when every recipient is final and nobody can ask for them again."""
+    where = (
+        "bare = 0 AND accepted_us <= ? AND expires_us <= ? AND NOT EXISTS "
+        "(SELECT 1 FROM recipients WHERE recipients.message_id = sent.message_id AND stage < 2)"
+    )
+    rows = SENT.select(txn, where, (accepted_before_us, txn.now_us), order="accepted_us", limit=BATCH)
+    for row in rows:
+        bundle, *rest = elements(loads(row.body, max_bytes=BODY_BYTES), 4, "sent message")
+        SENT.update(txn, row, dumps([_bare(bundle), *rest]), bare=1)
+    return len(rows)
+
+
+def _forget_sent(txn: Txn, accepted_before_us: int) -> int:
+    """Memories of sent messages end with all that was recorded about them."""
+    where = "bare = 1 AND accepted_us <= ? AND expires_us <= ?"
+    args = (accepted_before_us, txn.now_us - FORGET_AFTER_US)
+    rows = SENT.unverified_clear(txn, where, args, order="accepted_us", limit=BATCH)
+    for row in rows:
+        message_id = blob(row["message_id"])
+        for one in RECIPIENTS.unverified_clear(txn, "message_id = ?", (message_id,)):
+            office = blob(one["office"])
+            if not INBOX.unverified_count(txn, "sender = ? AND message_id = ?", (office, message_id)):
+                _forget_events(txn, message_id, office)
+        _delete(txn, RECIPIENTS.name, "message_id = ?", message_id)
+        SENT.delete(txn, message_id)
+    return len(rows)
+
+
+def _forget_proofs(txn: Txn, before_us: int) -> int:
+    """Custody frames are kept longer than any message that refers to them."""
+    rows = PROOFS.unverified_clear(txn, "at_us <= ?", (before_us,), order="at_us", limit=BATCH)
+    for row in rows:
+        PROOFS.delete(txn, row["digest"])
+    return len(rows)
+
+
+def _forget_events(txn: Txn, message_id: bytes, office: bytes) -> None:
+    """The story of one message with one office. The newest event of all stays: sequence numbers never start again."""
+    where = "message_id = ? AND office = ? AND seq < (SELECT max(seq) FROM events)"
+    _delete(txn, EVENTS.name, where, message_id, office)
+
+
+def _delete(txn: Txn, table: str, where: str, *args: bytes) -> None:
+    txn.connection.execute(f"DELETE FROM {table} WHERE {where}", args)  # noqa: S608 - constants of this module
+
+
+def _bare(encoded: bytes) -> bytes:
+    """The bundle with nothing but its signed record: it still commits to the words that were purged."""
+    return encode_bundle(Bundle(decode_bundle(encoded).record, "", (), None))

@@ -1,0 +1,198 @@
+"""Retention against a model: what is not finished stays whole, what may come again stays known, the rest goes (G2, G13)."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from protocol.content import content_digest
+from protocol.delivery import State
+from protocol.ids import Digest, MessageId
+from protocol.lanes import Lane
+from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, SECOND_US
+from relay.store import events, inbox, sent
+from relay.store.database import Txn
+from relay.store.events import Event
+from relay.store.inbox import Received
+from relay.store.retention import BATCH, FORGET_AFTER_US, Keeping, purge
+from relay.store.sent import Accepted, Addressee, Prepared, Sealing
+from tests import world
+from tests.relay.office_store import office_store
+
+DAY_US = 86_400 * SECOND_US
+KEEPING = Keeping(inbox_us=20 * DAY_US, sent_us=30 * DAY_US, evidence_us=200 * DAY_US)
+BUNDLE = world.make_bundle(b"record")
+DIGEST = content_digest(BUNDLE.record)
+IDS = st.sampled_from([MessageId(bytes((n,)) * 16) for n in range(1, 6)])
+LIVES = st.integers(1, 45)
+
+
+@dataclass(slots=True)
+class _Letter:
+    """What the model knows of one received or sent message."""
+
+    at_us: int
+    expires_us: int
+    done_us: int | None = None
+    decided: bool = False
+
+
+def received(message_id: MessageId, now_us: int, state: str = "new") -> Received:
+    return Received(world.CITY, message_id, Lane.ROUTINE, state, now_us, 0, DIGEST, BUNDLE, b"outer")
+
+
+def prepared(message_id: MessageId, now_us: int, expires_us: int) -> Prepared:
+    return Prepared(
+        message_id=message_id, fingerprint=b"f" * 32, lane=Lane.ROUTINE, entitlement=0, created_us=now_us,
+        expires_us=expires_us, deadline_us=None, bundle=BUNDLE, digest=DIGEST,
+        addressees=(Addressee(world.CITY, "320900-GO"),), answer=b"{}", sender=world.COUNTY,
+    )  # fmt: skip
+
+
+def receive(txn: Txn, message: Received, expires_us: int) -> None:
+    """As settlement does it: the message or the memory of a refused one, its receipt, its event."""
+    copy = Digest(message.message_id * 2)
+    inbox.insert(txn, message, copy, expires_us + FORGET_AFTER_US)
+    inbox.keep_receipt(txn, message.sender, message.message_id, "delivered", txn.now_us, b"sent", b"sent")
+    events.append(txn, [Event(message.message_id, message.sender, "received", txn.now_us, world.COUNTY)])
+
+
+class RetentionModel(RuleBasedStateMachine):
+    """The same ids travel both ways, so that neither side may purge what the other still needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.store = self._stack.enter_context(office_store())
+        self.clock: Any = self.store._clock
+        self.came: dict[MessageId, _Letter] = {}
+        self.went: dict[MessageId, _Letter] = {}
+
+    def teardown(self) -> None:
+        self._stack.close()
+
+    @property
+    def now_us(self) -> int:
+        return int(self.clock.now_us())
+
+    @rule(message_id=IDS, days=LIVES, refused=st.booleans())
+    def arrives(self, message_id: MessageId, days: int, refused: bool) -> None:
+        if self.store.run(partial(inbox.digests, sender=world.CITY, message_id=message_id)) is None:
+            letter = _Letter(self.now_us, self.now_us + days * DAY_US, self.now_us if refused else None, refused)
+            message = received(message_id, self.now_us, "refused" if refused else "new")
+            self.store.run(partial(receive, message=message, expires_us=letter.expires_us))
+            self.came[message_id] = letter
+
+    @rule()
+    def is_taken(self) -> None:
+        self.store.run(partial(inbox.take, limit=10, redeliver_before_us=0))
+
+    @rule(message_id=IDS)
+    def is_acknowledged(self, message_id: MessageId) -> None:
+        if message_id in self.came:
+            answer = self.store.run(partial(inbox.acknowledge, sender=world.CITY, message_id=message_id))
+            if answer == "acked":
+                self.came[message_id].done_us = self.now_us
+
+    @rule(message_id=IDS, state=st.sampled_from(("opened", "signed_for", "returned")))
+    def is_decided(self, message_id: MessageId, state: str) -> None:
+        allowed = ("new",) if state == "opened" else ("new", "opened", "taken")
+        change = partial(inbox.change_state, sender=world.CITY, message_id=message_id, state=state, allowed=allowed)
+        if self.store.run(change) and state != "opened":
+            self.came[message_id].done_us = self.now_us
+
+    @rule(message_id=IDS, days=LIVES)
+    def is_sent(self, message_id: MessageId, days: int) -> None:
+        letter = _Letter(self.now_us, self.now_us + days * DAY_US)
+        change = partial(
+            sent.accept,
+            prepared=[prepared(message_id, self.now_us, letter.expires_us)],
+            sealing=Sealing(lambda _: None, begun=False),
+        )
+        (answer,) = self.store.run(change).results
+        assert isinstance(answer, Accepted)
+        assert answer.repeated == (message_id in self.went)
+        self.went.setdefault(message_id, letter)
+
+    @rule(message_id=IDS)
+    def has_its_verdict(self, message_id: MessageId) -> None:
+        if message_id in self.went:
+            change = partial(sent.set_state, message_id=message_id, office=world.CITY, state=State.DELIVERED)
+            self.store.run(change)
+            self.went[message_id].done_us = self.now_us
+
+    @rule(days=st.integers(1, 120))
+    def time_passes(self, days: int) -> None:
+        self.clock.skew_us += days * DAY_US
+        while self.store.run(partial(purge, keeping=KEEPING)):
+            pass
+        for letters in (self.came, self.went):
+            for message_id, letter in tuple(letters.items()):
+                if self._is_over(letter, KEEPING.sent_us if letters is self.went else KEEPING.inbox_us):
+                    del letters[message_id]
+
+    def _is_over(self, letter: _Letter, words_us: int) -> bool:
+        if letter.done_us is None:
+            return False
+        whole_until_us = letter.at_us + words_us if words_us == KEEPING.sent_us else letter.done_us + words_us
+        known_until_us = max(letter.expires_us + FORGET_AFTER_US, letter.at_us + KEEPING.evidence_us)
+        return self.now_us >= known_until_us and (letter.decided or self.now_us >= whole_until_us)
+
+    @invariant()
+    def what_may_come_again_is_known(self) -> None:
+        for message_id in self.came:
+            assert self.store.run(partial(inbox.digests, sender=world.CITY, message_id=message_id)) is not None
+            assert self.store.run(
+                partial(inbox.receipt, sender=world.CITY, message_id=message_id, type_="delivered")
+            ) == (b"sent")
+        assert self._count("inbox") == self._count("receipts") == len(self.came)
+        assert self._count("sent") == self._count("recipients") == len(self.went)
+
+    @invariant()
+    def what_is_unfinished_is_whole(self) -> None:
+        for message_id, letter in self.came.items():
+            if letter.done_us is None or (not letter.decided and self.now_us < letter.done_us + KEEPING.inbox_us):
+                message = self.store.run(partial(inbox.get, sender=world.CITY, message_id=message_id))
+                assert message is not None
+                assert message.bundle == BUNDLE
+        for message_id, letter in self.went.items():
+            if letter.done_us is None or self.now_us < letter.at_us + KEEPING.sent_us:
+                message = self.store.run(partial(sent.message, message_id=message_id))
+                assert message is not None
+                assert message.bundle == BUNDLE
+
+    @invariant()
+    def stories_last_as_long_as_their_messages(self) -> None:
+        told = {event.message_id for event in self.store.run(partial(events.after, seq=0, limit=1_000))}
+        assert self.came.keys() | self.went.keys() <= told
+        assert len(told) <= len(self.came.keys() | self.went.keys()) + 1
+
+    def _count(self, table: str) -> int:
+        return int(self.store.run(lambda txn: txn.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]))
+
+
+TestG02G13Retention = RetentionModel.TestCase
+PROFILE = settings.get_profile(settings.get_current_profile_name())
+TestG02G13Retention.settings = settings(PROFILE, max_examples=max(PROFILE.max_examples // 2, 1), stateful_step_count=30)
+
+
+def test_g13_a_turn_is_bounded_and_the_turns_come_to_an_end() -> None:
+    with office_store() as store:
+        clock: Any = store._clock
+        for n in range(2 * BATCH + 1):
+            message = received(MessageId(n.to_bytes(16, "big")), clock.now_us(), "refused")
+            store.run(partial(receive, message=message, expires_us=clock.now_us() + DAY_US))
+        clock.skew_us += KEEPING.evidence_us
+        left = [2 * BATCH + 1]
+        while store.run(partial(purge, keeping=KEEPING)):
+            left.append(store.run(lambda txn: int(txn.connection.execute("SELECT count(*) FROM inbox").fetchone()[0])))
+        assert left == [2 * BATCH + 1, BATCH + 1, 1]
+
+
+def test_g02_memory_outlives_every_copy_and_receipt() -> None:
+    longest_receipt_us = 2 * MAX_LIFE_US
+    assert FORGET_AFTER_US >= longest_receipt_us + CLOCK_AHEAD_US
