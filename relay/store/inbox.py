@@ -79,7 +79,8 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     clear: dict[str, Value] = {
         "sender": message.sender, "message_id": message.message_id, "seq": last + 1, "state": message.state,
         "lane": message.lane, "received_us": message.received_us, "handed_us": None, "acked": int(refused),
-        "done_us": None, "flags": message.flags, "digest": message.digest, "copy_digest": copy_digest, "forget_us": forget_us,
+        "done_us": None, "flags": message.flags, "digest": message.digest, "copy_digest": copy_digest,
+        "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
 
