@@ -156,10 +156,13 @@ class Outbox:
         return True
 
     def lost(self, digest: Digest, by: OfficeId, now_us: int) -> None:
-        """A custodian says that it can no longer forward: go round it now; said again, it changes nothing."""
+        """A custodian can no longer forward: go round it, or ask again if it is the recipient; repeated, no effect."""
         entry = self._entries.get(digest)
-        if entry is not None and not (entry.stage is _Stage.WAITING and by in entry.avoid):
-            self._go_round(entry, by, now_us)
+        if entry is not None and not (entry.stage is _Stage.WAITING and by in {*entry.avoid, entry.parcel.recipient}):
+            if by == entry.parcel.recipient:  # nobody else can say what became of it there
+                self._put_back(entry, now_us)
+            else:
+                self._go_round(entry, by, now_us)
 
     def nack(self, digest: Digest, code: str, by: OfficeId, now_us: int) -> None:
         """A neighbour did not take a parcel: for FULL and UNVERIFIED back off, for LOOP and NO_ROUTE go round."""
@@ -238,8 +241,7 @@ class Outbox:
 
     def get(self, digest: Digest) -> Parcel | None:
         """The parcel with this digest, if it is active."""
-        entry = self._entries.get(digest)
-        return None if entry is None else entry.parcel
+        return None if (entry := self._entries.get(digest)) is None else entry.parcel
 
     def count(self, lane: Lane) -> int:
         """How many parcels of a lane are active."""
@@ -359,8 +361,7 @@ class Outbox:
         for kind in sorted({kind for kind, _ in queues}):
             turns = deque(key for key in queues if key[0] == kind)
             while turns and len(taken) < FRAME_ITEMS:
-                key = turns.popleft()
-                entry = self._head(queues, key, hop)
+                entry = self._head(queues, key := turns.popleft(), hop)
                 if entry is None:
                     del queues[key]
                     continue

@@ -83,6 +83,23 @@ def test_a_custodian_that_says_lost_again_and_again_changes_nothing() -> None:
     assert outbox.plan("slow", NOW) is None
 
 
+def test_g16_a_recipient_that_had_custody_is_asked_again_itself() -> None:
+    """Going round it would hand the copy to others, who may swallow it: as C once asked B, not D."""
+    outbox = outbox_of(C)
+    outbox.hold(parcel(1, trail=(A,)), NOW)
+    outbox.lost(parcel(1).digest, D, NOW)
+    shipment = outbox.plan("slow", NOW)
+    assert shipment is not None
+    assert (shipment.receiver, shipment.digests) == (D, (parcel(1).digest,))
+    outbox.lost(parcel(1).digest, D, NOW + 1)
+    assert outbox.plan("slow", NOW + 1) is None
+    assert outbox.expire_timers(NOW + 1 + SECOND) == []
+    again = outbox.plan("slow", NOW + 1 + SECOND)
+    assert again is not None
+    assert again.receiver == D
+    assert outbox._in_flight[Lane.ROUTINE, D] == 1
+
+
 def test_g13_timers_do_not_pile_up() -> None:
     outbox = outbox_of(A)
     for number in range(20_000):
