@@ -112,6 +112,16 @@ class Trust(Section, frozen=True):
     refresh_s: Seconds = 300
 
 
+class Clock(Section, frozen=True):
+    """When the wall clock is believed, see `protocol/clock_guard.py`."""
+
+    jump_s: Annotated[float, Meta(ge=1, le=86_400)] = 300
+    skew_s: Annotated[float, Meta(ge=1, le=3_600)] = 60
+    fresh_s: Seconds = 30
+    witness_s: Seconds = 3_600
+    keep_s: Seconds = 600
+
+
 class Inbox(Section, frozen=True):
     """What this office receives."""
 
@@ -191,6 +201,7 @@ class Settings(Section, frozen=True):
     messages: Messages = Messages()
     receipts: Receipts = Receipts()
     trust: Trust = Trust()
+    clock: Clock = Clock()
     inbox: Inbox = Inbox()
     limits: Limits = Limits()
     retention: Retention = Retention()

@@ -82,6 +82,7 @@ class Acceptor:
             return [refused] * len(ready)
         if not sealing.begun:
             ground.unbegun.update((copy.parcel.message_id, copy.parcel.recipient) for copy in group.copies)
+        ground.witnesses.made((one.parcel.digest for one in group.copies), ground.clock.monotonic_us())
         ground.hold(group.copies)
         ground.news.publish(group.events)
         ground.kick()

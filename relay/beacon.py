@@ -151,6 +151,8 @@ class Beacon:
         if known is not None and presence != known and not is_newer(presence, known):
             return
         self._known[key] = presence
+        if presence.online and not arrived.retained:
+            ground.witnesses.hear(presence.office, presence.at_us, (), ground.clock.monotonic_us())
         online = self._online.setdefault(presence.office, set())
         (online.add if presence.online else online.discard)((presence.group, arrived.broker))
         ground.outbox.set_present(presence.office, bool(online), ground.clock.monotonic_us())
@@ -233,6 +235,7 @@ class Beacon:
         if not result.changed:
             return
         ground.trust = result.trust
+        ground.clock.raise_floor(result.trust.clock_floor_us)
         graph, shared = graph_of(ground.directory, ground.identity.office)
         ground.outbox.set_graph(graph, shared, ground.clock.monotonic_us())
         _log.info("trust_taken", version=result.trust.version, publisher=publisher)

@@ -26,6 +26,7 @@ from keys.private_files import KeyFileError
 from keys.rows import RowCipher
 from keys.trust.metadata import TrustError
 from keys.trust.store import TrustStore
+from protocol.clock_guard import Witnesses
 from protocol.errors import Refused
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
@@ -33,14 +34,14 @@ from protocol.outbox import Outbox
 from protocol.parcel import Timing
 from relay import notify
 from relay.api.server import open_sockets, start_api
-from relay.clock import SystemClock, SystemEntropy
+from relay.clock import GuardedClock, SystemEntropy, machine_boot, read_clocks
 from relay.connecting import connect_mqtt
 from relay.engine import Engine
 from relay.graph import graph_of
 from relay.ground import Ground
 from relay.identity import Identity
 from relay.news import News
-from relay.opening import awake, find_office, load_keyring, read_signing_key, row_key
+from relay.opening import awake, find_office, load_keyring, read_signing_key, remembered_clock, row_key
 from relay.shelf import Shelf
 from relay.store.database import Database, HomeInUse, StoreUnusable
 from relay.store.group import StoreFailed
@@ -123,13 +124,19 @@ def timing_of(settings: Settings) -> Timing:
     )
 
 
+def witnesses_of(settings: Settings) -> Witnesses:
+    """Where neighbours' clocks are compared, by the settings."""
+    clock = settings.clock
+    return Witnesses(round(clock.fresh_s * SECOND_US), round(clock.witness_s * SECOND_US))
+
+
 class _Daemon:
     """One run."""
 
     def __init__(self, home: Path, settings: Settings) -> None:
         self._home = home
         self._settings = settings
-        self._clock = SystemClock()
+        self._clock = GuardedClock(read_clocks, machine_boot(), round(settings.clock.jump_s * SECOND_US))
         self._entropy = SystemEntropy()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
@@ -172,6 +179,7 @@ class _Daemon:
 
     async def _start_engine(self, store: GroupCommitStore, storage_key: bytes, offload: ThreadOffload) -> Engine:
         settings, home = self._settings, self._home
+        self._clock.resume(await remembered_clock(store))
         trust_store = TrustStore(home)
         trust = trust_store.load(self._clock.now_us())
         self._clock.raise_floor(trust.clock_floor_us)
@@ -187,6 +195,7 @@ class _Daemon:
             settings=settings,
             identity=identity,
             clock=self._clock,
+            witnesses=witnesses_of(settings),
             entropy=self._entropy,
             store=store,
             offload=offload,

@@ -33,6 +33,7 @@ from relay.status import Status
 from relay.store import counters, quarantine, sent
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
+from relay.timekeeper import Timekeeper
 
 GOODBYE_S = 1.0
 """How long neighbours are told that we leave; after that they learn it from our will."""
@@ -63,9 +64,10 @@ class Engine:
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
         self._janitor = Janitor(ground)
         self._retention = Retention(ground)
+        self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
-        self.service = OfficeService(ground, Acceptor(ground, self._sealer), trust_store, status)
+        self.service = OfficeService(ground, Acceptor(ground, self._sealer), trust_store, status, self._timekeeper)
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""
@@ -75,6 +77,7 @@ class Engine:
             "beacon": self._beacon.run,
             "janitor": self._janitor.run,
             "retention": self._retention.run,
+            "timekeeper": self._timekeeper.run,
             **{f"intake-{group}": intake.run for group, intake in self._intakes.items()},
             **{f"pump-{group}": pump.run for group, pump in zip(GROUPS, self._pumps, strict=True)},
         }

@@ -11,15 +11,17 @@ from config.schema import Settings
 from keys.directory import Directory
 from keys.office_record import OfficeRecord
 from keys.trust.store import Trust
+from protocol.clock_guard import Witnesses
 from protocol.errors import Refused
 from protocol.ids import Address, Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.outbox import Outbox
 from relay.alarms import Alarms
+from relay.clock import GuardedClock
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.news import News
-from relay.ports import Clock, Entropy, Offload, Store
+from relay.ports import Entropy, Offload, Store
 from relay.shelf import Shelf
 from relay.store.database import Txn
 from relay.store.held import Held
@@ -36,14 +38,15 @@ _log = structlog.get_logger()
 class Ground:
     """One relay's settings, identity, ports and shared state; every part of the engine gets it at construction.
 
-    `trust` is replaced as a whole when a newer directory is verified. `kick` wakes the pumps; `failed` is told when
-    work beside breaks. `connected` says whether any broker is; `unbegun` holds (message, recipient) of sealed copies
-    whose sending is not yet recorded as begun (G8).
+    `trust` is replaced as a whole when a newer directory is verified. `witnesses` hears what time it is elsewhere.
+    `kick` wakes the pumps; `failed` is told when work beside breaks. `connected` says whether any broker is; `unbegun`
+    holds (message, recipient) of sealed copies whose sending is not yet recorded as begun (G8).
     """
 
     settings: Settings
     identity: Identity
-    clock: Clock
+    clock: GuardedClock
+    witnesses: Witnesses
     entropy: Entropy
     store: Store
     offload: Offload

@@ -81,6 +81,7 @@ class Intake:
             _log.error("row_damaged", alarm=True, table=damage.table)
             return
         self._act(outcome)
+        self._note_times(examined)
         await self._recovery.follow_up(outcome)
 
     def _eyes(self) -> Eyes:
@@ -139,6 +140,13 @@ class Intake:
                 self._recent.popitem(last=False)
         ground.news.publish(outcome.events)
         ground.kick()
+
+    def _note_times(self, examined: Sequence[Examined]) -> None:
+        """What time it is where these frames were made."""
+        now_us = self._ground.clock.monotonic_us()
+        for one in examined:
+            frame = one.frame.frame
+            self._ground.witnesses.hear(frame.sender, frame.at_us, frame.custody, now_us)
 
 
 def _examine_all(

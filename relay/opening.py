@@ -11,6 +11,7 @@ from config.schema import Settings
 from keys.keyfile import read_secret
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
 from keys.primitives import PrekeyPrivate, SigningKey, hkdf
+from keys.rows import RowDamaged
 from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Epoch, KeyId, OfficeId
@@ -19,8 +20,9 @@ from protocol.limits import EPOCH_BYTES, RECORD_BYTES
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.ports import Entropy, Store
-from relay.store import counters, inbox, prekeys
+from relay.store import counters, inbox, kept_clock, prekeys
 from relay.store.database import Txn
+from relay.store.kept_clock import KeptClock
 
 CLIENT_SECRET_BYTES: Final = 12
 
@@ -79,6 +81,15 @@ def _awake(txn: Txn, epoch: bytes, secret: str) -> Birth:
     counters.remember(txn, "client_secret", birth.client_secret)
     inbox.hand_again(txn)
     return birth
+
+
+async def remembered_clock(store: Store) -> KeptClock | None:
+    """What the last run believed of the clock. Without it, or with a damaged row, the wall clock is believed anew."""
+    try:
+        return await store.read(kept_clock.kept)
+    except RowDamaged as damage:
+        _log.error("row_damaged", alarm=True, table=damage.table)
+        return None
 
 
 async def load_keyring(

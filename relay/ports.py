@@ -13,7 +13,7 @@ class Clock(Protocol):
     """Time as the engine sees it."""
 
     def now_us(self) -> int:
-        """Wall time in microseconds since 1970, never below the clock floor (D12)."""
+        """Believed time in microseconds since 1970: it neither jumps nor falls below the clock floor (G9, D12)."""
         ...
 
     def monotonic_us(self) -> int:

@@ -161,6 +161,7 @@ class Sealer:
             ground.unbegun.update((one.parcel.message_id, one.parcel.recipient) for one in sealed)
         taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
         self._forget_packed(batch)
+        ground.witnesses.made((one.parcel.digest for one in taken), ground.clock.monotonic_us())
         ground.hold(taken)
         ground.news.publish(logged)
         ground.kick()

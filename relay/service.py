@@ -28,6 +28,7 @@ from relay.store.fsck import Report, begin_check, check_slice
 from relay.store.quarantine import Suspect
 from relay.store.sealed_table import SealedTable
 from relay.store.tables import ALL
+from relay.timekeeper import Timekeeper
 from relay.times import time_text
 from relay.tracking import Tracking
 
@@ -37,11 +38,14 @@ Object = dict[str, Any]
 class OfficeService:
     """The office behind the API; see `relay.api.service.OfficeOperations` for what each operation promises."""
 
-    def __init__(self, ground: Ground, acceptor: Acceptor, trust_store: TrustStore, status: Status) -> None:
+    def __init__(
+        self, ground: Ground, acceptor: Acceptor, trust_store: TrustStore, status: Status, timekeeper: Timekeeper
+    ) -> None:
         self._ground = ground
         self._acceptor = acceptor
         self._trust_store = trust_store
         self._status = status
+        self._timekeeper = timekeeper
         self._inbox = Inbox(ground)
         self._tracking = Tracking(ground)
 
@@ -117,6 +121,10 @@ class OfficeService:
     async def status(self) -> Object:
         """The relay on one page."""
         return await self._status.report()
+
+    async def clock_accept(self) -> Object:
+        """The wall clock is right, says an operator."""
+        return await self._ground.finish(self._timekeeper.accept())
 
     async def queue_list(self, limit: int, /) -> list[Object]:
         """What waits, in the order it will go."""

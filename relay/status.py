@@ -14,6 +14,7 @@ from relay.ground import Ground
 from relay.mqtt_link import LinkState
 from relay.store import counters, held, inbox
 from relay.store.database import Txn, count_damaged
+from relay.timekeeper import clock_object
 from relay.times import time_text
 from relay.version import program_version
 
@@ -65,6 +66,7 @@ class Status:
                 {"code": alarm.code, "since": time_text(alarm.since_us), "detail": alarm.detail}
                 for alarm in ground.alarms
             ],
+            "clock": clock_object(ground),
             "counters": found["counters"],
             "trust": {
                 "version": ground.trust.version,

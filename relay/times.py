@@ -51,3 +51,14 @@ def parse_duration_us(text: str, *, field: str) -> int:
     if duration_us <= 0:
         raise Refused("BAD_FIELD", "a duration must be longer than nothing", field=field)
     return duration_us
+
+
+def span_text(span_us: int) -> str:
+    """How long a time is, in its two largest units, without its sign: `3d 2h`, `6m 10s`, `0s`."""
+    left = abs(span_us)
+    parts: list[str] = []
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _UNIT_US[unit])
+        if count or parts or unit == "s":
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])

@@ -15,6 +15,11 @@ async def status(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.status())
 
 
+async def clock_accept(context: Context, _request: Request) -> Response:
+    """POST /v1/clock/accept: the wall clock is right."""
+    return answer_object(await context.office.clock_accept())
+
+
 async def queue_list(context: Context, request: Request) -> Response:
     """GET /v1/queue: copies that wait or are under way."""
     return answer_lines(await context.office.queue_list(limit_of(request)))

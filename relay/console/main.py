@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "verify": "relay.console.following:verify",
     "cancel": "relay.console.following:cancel",
     "status": "relay.console.operating:status",
+    "clock": "relay.console.operating:clock_group",
     "queue": "relay.console.operating:queue_group",
     "quarantine": "relay.console.operating:quarantine_group",
     "overdue": "relay.console.following:overdue",

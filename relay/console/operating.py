@@ -1,4 +1,4 @@
-"""Looking after a relay: `run`, `status`, `queue`, `quarantine`, `fsck`, `config`, `version`."""
+"""Looking after a relay: `run`, `status`, `clock`, `queue`, `quarantine`, `fsck`, `config`, `version`."""
 
 import platform
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ queue_group: Final = LazyGroup("queue", {name: f"relay.console.operating:queue_{
 quarantine_group: Final = LazyGroup(
     "quarantine", {name: f"relay.console.operating:quarantine_{name}" for name in ("list", "show")}
 )
+clock_group: Final = LazyGroup("clock", {"accept": "relay.console.operating:clock_accept"})
 config_group: Final = LazyGroup(
     "config", {name: f"relay.console.operating:config_{name}" for name in ("check", "show")}
 )
@@ -56,6 +57,7 @@ def _tell_status(found: Mapping[str, Any], lang: str) -> None:
             (say("memory", lang), cell(found.get("rss_bytes"), "rss_bytes", lang)),
             (say("store", lang), _parts(store, ("state", "bytes", "quota_bytes"), lang)),
             (say("trust", lang), _parts(trust, ("state", "version", "age_s"), lang)),
+            (say("clock", lang), _parts(_part(found, "clock"), ("state", "believed", "wall"), lang)),
             *(("!", cell(alarm, "alarm", lang)) for alarm in alarms),
         ]
     )
@@ -84,6 +86,16 @@ def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _parts(part: Mapping[str, Any], names: tuple[str, ...], lang: str) -> str:
     return "  ".join(cell(part[name], name, lang) for name in names if part.get(name) is not None)
+
+
+@command("clock accept")
+def clock_accept(choices: Choices) -> None:
+    """Confirm that the wall clock is right."""
+    found = daemon_of(choices).change(path_of("clock", "accept")).one()
+    if choices.json:
+        emit(found)
+    else:
+        click.echo(say("clock_accepted", choices.lang, wall=found.get("wall", "")))
 
 
 @command("queue list")

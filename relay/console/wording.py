@@ -66,6 +66,11 @@ HELP: Final = MappingProxyType(
             "Cancel a message of this office; what was delivered stays.",
         ),
         "status": ("显示中继状态：链路、队列、存储、信任。", "Show links, lanes, store and trust on one page."),
+        "clock": ("本机时钟。", "The clock of this machine."),
+        "clock accept": (
+            "确认系统时钟正确；跳变后不再沿用推算的时间。",
+            "Say that the wall clock is right after it jumped.",
+        ),
         "queue": ("待发队列。", "What waits to be sent."),
         "queue list": ("列出待发的副本。", "List the copies that wait."),
         "queue show": ("显示一个待发副本。", "Show one waiting copy."),

@@ -19,14 +19,14 @@ from protocol.ids import NetworkId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.outbox import Outbox
-from relay.daemon import MIGRATIONS, timing_of
+from relay.daemon import MIGRATIONS, timing_of, witnesses_of
 from relay.engine import Engine
 from relay.graph import graph_of
 from relay.ground import Ground
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.news import News
-from relay.opening import awake
+from relay.opening import awake, remembered_clock
 from relay.service import OfficeService
 from relay.shelf import Shelf
 from relay.store import prekeys
@@ -139,6 +139,7 @@ class OfficeProcess:
     async def _start(self) -> None:
         self.boots += 1
         store = self._store = SlowStore(self._open(), self.clock, self.dice, self.slow_s)
+        self.clock.resume(await remembered_clock(store))
         birth = await awake(store, self._entropy)
         seat, directory = self.seat, self._trust.directory
         settings = self._settings()
@@ -149,6 +150,7 @@ class OfficeProcess:
             settings=settings,
             identity=Identity(seat.office, seat.key, birth.epoch, birth.boot),
             clock=self.clock,
+            witnesses=witnesses_of(settings),
             entropy=self._entropy,
             store=store,
             offload=InlineOffload(),

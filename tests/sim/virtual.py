@@ -7,11 +7,12 @@ import asyncio
 import random
 import selectors
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from protocol.clock_guard import Reading
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
+from relay.clock import GuardedClock
 from relay.store.database import Database
 from relay.store.inline import InlineStore
 
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 START_US = 1_767_225_600 * SECOND_US
 """2026-01-01T00:00:00Z: when every simulation begins."""
+
+
+JUMP_US = 300 * SECOND_US
+"""By how much a wall clock may be set before it counts as jumped."""
 
 
 class Deadlock(Exception):
@@ -71,18 +76,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.us / SECOND_US
 
 
-@dataclass(slots=True)
-class OfficeClock:
-    """The clock of one office: virtual time, and how far its wall clock is off."""
+class OfficeClock(GuardedClock):
+    """The clock of one office: virtual time, and how far its wall clock is off; set it, and it has jumped."""
 
-    time: Time
-    skew_us: int = 0
-
-    def now_us(self) -> int:
-        return START_US + self.time.us + self.skew_us
-
-    def monotonic_us(self) -> int:
-        return self.time.us
+    def __init__(self, time: Time) -> None:
+        self.time = time
+        self.skew_us = 0
+        super().__init__(lambda: Reading(START_US + time.us + self.skew_us, time.us), "machine", JUMP_US)
 
 
 class SeededEntropy:

@@ -121,6 +121,9 @@ class MemoryOffice:
     async def status(self) -> Object:
         return {"office": "320924-GO"}
 
+    async def clock_accept(self) -> Object:
+        return {"state": "following"}
+
     async def queue_list(self, limit: int, /) -> list[Object]:
         return [{"limit": limit}]
 
