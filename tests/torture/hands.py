@@ -1,0 +1,16 @@
+"""Several runs at once, each in a process of its own: torture waits more than it works."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, Final
+
+HANDS: Final = 2
+"""Runs at once: as many as CI has cores."""
+
+
+def at_once(jobs: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], hands: int = HANDS) -> list[Any]:
+    """The results of all jobs, in order. What a job raises is raised here."""
+    fresh = multiprocessing.get_context("spawn")  # a forked copy of a test runner would inherit its threads
+    with ProcessPoolExecutor(hands, mp_context=fresh) as pool:
+        return [future.result() for future in [pool.submit(work, *given) for work, given in jobs]]
