@@ -114,10 +114,13 @@ class ClockGuard:
         self._floor_us = max(self._floor_us, floor_us)
         self.believe(self._reading)
 
-    def accept(self) -> None:
-        """The wall clock of the last reading is right: follow it from here."""
+    def accept(self) -> bool:
+        """The wall clock of the last reading is right: follow it from here. False when a signed time disproves that."""
+        if self._reading.wall_us < self._floor_us - self._jump_us:
+            return False
         self._reference_us = self._offset_us = self._reading.offset_us
         self.believe(self._reading)
+        return True
 
     def _drift(self, reading: Reading) -> None:
         """Let the reference follow slowly, a second's worth at a time, so that rounding takes nothing away."""

@@ -50,6 +50,7 @@ CODES: Final = _table(
     ("ID_REUSED", 65, 409),
     ("WRONG_STATE", 65, 409),
     ("EXPIRED", 65, 422),
+    ("CLOCK_TOO_EARLY", 65, 409),
     ("STORE_FULL", 75, 507),
     ("BUSY", 75, 503),
     ("TRUST_STALE", 75, 503),

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 
 from protocol.clock_guard import Testimony, agrees, differing
+from protocol.errors import Refused
 from protocol.ids import OfficeId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
@@ -62,19 +63,22 @@ class Timekeeper:
         self._compare(said, now_us, bound_us)
 
     async def accept(self) -> dict[str, Any]:
-        """An operator says that the wall clock is right."""
+        """An operator says that the wall clock is right; raises `Refused` CLOCK_TOO_EARLY where that cannot be."""
         self._ground.clock.now_us()
-        if self._ground.clock.guard.held:
-            self._accept("operator")
+        if self._ground.clock.guard.held and not self._accept("operator"):
+            raise Refused("CLOCK_TOO_EARLY", "the wall clock is earlier than the newest signed time of the directory")
         self.look()
         await self._keep()
         return clock_object(self._ground)
 
-    def _accept(self, by: str) -> None:
+    def _accept(self, by: str) -> bool:
         guard = self._ground.clock.guard
-        _log.warning("clock_jump_confirmed", by=by, jump=span_text(guard.jump_us))
-        guard.accept()
+        jump_us = guard.jump_us
+        if not guard.accept():
+            return False
+        _log.warning("clock_jump_confirmed", by=by, jump=span_text(jump_us), ahead=jump_us > 0)
         self._ground.kick()
+        return True
 
     def _compare(self, said: tuple[Testimony, ...], now_us: int, bound_us: int) -> None:
         """The alarm about neighbours whose clocks differ from the believed time."""

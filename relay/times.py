@@ -55,7 +55,7 @@ def parse_duration_us(text: str, *, field: str) -> int:
 
 def span_text(span_us: int) -> str:
     """How long a time is, in its two largest units, without its sign: `3d 2h`, `6m 10s`, `0s`."""
-    left = abs(span_us)
+    left = (abs(span_us) + SECOND_US // 2) // SECOND_US * SECOND_US
     parts: list[str] = []
     for unit in ("d", "h", "m", "s"):
         count, left = divmod(left, _UNIT_US[unit])

@@ -90,6 +90,11 @@ WORDS: Final = MappingProxyType(
             "Its life ended before it could be accepted or delivered.",
             "Check --expires-in and the clock, then send it again as a new message.",
         ),
+        "CLOCK_TOO_EARLY": (
+            "The wall clock cannot be right.",
+            "It shows a time before the newest signed time of the network directory.",
+            "Set the clock of this machine; the relay follows it as soon as it is right.",
+        ),
         "STORE_FULL": (
             "The store is full; the message was not accepted.",
             "The quota or the disk has no room left for this lane.",

@@ -83,7 +83,7 @@ def test_g09_what_was_accepted_is_followed(history: list[tuple[int, int]]) -> No
     for passed_us, stepped_us in history:
         reading = later(reading, passed_us, stepped_us)
         guard.believe(reading)
-        guard.accept()
+        assert guard.accept()
         assert not guard.held
         assert guard.believe(reading) == reading.wall_us
 
@@ -108,6 +108,15 @@ def test_g09_a_signed_time_explains_a_jump_ahead() -> None:
     guard.raise_floor(jumped.wall_us - 60 * SECOND_US)
     assert not guard.held
     assert guard.believe(jumped) == jumped.wall_us
+
+
+def test_g09_nobody_may_accept_a_clock_that_a_signed_time_disproves() -> None:
+    guard = ClockGuard(JUMP_US, BEGIN)
+    guard.raise_floor(WALL_US)
+    for early_us, accepted in ((JUMP_US, True), (JUMP_US + 1, False)):
+        before_us = guard.believe(later(BEGIN, 0, -early_us))
+        assert guard.accept() is accepted
+        assert guard.believe(later(BEGIN, 0, -early_us)) == max(before_us, WALL_US)
 
 
 def test_the_bound_itself_is_no_jump() -> None:

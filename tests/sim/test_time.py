@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from protocol.errors import Refused
 from protocol.ids import message_id_text, uuid7
 from protocol.limits import SECOND_US
 from relay.draft import Draft
@@ -109,10 +112,23 @@ def test_g09_neighbours_confirm_a_clock_that_was_set_right() -> None:
         skew = (await alarms_of(network, COUNTY))["CLOCK_SKEW"]
         assert NEIGHBOUR in skew
         assert CITY in skew
-        assert "6m 39s ahead" in skew
+        assert "6m 40s ahead" in skew
         jump(network, COUNTY, 400)
         await asyncio.sleep(2)
         assert await alarms_of(network, COUNTY) == {}
+        assert county.clock.now_us() == START_US + network.time.us
+
+    play(scene)
+
+
+def test_g09_an_operator_cannot_confirm_what_a_signed_time_disproves() -> None:
+    async def scene(network: Network) -> None:
+        county = network.offices[COUNTY]
+        await asyncio.sleep(10)
+        county.clock.raise_floor(START_US)
+        jump(network, COUNTY, -2 * HOUR_S)
+        with pytest.raises(Refused, match="CLOCK_TOO_EARLY"):
+            await county.service.clock_accept()
         assert county.clock.now_us() == START_US + network.time.us
 
     play(scene)

@@ -102,6 +102,14 @@ def test_queues_quarantine_and_overdue(relay: Relay, daemon: FakeDaemon) -> None
     assert daemon.seen[-1].path == "/v1/quarantine/a%20b%2Fc"
 
 
+def test_an_operator_accepts_the_clock(relay: Relay, daemon: FakeDaemon) -> None:
+    clock = {"v": 1, "state": "following", "wall": "2026-11-25T09:00:00.000000Z", "offset_s": 0.0}
+    _says(daemon, clock)
+    assert relay("clock", "accept", "--json").object() == clock
+    assert (daemon.seen[-1].method, daemon.seen[-1].path) == ("POST", "/v1/clock/accept")
+    assert "2026-11-25T09:00:00" in relay("clock", "accept").out
+
+
 def test_fsck_by_the_daemon(relay: Relay, daemon: FakeDaemon) -> None:
     _says(daemon, {"v": 1, "ok": True, "rows": 5, "problems": []})
     assert relay("fsck", "--json").exit == 0
