@@ -19,6 +19,7 @@ from protocol.lanes import Lane
 from relay.admission import SpaceState, admits, space_state
 from relay.ports import Entropy
 from relay.store.ballast import Ballast, sync_directory
+from relay.store.mending import Mender
 
 DATABASE_NAME: Final = "relay.db"
 LOCK_NAME: Final = "lock"
@@ -39,7 +40,7 @@ start (G16); its rows prove themselves when they are read, and `fsck` checks the
 _DAMAGED_SQL: Final = """
     CREATE TABLE damaged (
         number INTEGER PRIMARY KEY, table_name TEXT NOT NULL, key_text TEXT NOT NULL,
-        found_at_us INTEGER NOT NULL, columns BLOB NOT NULL
+        found_at_us INTEGER NOT NULL, mended INTEGER NOT NULL, columns BLOB NOT NULL
     ) STRICT;
 """
 _MIGRATION: Final = re.compile(r"([0-9]{4})[a-z0-9_-]*\.sql")
@@ -82,6 +83,7 @@ class Txn:
     """What a change or query works with. `now_us` and `space` are taken once for a whole group.
 
     `set_asides` collects the moves of damaged rows; they are made after the change, even if it raises.
+    `mender` tries to mend them first.
     """
 
     connection: sqlite3.Connection
@@ -89,6 +91,7 @@ class Txn:
     entropy: Entropy
     now_us: int
     space: Space
+    mender: Mender = field(default_factory=Mender)
     set_asides: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -125,6 +128,7 @@ class Database:
         self.problems: tuple[str, ...] = ()
         self.checkpoint_due = False
         self._checkpointed_at = connection.total_changes
+        self._mender = Mender()
 
     @classmethod
     def open(
@@ -161,7 +165,7 @@ class Database:
         """Start the transaction of a group."""
         if self.ballast.held_bytes < self.ballast.size_bytes:
             self.ballast.restore()
-        txn = Txn(self.connection, self._cipher, self._entropy, now_us, self.space())
+        txn = Txn(self.connection, self._cipher, self._entropy, now_us, self.space(), self._mender)
         self.connection.execute("BEGIN IMMEDIATE")
         return txn
 
@@ -204,7 +208,7 @@ class Database:
             self._lock.release()
 
 
-def move_aside(txn: Txn, table: str, rowid: int, key_text: str) -> None:
+def move_aside(txn: Txn, table: str, rowid: int, key_text: str, *, mended: bool = False) -> None:
     """Move a row that does not open into `damaged`, as it is: nothing is deleted, and no query meets it again."""
     cursor = txn.connection.execute(f"SELECT * FROM {table} WHERE rowid = ?", (rowid,))  # noqa: S608 - constant name
     names = [column[0] for column in cursor.description]
@@ -213,8 +217,8 @@ def move_aside(txn: Txn, table: str, rowid: int, key_text: str) -> None:
         return
     columns = dumps([names, [_as_bytes(value) if isinstance(value, str) else value for value in row]])
     txn.connection.execute(
-        "INSERT INTO damaged (table_name, key_text, found_at_us, columns) VALUES (?, ?, ?, ?)",
-        (table, key_text, txn.now_us, columns),
+        "INSERT INTO damaged (table_name, key_text, found_at_us, mended, columns) VALUES (?, ?, ?, ?, ?)",
+        (table, key_text, txn.now_us, int(mended), columns),
     )
     delete = f"DELETE FROM {table} WHERE rowid = ?"  # noqa: S608
     try:
@@ -228,7 +232,7 @@ def move_aside(txn: Txn, table: str, rowid: int, key_text: str) -> None:
 
 
 def count_damaged(txn: Txn) -> int:
-    """How many rows were moved aside since the store began."""
+    """How many rows were moved aside since the store began, mended ones included."""
     return int(txn.connection.execute("SELECT count(*) FROM damaged").fetchone()[0])
 
 

@@ -1,7 +1,7 @@
 """One transaction for a group of changes: what runs in the writer's thread, and inline in the simulator.
 
 A change runs in a savepoint of its own. It must have no effect but on the transaction and its return value,
-because it runs again, alone, when the group found no room.
+because it runs again, alone, when the group found no room, and again when it met a row that was damaged.
 """
 
 import sqlite3
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from keys.rows import RowDamaged
 from protocol.errors import Refused
 from relay.store.database import Database, Txn
 
@@ -27,6 +28,10 @@ _OWN_CODES: Final = frozenset(
     }
 )
 """Primary result codes that concern one change; every other one but SQLITE_FULL concerns the store."""
+
+
+DAMAGED_MAX: Final = 20
+"""Most damaged rows that one change may meet: each is moved aside, and the change runs again without it."""
 
 
 class StoreFailed(Exception):
@@ -107,6 +112,16 @@ def _attempt(database: Database, changes: Sequence[Change], now_us: int) -> list
 
 
 def _run(txn: Txn, change: Change) -> Outcome:
+    """One change; where a damaged row was in its way, once more without that row: nobody may stumble over it twice."""
+    outcome = _run_once(txn, change)
+    for _ in range(DAMAGED_MAX):
+        if not isinstance(outcome.error, RowDamaged):
+            break
+        outcome = _run_once(txn, change)
+    return outcome
+
+
+def _run_once(txn: Txn, change: Change) -> Outcome:
     """One change in its savepoint. Raises errors of the store, keeps those of the change."""
     execute = txn.connection.execute
     execute("SAVEPOINT change")

@@ -7,6 +7,7 @@ body as associated data, so that no column can be altered and no two rows can be
 What sealing cannot show: that a row is missing, or that all of it is an older version of itself (G12 does).
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, TypeAlias
@@ -22,6 +23,7 @@ Value: TypeAlias = int | str | bytes | None
 
 _PLAIN: Final = frozenset({int, str, bytes, type(None)})
 _VERSION_MAX: Final = 2**62
+_MISPLACED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT})
 
 
 class RowExists(Exception):
@@ -92,15 +94,14 @@ class SealedTable:
         return Row(clear, body, version)
 
     def get(self, txn: Txn, *key: Value) -> Row | None:
-        """The row with this key, or None. Raises `RowDamaged`, and the row is moved aside after the change."""
+        """The row with this key, or None. Raises `RowDamaged` for one that cannot be mended; it is moved aside then."""
         found = txn.connection.execute(self._get_sql, key).fetchone()
         if found is None:
             return None
         # The key is taken from the caller, not from the row: an index that points to another row is noticed.
         stored = (*map(_plain, key), *found[1:])
-        row = self.open_stored(txn.cipher, stored)
+        row = self.open_stored(txn.cipher, stored) or self._mended(txn, found[0], stored)
         if row is None:
-            txn.set_asides.append(partial(move_aside, txn, self.name, found[0], self.key_text(stored)))
             raise RowDamaged(self.name, key)
         return row
 
@@ -130,16 +131,14 @@ class SealedTable:
     def select(
         self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None
     ) -> list[Row]:
-        """The rows that match and open. Damaged ones are left out and moved aside after the change.
+        """The rows that match and open. Damaged ones that cannot be mended are left out, and moved aside then.
 
         `where` and `order` are constant SQL of the program; `args` fill its question marks.
         """
         rows = []
         for found in txn.connection.execute(*_tail(self._select_sql, where, args, order, limit)).fetchall():
-            row = self.open_stored(txn.cipher, found[1:])
-            if row is None:
-                txn.set_asides.append(partial(move_aside, txn, self.name, found[0], self.key_text(found[1:])))
-            else:
+            row = self.open_stored(txn.cipher, found[1:]) or self._mended(txn, found[0], found[1:])
+            if row is not None:
                 rows.append(row)
         return rows
 
@@ -165,6 +164,27 @@ class SealedTable:
             # Text that is no UTF-8 any more comes with lone surrogates (see database.py) and cannot be encoded.
             return None
         return Row(dict(zip(self.columns, values, strict=True)), body, version)
+
+    def _mended(self, txn: Txn, rowid: int, stored: Sequence[Value]) -> Row | None:
+        """A damaged row as it was written, put back in its place; None, and it is moved aside after the change."""
+        written = txn.mender.mend(txn.cipher, self.name, stored)
+        key_text = self.key_text(stored)
+        if written is not None:
+            txn.connection.execute("SAVEPOINT mending")
+            try:
+                move_aside(txn, self.name, rowid, key_text, mended=True)
+                txn.connection.execute(self._insert_sql, written)
+            except txn.connection.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF not in _MISPLACED:
+                    raise
+                # Its page or its index is damaged too, or another row has taken its place: it is not put back.
+                txn.connection.execute("ROLLBACK TO mending")
+                written = None
+            txn.connection.execute("RELEASE mending")
+        if written is None:
+            txn.set_asides.append(partial(move_aside, txn, self.name, rowid, key_text))
+            return None
+        return self.open_stored(txn.cipher, written)
 
     def _sealed(
         self, txn: Txn, values: Mapping[str, Value], body: bytes, version: int

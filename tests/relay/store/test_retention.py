@@ -179,7 +179,7 @@ class RetentionModel(RuleBasedStateMachine):
 
 TestG02G13Retention = RetentionModel.TestCase
 PROFILE = settings.get_profile(settings.get_current_profile_name())
-TestG02G13Retention.settings = settings(PROFILE, max_examples=max(PROFILE.max_examples // 2, 1), stateful_step_count=30)
+TestG02G13Retention.settings = settings(PROFILE, max_examples=max(PROFILE.max_examples // 4, 1), stateful_step_count=25)
 
 
 def test_g13_a_turn_is_bounded_and_the_turns_come_to_an_end() -> None:
