@@ -129,7 +129,7 @@ class RetentionModel(RuleBasedStateMachine):
 
     @rule(days=st.integers(1, 120))
     def time_passes(self, days: int) -> None:
-        self.clock.skew_us += days * DAY_US
+        self.clock.time.us += days * DAY_US
         while self.store.run(partial(purge, keeping=KEEPING)):
             pass
         for letters in (self.came, self.went):
@@ -188,7 +188,7 @@ def test_g13_a_turn_is_bounded_and_the_turns_come_to_an_end() -> None:
         for n in range(2 * BATCH + 1):
             message = received(MessageId(n.to_bytes(16, "big")), clock.now_us(), "refused")
             store.run(partial(receive, message=message, expires_us=clock.now_us() + DAY_US))
-        clock.skew_us += KEEPING.evidence_us
+        clock.time.us += KEEPING.evidence_us
         left = [2 * BATCH + 1]
         while store.run(partial(purge, keeping=KEEPING)):
             left.append(store.run(TABLES["inbox"].unverified_count))
