@@ -1,20 +1,37 @@
-"""Custody entries and nacks that neighbours are owed.
+"""Custody entries, nacks and witness records that neighbours are owed.
 
-They are not durable: after a restart the neighbour sends its parcel again, and is answered again.
+They are not durable: after a restart the neighbour sends its parcel again and is answered again, and what it says of
+its home is compared with what is remembered again.
 """
 
-from protocol.frame import Nack
+from typing import NamedTuple
+
+from protocol.frame import ENTRY_BYTES, Nack
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS
 
 
+class Owed(NamedTuple):
+    """What one frame pays."""
+
+    custody: tuple[Digest, ...] = ()
+    nacks: tuple[Nack, ...] = ()
+    witness: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that this takes in a frame, rounded up."""
+        return ENTRY_BYTES * (len(self.custody) + len(self.nacks)) + len(self.witness or b"")
+
+
 class Debts:
     """What is owed to each neighbour, by connection group."""
 
-    __slots__ = ("_custody", "_nacks")
+    __slots__ = ("_custody", "_nacks", "_witness")
 
     def __init__(self) -> None:
+        self._witness: dict[tuple[OfficeId, str], tuple[Lane, bytes]] = {}
         self._custody: dict[tuple[OfficeId, str], dict[Digest, Lane]] = {}
         self._nacks: dict[tuple[OfficeId, str], dict[Digest, tuple[Lane, Nack]]] = {}
 
@@ -26,6 +43,10 @@ class Debts:
         """An item of this lane was not taken."""
         self._nacks.setdefault((to, lane.group), {})[nack.digest] = (lane, nack)
 
+    def owe_witness(self, to: OfficeId, lane: Lane, record: bytes) -> None:
+        """The neighbour is to see a record of its own; a later one takes its place."""
+        self._witness[to, lane.group] = (lane, record)
+
     def creditors(self, group: str) -> list[tuple[OfficeId, Lane]]:
         """Who is owed something on a connection group, and on which lane it is most urgent."""
         found: dict[OfficeId, Lane] = {}
@@ -36,9 +57,12 @@ class Debts:
             if of_group == group:
                 lane = min(lane for lane, _ in nacks.values())
                 found[to] = min(lane, found.get(to, lane))
+        for (to, of_group), (lane, _) in self._witness.items():
+            if of_group == group:
+                found[to] = min(lane, found.get(to, lane))
         return list(found.items())
 
-    def pay(self, to: OfficeId, group: str) -> tuple[tuple[Digest, ...], tuple[Nack, ...]]:
+    def pay(self, to: OfficeId, group: str) -> Owed:
         """Take what is owed on a connection group, as much as one frame may carry."""
         custody = self._custody.pop((to, group), {})
         nacks = self._nacks.pop((to, group), {})
@@ -47,4 +71,7 @@ class Debts:
             self._custody[to, group] = dict(paid[FRAME_ITEMS:])
         if len(rest) > FRAME_ITEMS:
             self._nacks[to, group] = {nack.digest: (lane, nack) for lane, nack in rest[FRAME_ITEMS:]}
-        return tuple(digest for digest, _ in paid[:FRAME_ITEMS]), tuple(nack for _, nack in rest[:FRAME_ITEMS])
+        _, witness = self._witness.pop((to, group), (None, None))
+        return Owed(
+            tuple(digest for digest, _ in paid[:FRAME_ITEMS]), tuple(nack for _, nack in rest[:FRAME_ITEMS]), witness
+        )

@@ -126,6 +126,10 @@ class Fields:
             raise self._wrong(key, f"an array of byte strings of {size} bytes")
         return tuple(values)
 
+    def value(self, key: int) -> Value:
+        """Whatever is there; the caller's to check."""
+        return self._take(key)
+
     def done(self) -> None:
         """Raises for fields that nobody read."""
         if self._left:

@@ -1,8 +1,8 @@
 """Frames: what one PUBLISH carries for one neighbour on one lane (D3, SPEC section 6).
 
 A frame is the array [record, items]. The record is signed by the sending relay over purpose, sender, receiver, lane,
-epoch, counter, custody entries, nacks and the SHA-256 of the items. So the record alone, without the items, is the
-proof of custody that the upstream keeps.
+moment, counter, custody entries, nacks, witness and the SHA-256 of the items. So the record alone, without the items,
+is the proof of custody that the upstream keeps.
 """
 
 import hashlib
@@ -14,8 +14,9 @@ from protocol.cbor import Value, dumps, loads
 from protocol.copy import copy_digest
 from protocol.errors import RemoteError
 from protocol.fields import Fields, as_bytes, as_text, as_uint, elements
-from protocol.ids import Digest, Epoch, NetworkId, OfficeId
+from protocol.ids import Digest, NetworkId, OfficeId
 from protocol.lanes import Lane
+from protocol.moment import Moment, moment_fields, read_moment
 
 VERSION: Final = 1
 COPY_ITEM: Final = 0
@@ -54,18 +55,23 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The signed part of a frame. `epoch` and `counter` rise with every frame of the sender; `at_us` is its clock."""
+    """The signed part of a frame.
+
+    `counter` rises with every frame of the sender's epoch; `at_us` is its clock. `witness` is a record that the
+    *receiver* signed, presence or frame, which shows more of its home than it has shown since (SPEC M60); else None.
+    """
 
     network: NetworkId
     sender: OfficeId
     receiver: OfficeId
     lane: Lane
-    epoch: Epoch
+    moment: Moment
     counter: int
     at_us: int
     items_digest: Digest
     custody: tuple[Digest, ...]
     nacks: tuple[Nack, ...]
+    witness: bytes | None = None
 
 
 def make_item(kind: int, data: bytes, trail: tuple[OfficeId, ...], attempt: int) -> Item:
@@ -97,12 +103,13 @@ def encode_frame_payload(frame: Frame) -> bytes:
             2: frame.sender,
             3: frame.receiver,
             4: int(frame.lane),
-            5: frame.epoch,
+            5: moment_fields(frame.moment),
             6: frame.counter,
             7: frame.at_us,
             8: frame.items_digest,
             9: list(frame.custody),
             10: [[nack.digest, nack.code] for nack in frame.nacks],
+            11: frame.witness,
         }
     )
 
@@ -116,12 +123,13 @@ def decode_frame_payload(payload: bytes) -> Frame:
         sender=OfficeId(f.fixed(2, limits.OFFICE_ID_BYTES)),
         receiver=OfficeId(f.fixed(3, limits.OFFICE_ID_BYTES)),
         lane=Lane(f.uint(4, max(Lane))),
-        epoch=Epoch(f.fixed(5, limits.EPOCH_BYTES)),
+        moment=read_moment(f.value(5)),
         counter=f.uint(6),
         at_us=f.uint(7),
         items_digest=Digest(f.fixed(8, limits.DIGEST_BYTES)),
         custody=tuple(map(Digest, f.blobs(9, limits.FRAME_ITEMS, limits.DIGEST_BYTES))),
         nacks=tuple(map(_nack, f.array(10, limits.FRAME_ITEMS))),
+        witness=f.optional_blob(11, limits.RECORD_BYTES),
     )
     f.done()
     return frame

@@ -20,6 +20,8 @@ Digest = NewType("Digest", bytes)
 """32 bytes of SHA-256."""
 Epoch = NewType("Epoch", bytes)
 """8 random bytes; one life of a home between restores (D11)."""
+StartId = NewType("StartId", bytes)
+"""8 random bytes; one start of a home (D11)."""
 
 _ADDRESS: Final = re.compile(r"(?:[0-9]{6}|[0-9]{9})-[A-Z]{1,2}[0-9]{0,4}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

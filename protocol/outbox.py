@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from protocol.debts import Debts
-from protocol.frame import ENTRY_BYTES, FRAME_OVERHEAD_BYTES, Nack, item_size
+from protocol.frame import FRAME_OVERHEAD_BYTES, item_size
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
@@ -67,7 +67,8 @@ class Outbox:
         self._queues: dict[tuple[Lane, OfficeId], dict[tuple[int, OfficeId], deque[Digest]]] = {}
         self._in_flight: dict[tuple[Lane, OfficeId], int] = {}
         self._timers = Timers()
-        self._debts = Debts()
+        self.debts = Debts()
+        """What is owed after a commit is said here, and goes with the next frame."""
         self._round_trip_us: dict[OfficeId, int] = {}
         self._schedulers = {"fast": LaneScheduler(), "slow": LaneScheduler()}
         self._turn: dict[Lane, OfficeId] = {}
@@ -173,14 +174,6 @@ class Outbox:
             entry.avoid |= {by}
         self._put_back(entry, now_us)
 
-    def owe_custody(self, to: OfficeId, lane: Lane, digest: Digest) -> None:
-        """After the commit: say so to the neighbour with the next frame."""
-        self._debts.owe_custody(to, lane, digest)
-
-    def owe_nack(self, to: OfficeId, lane: Lane, nack: Nack) -> None:
-        """Tell the neighbour that a parcel was not taken."""
-        self._debts.owe_nack(to, lane, nack)
-
     # What happens next.
 
     def plan(self, group: str, now_us: int) -> Shipment | None:
@@ -189,12 +182,13 @@ class Outbox:
         while ready:
             lane = self._schedulers[group].pick(ready.keys())
             hop = self._next_hop_in_turn(lane, ready[lane])
-            custody, nacks = self._debts.pay(hop, group)
-            digests = self._take(lane, hop, now_us, ENTRY_BYTES * (len(custody) + len(nacks)))
-            if digests or custody or nacks:
+            owed = self.debts.pay(hop, group)
+            # A witness may be large, and is rare: the parcels follow in the next frame.
+            digests = () if owed.witness else self._take(lane, hop, now_us, owed.size)
+            if digests or any(owed):
                 brokers = self._brokers(hop, group)
                 tries = max((self._entries[digest].tries for digest in digests), default=1)
-                return Shipment(hop, lane, brokers[(tries - 1) % len(brokers)], digests, custody, nacks)
+                return Shipment(hop, lane, brokers[(tries - 1) % len(brokers)], digests, *owed)
             ready[lane].discard(hop)
             if not ready[lane]:
                 del ready[lane]
@@ -207,7 +201,9 @@ class Outbox:
             if entry is not None and entry.stage is _Stage.SENT and entry.hop == shipment.receiver:
                 self._put_back(entry, now_us)
         for digest in shipment.custody:
-            self.owe_custody(shipment.receiver, shipment.lane, digest)
+            self.debts.owe_custody(shipment.receiver, shipment.lane, digest)
+        if shipment.witness is not None:
+            self.debts.owe_witness(shipment.receiver, shipment.lane, shipment.witness)
 
     def expire_timers(self, now_us: int) -> list[Rerouted]:
         """Act on every time-out up to now; the ways given up, for the record."""
@@ -261,7 +257,7 @@ class Outbox:
         for (lane, hop), origins in self._queues.items():
             if lane.group == group and origins and self._may_send(lane, hop):
                 ready.setdefault(lane, set()).add(hop)
-        for to, lane in self._debts.creditors(group):
+        for to, lane in self.debts.creditors(group):
             # A debt rides along with a frame that goes there anyway, unless it is the more urgent of the two.
             if self._brokers(to, group) and not any(to in hops for at, hops in ready.items() if at <= lane):
                 ready.setdefault(lane, set()).add(to)

@@ -53,6 +53,7 @@ class Shipment:
     digests: tuple[Digest, ...]
     custody: tuple[Digest, ...]
     nacks: tuple[Nack, ...]
+    witness: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

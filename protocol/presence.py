@@ -1,7 +1,7 @@
 """Presence: a signed, retained hint that an office is connected (D2, D9, SPEC section 8).
 
-It is only a hint. It carries the epoch, the session counter and the commit counter, which a neighbour keeps at their
-highest: a neighbour that knows more of us than we do tells us that we were restored (D11).
+It is only a hint. It carries the moment of the home and the head of its audit log, which neighbours remember: they tell
+us when we were restored or cloned (D11), and bear witness of what our log held (G15).
 """
 
 from dataclasses import dataclass
@@ -11,29 +11,32 @@ from protocol import limits
 from protocol.cbor import dumps, loads
 from protocol.errors import RemoteError
 from protocol.fields import Fields
-from protocol.ids import Digest, Epoch, NetworkId, OfficeId
+from protocol.ids import Digest, NetworkId, OfficeId
 from protocol.lanes import GROUPS
+from protocol.moment import Moment, moment_fields, read_moment
 
 VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """`session` rises with every connection of the home's life in `epoch`; `commits` with every durable change.
+    """`session` rises with every connection of a start.
 
-    `trust_version` and `trust_digest` are of the roster in force, so that neighbours notice a fork.
+    `trust_version` and `trust_digest` are of the roster in force, so that neighbours notice a fork. `audit_count` is
+    the number of entries in the audit log and `audit_head` the digest of the last one, zeros when there is none.
     """
 
     network: NetworkId
     office: OfficeId
     group: str
     online: bool
-    epoch: Epoch
+    moment: Moment
     session: int
-    commits: int
     at_us: int
     trust_version: int
     trust_digest: Digest
+    audit_count: int
+    audit_head: Digest
 
 
 def encode_presence(presence: Presence) -> bytes:
@@ -45,12 +48,13 @@ def encode_presence(presence: Presence) -> bytes:
             2: presence.office,
             3: presence.group,
             4: presence.online,
-            5: presence.epoch,
+            5: moment_fields(presence.moment),
             6: presence.session,
-            7: presence.commits,
-            8: presence.at_us,
-            9: presence.trust_version,
-            10: presence.trust_digest,
+            7: presence.at_us,
+            8: presence.trust_version,
+            9: presence.trust_digest,
+            10: presence.audit_count,
+            11: presence.audit_head,
         }
     )
 
@@ -64,12 +68,13 @@ def decode_presence(payload: bytes) -> Presence:
         office=OfficeId(f.fixed(2, limits.OFFICE_ID_BYTES)),
         group=f.text(3, 8),
         online=f.flag(4),
-        epoch=Epoch(f.fixed(5, limits.EPOCH_BYTES)),
+        moment=read_moment(f.value(5)),
         session=f.uint(6),
-        commits=f.uint(7),
-        at_us=f.uint(8),
-        trust_version=f.uint(9),
-        trust_digest=Digest(f.fixed(10, limits.DIGEST_BYTES)),
+        at_us=f.uint(7),
+        trust_version=f.uint(8),
+        trust_digest=Digest(f.fixed(9, limits.DIGEST_BYTES)),
+        audit_count=f.uint(10),
+        audit_head=Digest(f.fixed(11, limits.DIGEST_BYTES)),
     )
     f.done()
     if presence.group not in GROUPS:
@@ -78,12 +83,16 @@ def decode_presence(payload: bytes) -> Presence:
 
 
 def is_newer(presence: Presence, known: Presence | None) -> bool:
-    """Whether a presence replaces the known one: a new epoch, a higher session, or the end of the same session.
+    """Whether a presence replaces the known one: a later start, a higher session, or the end of the same session.
 
-    A will was signed before its session said that it is online, so its time says nothing; only its word counts.
+    A will was signed before its session said that it is online, so its time says nothing; only its word counts. Starts
+    are ordered by the counts of commits at which they began; a home that was restored begins above all that it is told
+    of (SPEC M61), so that its old presence cannot mask the new one.
     """
-    if known is None or presence.epoch != known.epoch:
-        return known is None or presence.at_us > known.at_us
+    if known is None:
+        return True
+    if presence.moment.start != known.moment.start:
+        return (presence.moment.began, presence.at_us) > (known.moment.began, known.at_us)
     if presence.session != known.session:
         return presence.session > known.session
     return (not presence.online, presence.at_us) > (not known.online, known.at_us)

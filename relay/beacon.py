@@ -101,12 +101,13 @@ class Beacon:
             office=ground.identity.office,
             group=group,
             online=online,
-            epoch=ground.identity.epoch,
+            moment=ground.moment(),
             session=session,
-            commits=ground.identity.boot,
             at_us=ground.clock.now_us(),
             trust_version=ground.trust.version,
             trust_digest=Digest(ground.trust.digest),
+            audit_count=ground.audit_head.count,
+            audit_head=ground.audit_head.digest,
         )
         return sign_record(ground.identity.key, PRESENCE, encode_presence(presence))
 

@@ -186,7 +186,7 @@ class _Daemon:
         office = find_office(settings, trust)
         key = read_signing_key(home, storage_key, office, trust)
         birth = await awake(store, self._entropy)
-        identity = Identity(office, key, birth.epoch, birth.boot)
+        identity = Identity(office, key, birth.life, birth.boot)
         keyring = await load_keyring(home, storage_key, identity, trust, store, self._clock.now_us())
         outbox = Outbox(office, timing_of(settings))
         graph, shared = graph_of(trust.directory, office)

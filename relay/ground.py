@@ -15,6 +15,8 @@ from protocol.clock_guard import Witnesses
 from protocol.errors import Refused
 from protocol.ids import Address, Digest, MessageId, OfficeId
 from protocol.lanes import Lane
+from protocol.limits import DIGEST_BYTES
+from protocol.moment import Moment
 from protocol.outbox import Outbox
 from relay.alarms import Alarms
 from relay.clock import GuardedClock
@@ -34,13 +36,26 @@ ROOM_S: Final = 1.0
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """How far the audit log goes: its number of entries, and the digest of the last, zeros when there is none."""
+
+    count: int
+    digest: Digest
+
+
+NO_AUDIT: Final = AuditHead(0, Digest(bytes(DIGEST_BYTES)))
+"""The head of a log without entries."""
+
+
 @dataclass(slots=True)
 class Ground:
     """One relay's settings, identity, ports and shared state; every part of the engine gets it at construction.
 
     `trust` is replaced as a whole when a newer directory is verified. `witnesses` hears what time it is elsewhere.
     `kick` wakes the pumps; `failed` is told when work beside breaks. `connected` says whether any broker is; `unbegun`
-    holds (message, recipient) of sealed copies whose sending is not yet recorded as begun (G8).
+    holds (message, recipient) of sealed copies whose sending is not yet recorded as begun (G8). `audit_head` goes out
+    with our presence (G15).
     """
 
     settings: Settings
@@ -57,6 +72,7 @@ class Ground:
     shelf: Shelf
     failed: Callable[[BaseException | None], None]
     alarms: Alarms = field(default_factory=Alarms)
+    audit_head: AuditHead = NO_AUDIT
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     wakers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False
@@ -74,6 +90,10 @@ class Ground:
         if record is None:
             raise Refused("REVOKED", "this office is not in the network directory")
         return record
+
+    def moment(self) -> Moment:
+        """Now in the life of this home, for what is signed now: it counts nothing that is not durable (G12)."""
+        return self.identity.life.moment(self.store.commits)
 
     def address_of(self, office: bytes) -> str:
         """The address of an office for people; its id in hex when the directory does not know it."""

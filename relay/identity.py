@@ -4,16 +4,22 @@ from dataclasses import dataclass
 
 from keys.primitives import SigningKey
 from protocol.ids import Epoch, OfficeId
+from protocol.life import Life
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`epoch` is one life of the home between restores; `boot` counts its starts (D11)."""
+    """`life` is what the home remembers of itself; `boot` counts its starts (D11)."""
 
     office: OfficeId
     key: SigningKey
-    epoch: Epoch
+    life: Life
     boot: int
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch in which numbers are given now."""
+        return self.life.epoch
 
 
 class FrameCounter:

@@ -128,9 +128,9 @@ class Intake:
         for digest, code, by in outcome.refused_by:
             outbox.nack(digest, code, by, now_us)
         for to, lane, digest in outcome.custody:
-            outbox.owe_custody(to, lane, digest)
+            outbox.debts.owe_custody(to, lane, digest)
         for to, lane, nack in outcome.nacks:
-            outbox.owe_nack(to, lane, nack)
+            outbox.debts.owe_nack(to, lane, nack)
         ground.hold(outcome.taken)
         for digest, by in outcome.lost:
             outbox.lost(digest, by, now_us)

@@ -14,13 +14,14 @@ from keys.primitives import PrekeyPrivate, SigningKey, hkdf
 from keys.rows import RowDamaged
 from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
-from protocol.ids import Epoch, KeyId, OfficeId
+from protocol.ids import Epoch, KeyId, OfficeId, StartId
 from protocol.lanes import Lane
-from protocol.limits import EPOCH_BYTES, RECORD_BYTES
+from protocol.life import Life
+from protocol.limits import EPOCH_BYTES, RECORD_BYTES, START_BYTES
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.ports import Entropy, Store
-from relay.store import counters, inbox, kept_clock, prekeys
+from relay.store import counters, inbox, kept_clock, lives, prekeys
 from relay.store.database import Txn
 from relay.store.kept_clock import KeptClock
 
@@ -31,9 +32,9 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What a home remembers of itself: its epoch, how often it started, and the secret part of its client ids."""
+    """What a home remembers of itself: its life, how often it started, and the secret part of its client ids."""
 
-    epoch: Epoch
+    life: Life
     boot: int
     client_secret: str
 
@@ -66,17 +67,19 @@ def read_signing_key(home: Path, storage_key: bytes, office: OfficeId, trust: Tr
 
 async def awake(store: Store, entropy: Entropy) -> Birth:
     """One more start of this home; recorded before anything is said in its name."""
+    first = Life(Epoch(entropy.bytes(EPOCH_BYTES)))
+    start = StartId(entropy.bytes(START_BYTES))
     secret = entropy.bytes(CLIENT_SECRET_BYTES).hex()
-    return await store.write(Lane.FLASH, partial(_awake, epoch=entropy.bytes(EPOCH_BYTES), secret=secret))
+    return await store.write(Lane.FLASH, partial(_awake, first=first, start=start, secret=secret))
 
 
-def _awake(txn: Txn, epoch: bytes, secret: str) -> Birth:
+def _awake(txn: Txn, first: Life, start: StartId, secret: str) -> Birth:
     birth = Birth(
-        Epoch(counters.recall(txn, "epoch") or epoch),
+        (lives.recall(txn) or first).started(start, txn.commits),
         (counters.recall(txn, "boot") or 0) + 1,
         counters.recall(txn, "client_secret") or secret,
     )
-    counters.remember(txn, "epoch", birth.epoch)
+    lives.remember(txn, birth.life)
     counters.remember(txn, "boot", birth.boot)
     counters.remember(txn, "client_secret", birth.client_secret)
     inbox.hand_again(txn)

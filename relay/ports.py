@@ -37,6 +37,11 @@ class Store(Protocol):
     `write` returns after the commit of the whole group is durable.
     """
 
+    @property
+    def commits(self) -> int:
+        """How many groups that changed anything are durable, since the home began: it never falls (G12)."""
+        ...
+
     async def write(self, lane: Lane, change: Callable[[Any], T]) -> T: ...
 
     async def read(self, query: Callable[[Any], T]) -> T: ...

@@ -159,12 +159,13 @@ class Pump:
             sender=ground.identity.office,
             receiver=shipment.receiver,
             lane=shipment.lane,
-            epoch=ground.identity.epoch,
+            moment=ground.moment(),
             counter=self._counter.next(),
             at_us=ground.clock.now_us(),
             items_digest=items_digest(encoded),
             custody=shipment.custody,
             nacks=shipment.nacks,
+            witness=shipment.witness,
         )
         return encode_frame(sign_record(ground.identity.key, FRAME, encode_frame_payload(frame)), encoded)
 

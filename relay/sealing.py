@@ -39,7 +39,7 @@ def seal(
         expires_us=one.expires_us,
         deadline_us=round_deadline(one.deadline_us),
         number=one.number,
-        epoch=identity.epoch,
+        epoch=one.epoch,
         prekey_id=prekey_id,
     )
     try:

@@ -9,8 +9,9 @@ from protocol.content import CLASSIFICATIONS, AttachmentRecord, Bundle, Content,
 from protocol.copy import CopyHeader
 from protocol.fields import UINT64_MAX
 from protocol.frame import ITEM_KINDS, NACK_CODES, Frame, Item, Nack, make_item
-from protocol.ids import Address, Digest, Epoch, KeyId, MessageId, NetworkId, OfficeId
+from protocol.ids import Address, Digest, Epoch, KeyId, MessageId, NetworkId, OfficeId, StartId
 from protocol.lanes import GROUPS, KINDS, LEVELS, ORDINARY, RECEIPT, URGENCIES, Lane, may_ride
+from protocol.moment import Moment
 from protocol.presence import Presence
 from protocol.receipt import END_TO_END, TYPES, Receipt
 
@@ -25,6 +26,7 @@ network_ids = fixed(limits.NETWORK_ID_BYTES).map(NetworkId)
 message_ids = fixed(limits.MESSAGE_ID_BYTES).map(MessageId)
 key_ids = fixed(limits.KEY_ID_BYTES).map(KeyId)
 epochs = fixed(limits.EPOCH_BYTES).map(Epoch)
+start_ids = fixed(limits.START_BYTES).map(StartId)
 digests = fixed(limits.DIGEST_BYTES).map(Digest)
 uints = st.integers(0, UINT64_MAX)
 lanes = st.sampled_from(Lane)
@@ -129,18 +131,28 @@ items: st.SearchStrategy[Item] = st.builds(
     uints,
 )
 nacks = st.builds(Nack, digest=digests, code=st.sampled_from(NACK_CODES))
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> Moment:
+    """Well-formed moments of any home."""
+    began, commits = sorted((draw(uints), draw(uints)))
+    return Moment(draw(epochs), draw(epochs), draw(start_ids), began, commits)
+
+
 frames = st.builds(
     Frame,
     network=network_ids,
     sender=office_ids,
     receiver=office_ids,
     lane=lanes,
-    epoch=epochs,
+    moment=moments(),
     counter=uints,
     at_us=uints,
     items_digest=digests,
     custody=st.lists(digests, max_size=4).map(tuple),
     nacks=st.lists(nacks, max_size=4).map(tuple),
+    witness=st.none() | st.binary(max_size=80),
 )
 
 
@@ -173,12 +185,13 @@ presences = st.builds(
     office=office_ids,
     group=st.sampled_from(GROUPS),
     online=st.booleans(),
-    epoch=epochs,
+    moment=moments(),
     session=uints,
-    commits=uints,
     at_us=uints,
     trust_version=uints,
     trust_digest=digests,
+    audit_count=uints,
+    audit_head=digests,
 )
 
 

@@ -11,9 +11,10 @@ from keys.primitives import PrekeyPrivate, PrekeyPublic, SigningKey, key_id, pre
 from protocol.content import AttachmentRecord, Bundle, Content, body_digest, encode_content, file_digest
 from protocol.copy import CopyHeader, round_deadline
 from protocol.frame import Frame, items_digest
-from protocol.ids import Address, Digest, Epoch, MessageId, NetworkId, OfficeId
+from protocol.ids import Address, Digest, Epoch, MessageId, NetworkId, OfficeId, StartId
 from protocol.lanes import Lane, entitlement_of, lane_for
 from protocol.limits import SECOND_US
+from protocol.moment import NO_EPOCH, Moment
 from protocol.presence import Presence
 from protocol.receipt import Receipt
 
@@ -30,6 +31,8 @@ def seed(name: str) -> bytes:
 
 NETWORK: Final = NetworkId(seed("network")[:16])
 EPOCH: Final = Epoch(seed("epoch")[:8])
+MOMENT: Final = Moment(EPOCH, NO_EPOCH, StartId(seed("start")[:8]), 1_200, 1_234)
+"""Of the city, when it signs frames and presence."""
 COUNTY_KEY: Final = SigningKey.from_seed(seed("county"))
 CITY_KEY: Final = SigningKey.from_seed(seed("city"))
 PROVINCE_KEY: Final = SigningKey.from_seed(seed("province"))
@@ -181,12 +184,13 @@ def make_frame(encoded_items: bytes, **changes: object) -> Frame:
         "sender": CITY,
         "receiver": PROVINCE,
         "lane": Lane.FLASH,
-        "epoch": EPOCH,
+        "moment": MOMENT,
         "counter": 41,
         "at_us": NOW_US,
         "items_digest": items_digest(encoded_items),
         "custody": (),
         "nacks": (),
+        "witness": None,
     }
     return Frame(**(fields | changes))  # type: ignore[arg-type]
 
@@ -198,11 +202,12 @@ def make_presence(**changes: object) -> Presence:
         "office": CITY,
         "group": "fast",
         "online": True,
-        "epoch": EPOCH,
+        "moment": MOMENT,
         "session": 3,
-        "commits": 1_234,
         "at_us": NOW_US,
         "trust_version": 7,
         "trust_digest": Digest(sha256(DIRECTORY.encode())),
+        "audit_count": 56,
+        "audit_head": Digest(seed("audit head")),
     }
     return Presence(**(fields | changes))  # type: ignore[arg-type]

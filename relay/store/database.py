@@ -37,12 +37,16 @@ CHECKED_AT_START_BYTES: Final = 256 * 1024 * 1024
 """Largest database whose pages are checked after an unclean stop: about 0.3 s. A larger one would delay the
 start (G16); its rows prove themselves when they are read, and `fsck` checks the rest."""
 
-_DAMAGED_SQL: Final = """
+_FIRST_SQL: Final = """
     CREATE TABLE damaged (
         number INTEGER PRIMARY KEY, table_name TEXT NOT NULL, key_text TEXT NOT NULL,
         found_at_us INTEGER NOT NULL, mended INTEGER NOT NULL, columns BLOB NOT NULL
     ) STRICT;
+    -- One row: how many groups of changes were committed since the home began.
+    CREATE TABLE life (one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL) STRICT;
+    INSERT INTO life VALUES (1, 0);
 """
+"""What every database has whatever its schema."""
 _MIGRATION: Final = re.compile(r"([0-9]{4})[a-z0-9_-]*\.sql")
 
 
@@ -82,6 +86,7 @@ class Space:
 class Txn:
     """What a change or query works with. `now_us` and `space` are taken once for a whole group.
 
+    `commits` is the home's count of commits once this group is durable, if it changes anything.
     `set_asides` collects the moves of damaged rows; they are made after the change, even if it raises.
     `mender` tries to mend them first.
     """
@@ -92,6 +97,7 @@ class Txn:
     now_us: int
     space: Space
     mender: Mender = field(default_factory=Mender)
+    commits: int = 0
     set_asides: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -129,6 +135,9 @@ class Database:
         self.checkpoint_due = False
         self._checkpointed_at = connection.total_changes
         self._mender = Mender()
+        self._begun_at = connection.total_changes
+        self.commits = _commits(connection)
+        """How many groups were committed since the home began; never more than is durable (G12)."""
 
     @classmethod
     def open(
@@ -165,13 +174,18 @@ class Database:
         """Start the transaction of a group."""
         if self.ballast.held_bytes < self.ballast.size_bytes:
             self.ballast.restore()
-        txn = Txn(self.connection, self._cipher, self._entropy, now_us, self.space(), self._mender)
+        txn = Txn(self.connection, self._cipher, self._entropy, now_us, self.space(), self._mender, self.commits + 1)
         self.connection.execute("BEGIN IMMEDIATE")
+        self._begun_at = self.connection.total_changes
         return txn
 
     def commit(self) -> None:
-        """Make the transaction durable: returns after the fsync of the WAL."""
+        """Make the transaction durable, and count it if it changed anything: returns after the fsync of the WAL."""
+        changed = self.connection.total_changes != self._begun_at
+        if changed:
+            self.connection.execute("UPDATE life SET commits = ?", (self.commits + 1,))
         self.connection.execute("COMMIT")
+        self.commits += changed
         self.checkpoint_due = self.connection.total_changes - self._checkpointed_at >= CHECKPOINT_ROWS
 
     def roll_back(self) -> None:
@@ -234,6 +248,14 @@ def move_aside(txn: Txn, table: str, rowid: int, key_text: str, *, mended: bool 
 def count_damaged(txn: Txn) -> int:
     """How many rows were moved aside since the store began, mended ones included."""
     return int(txn.connection.execute("SELECT count(*) FROM damaged").fetchone()[0])
+
+
+def _commits(connection: sqlite3.Connection) -> int:
+    """The count of commits. A damaged one that is too low shows when neighbours know better: like a restored home."""
+    row = connection.execute("SELECT commits FROM life").fetchone()
+    if row is None:
+        connection.execute("INSERT INTO life VALUES (1, 0)")
+    return 0 if row is None else max(0, row[0])
 
 
 def quick_check(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -306,7 +328,7 @@ def _migrate(connection: sqlite3.Connection, migrations: Path) -> None:
     (identity,) = connection.execute("PRAGMA application_id").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if identity == 0 and objects == 0:
-        _run_script(connection, f"{_DAMAGED_SQL} PRAGMA application_id = {APPLICATION_ID};")
+        _run_script(connection, f"{_FIRST_SQL} PRAGMA application_id = {APPLICATION_ID};")
     elif identity != APPLICATION_ID:
         raise StoreUnusable("STORE_FOREIGN", f"{DATABASE_NAME} was not made by this program")
     (version,) = connection.execute("PRAGMA user_version").fetchone()

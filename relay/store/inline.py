@@ -19,6 +19,11 @@ class InlineStore:
         self._clock = clock
         self._failure: StoreFailed | None = None
 
+    @property
+    def commits(self) -> int:
+        """See `relay.ports.Store`."""
+        return self.database.commits
+
     async def write(self, lane: Lane, change: Callable[[Any], T]) -> T:
         """Run and commit one change; no lane waits here. Raises what it raises, `Refused` STORE_FULL, `StoreFailed`."""
         return self.run(change)

@@ -11,10 +11,10 @@ from protocol.content import Bundle, decode_bundle, encode_bundle
 from protocol.delivery import State
 from protocol.errors import Refused
 from protocol.fields import elements
-from protocol.ids import MessageId, OfficeId
+from protocol.ids import Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
-from relay.store import counters, events, held
+from relay.store import counters, events, held, lives
 from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.events import Event
@@ -65,6 +65,7 @@ class ToSeal:
     lane: Lane
     entitlement: int
     number: int
+    epoch: Epoch
     created_us: int
     expires_us: int
     deadline_us: int | None
@@ -116,7 +117,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message to one recipient stands; `digest` is of its content."""
+    """How a message to one recipient stands; `digest` is of its content, `number` counts in `epoch`."""
 
     message_id: MessageId
     office: OfficeId
@@ -124,6 +125,7 @@ class Standing:
     state: State
     lane: Lane
     number: int
+    epoch: Epoch
     expires_us: int
     deadline_us: int | None
     begun: bool
@@ -131,26 +133,35 @@ class Standing:
 
 
 class _Numbers:
-    """The next numbers of streams during one change: each is read once and written once (G4)."""
+    """The next numbers of streams during one change: each is read once and written once (G4).
+
+    A row holds the epoch of its numbers. A new epoch drops all rows (`relay/store/lives.py`), so that it begins at 1.
+    """
 
     def __init__(self, txn: Txn) -> None:
         self._txn = txn
-        self._next: dict[tuple[OfficeId, int], int] = {}
+        self._next: dict[tuple[OfficeId, int], tuple[Epoch, int]] = {}
+        self._epoch: Epoch | None = None
 
-    def give(self, office: OfficeId, lane: Lane) -> int:
-        """The next number to an office on a lane, from 1."""
+    def give(self, office: OfficeId, lane: Lane) -> tuple[Epoch, int]:
+        """The epoch and the next number to an office on a lane, from 1."""
         key = (office, int(lane))
         if key not in self._next:
             row = NUMBERS.get(self._txn, *key)
-            self._next[key] = 1 if row is None else number(row["next"])
-        given = self._next[key]
-        self._next[key] = given + 1
-        return given
+            self._next[key] = (self._current(), 1) if row is None else (Epoch(row.body), number(row["next"]))
+        epoch, given = self._next[key]
+        self._next[key] = epoch, given + 1
+        return epoch, given
 
     def close(self) -> None:
         """Write what was given."""
-        for (office, lane), following in self._next.items():
-            NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, b"")
+        for (office, lane), (epoch, following) in self._next.items():
+            NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, epoch)
+
+    def _current(self) -> Epoch:
+        if self._epoch is None:
+            self._epoch = lives.epoch(self._txn)
+        return self._epoch
 
 
 def accept(txn: Txn, prepared: Sequence[Prepared], sealing: Sealing) -> AcceptedGroup:
@@ -197,12 +208,14 @@ def _insert(txn: Txn, message: Prepared, numbers: _Numbers, sealing: Sealing) ->
     SENT.insert(txn, clear, dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement]))
     left, copies = [], []
     for one in message.addressees:
+        epoch, given = numbers.give(one.office, message.lane)
         wanted = ToSeal(
             message_id=message.message_id,
             office=one.office,
             lane=message.lane,
             entitlement=message.entitlement,
-            number=numbers.give(one.office, message.lane),
+            number=given,
+            epoch=epoch,
             created_us=message.created_us,
             expires_us=message.expires_us,
             deadline_us=message.deadline_us,
@@ -214,7 +227,8 @@ def _insert(txn: Txn, message: Prepared, numbers: _Numbers, sealing: Sealing) ->
             "expires_us": message.expires_us, "deadline_us": message.deadline_us,
             "begun": int(copy is not None and sealing.begun),
         }  # fmt: skip
-        RECIPIENTS.insert(txn, row, dumps([one.address, message.entitlement, message.created_us, message.digest]))
+        body = [one.address, message.entitlement, message.created_us, message.digest, wanted.epoch]
+        RECIPIENTS.insert(txn, row, dumps(body))
         if copy is None:
             left.append(wanted)
         else:
@@ -339,7 +353,7 @@ def _message(row: Row) -> Message:
 
 
 def _standing(row: Row) -> Standing:
-    address, _, _, digest = elements(loads(row.body, max_bytes=RECORD_BYTES), 4, "recipient")
+    address, _, _, digest, epoch = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
     return Standing(
         message_id=MessageId(blob(row["message_id"])),
         office=OfficeId(blob(row["office"])),
@@ -347,6 +361,7 @@ def _standing(row: Row) -> Standing:
         state=State(row["state"]),
         lane=Lane(number(row["lane"])),
         number=number(row["number"]),
+        epoch=Epoch(epoch),
         expires_us=number(row["expires_us"]),
         deadline_us=_optional(row["deadline_us"]),
         begun=bool(row["begun"]),
@@ -355,13 +370,14 @@ def _standing(row: Row) -> Standing:
 
 
 def _to_seal(row: Row) -> ToSeal:
-    _, entitlement, created_us, _ = elements(loads(row.body, max_bytes=RECORD_BYTES), 4, "recipient")
+    _, entitlement, created_us, _, epoch = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
     return ToSeal(
         message_id=MessageId(blob(row["message_id"])),
         office=OfficeId(blob(row["office"])),
         lane=Lane(number(row["lane"])),
         entitlement=entitlement,
         number=number(row["number"]),
+        epoch=Epoch(epoch),
         created_us=created_us,
         expires_us=number(row["expires_us"]),
         deadline_us=_optional(row["deadline_us"]),

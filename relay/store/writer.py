@@ -93,6 +93,11 @@ class GroupCommitStore:
         """What the check of the pages after an unclean stop found."""
         return self._database.problems
 
+    @property
+    def commits(self) -> int:
+        """See `relay.ports.Store`; the writer's thread raises it, after each commit."""
+        return self._database.commits
+
     async def write(self, lane: Lane, change: Callable[[Any], T]) -> T:
         """Run `change` and return its value once it is durable.
 

@@ -6,9 +6,10 @@ import pytest
 
 from protocol.copy import COPY_BYTES
 from protocol.frame import RECEIPT_ITEM, Frame, Nack, encode_frame, encode_frame_payload, encode_items, make_item
-from protocol.ids import Digest, Epoch, NetworkId, OfficeId
+from protocol.ids import Digest, Epoch, NetworkId, OfficeId, StartId
 from protocol.lanes import GROUPS, Lane
-from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
+from protocol.limits import FRAME_BYTES, FRAME_ITEMS, RECORD_BYTES, TRAIL_OFFICES
+from protocol.moment import NO_EPOCH, Moment
 from protocol.outbox import Outbox
 from protocol.parcel import Parcel, Timing
 from tests.protocol.toy_relay import MEMBERS, SECOND, TIMING, A, B, C, D, graph_of, shared_with
@@ -160,25 +161,29 @@ def test_origins_take_turns_and_messages_go_before_receipts() -> None:
     assert 11 not in {digest[-1] for digest in shipment.digests}
 
 
+@pytest.mark.parametrize("witnessed", [False, True])
 @pytest.mark.parametrize("size", [600, COPY_BYTES])
-def test_the_largest_frame_stays_within_its_bound(size: int) -> None:
+def test_the_largest_frame_stays_within_its_bound(size: int, witnessed: bool) -> None:
     """Bytes are really made: as much as is owed, the longest trails, the largest copies."""
     outbox = outbox_of(B)
     trail = tuple(OfficeId(bytes((n,)) * 16) for n in range(TRAIL_OFFICES - 1))
     for number in range(200):
         outbox.hold(parcel(number, trail=trail, size=size), NOW)
-        outbox.owe_custody(D, Lane.ROUTINE, Digest(bytes((1, number)) * 16))
-        outbox.owe_nack(D, Lane.ROUTINE, Nack(Digest(bytes((2, number)) * 16), "UNVERIFIED"))
+        outbox.debts.owe_custody(D, Lane.ROUTINE, Digest(bytes((1, number)) * 16))
+        outbox.debts.owe_nack(D, Lane.ROUTINE, Nack(Digest(bytes((2, number)) * 16), "UNVERIFIED"))
+    if witnessed:
+        outbox.debts.owe_witness(D, Lane.ROUTINE, bytes(RECORD_BYTES))
     shipment = outbox.plan("slow", NOW)
     assert shipment is not None
-    assert shipment.digests
+    assert bool(shipment.digests) is not witnessed
     assert len(shipment.custody) == len(shipment.nacks) == FRAME_ITEMS
     items = encode_items(
         tuple(make_item(0, bytes(size), outbox.trail_of(digest)[0], 2**64 - 1) for digest in shipment.digests)
     )
+    latest = Moment(Epoch(bytes(8)), NO_EPOCH, StartId(bytes(8)), 2**64 - 1, 2**64 - 1)
     frame = Frame(
-        NetworkId(bytes(16)), B, D, Lane.ROUTINE, Epoch(bytes(8)), 2**64 - 1, 2**64 - 1, Digest(bytes(32)),
-        shipment.custody, shipment.nacks,
+        NetworkId(bytes(16)), B, D, Lane.ROUTINE, latest, 2**64 - 1, 2**64 - 1, Digest(bytes(32)),
+        shipment.custody, shipment.nacks, shipment.witness,
     )  # fmt: skip
     record = encode_frame_payload(frame) + bytes(24 + 64 + 16)
     assert len(encode_frame(record, items)) <= FRAME_BYTES
@@ -188,7 +193,7 @@ def test_debts_that_do_not_fit_are_paid_with_the_next_frames() -> None:
     outbox = outbox_of(B)
     owed = {Digest(number.to_bytes(32, "big")) for number in range(FRAME_ITEMS * 2 + 5)}
     for digest in owed:
-        outbox.owe_custody(A, Lane.BULK, digest)
+        outbox.debts.owe_custody(A, Lane.BULK, digest)
     paid: list[Digest] = []
     while (shipment := outbox.plan("slow", NOW)) is not None:
         paid += shipment.custody

@@ -143,19 +143,19 @@ class ToyRelay:
             self.passed_on[digest] = self.me
         elif digest in self.held:
             if self.outbox.offered(digest, sender):
-                self.outbox.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
+                self.outbox.debts.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
                 return
         elif len(trail) >= TRAIL_OFFICES or self.me in trail:
-            self.outbox.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
+            self.outbox.debts.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
             return
         else:
             before = self.passed_on.get(digest)
             if before == sender:
-                self.outbox.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
+                self.outbox.debts.owe_nack(sender, thing.lane, Nack(digest, "LOOP"))
                 return
             if before is None or attempt > 1:
                 self._keep(thing, trail, attempt)
-        self.outbox.owe_custody(sender, thing.lane, digest)
+        self.outbox.debts.owe_custody(sender, thing.lane, digest)
 
     def _arrive(self, thing: Thing) -> None:
         if thing.kind == RECEIPT_ITEM:

@@ -3,11 +3,16 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from keys.rows import RowCipher
+from protocol.ids import Epoch
+from protocol.life import Life
+from protocol.limits import EPOCH_BYTES
 from relay.daemon import MIGRATIONS
+from relay.store import lives
 from relay.store.database import Database, Txn
 from relay.store.inline import InlineStore
 from tests.sim.virtual import OfficeClock, SeededEntropy, Time
@@ -22,7 +27,7 @@ class _Undo(Exception):
 
 @contextmanager
 def office_store(seed: str = "store") -> Iterator[InlineStore]:
-    """An empty store on virtual time."""
+    """An empty store of a home that started once, on virtual time."""
     with tempfile.TemporaryDirectory() as place:
         entropy = SeededEntropy(seed)
         database = Database.open(
@@ -30,6 +35,7 @@ def office_store(seed: str = "store") -> Iterator[InlineStore]:
             ballast_bytes=0,
         )  # fmt: skip
         store = InlineStore(database, OfficeClock(Time()))
+        store.run(partial(lives.remember, life=Life(Epoch(entropy.bytes(EPOCH_BYTES)))))
         try:
             yield store
         finally:

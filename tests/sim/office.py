@@ -148,7 +148,7 @@ class OfficeProcess:
         outbox.set_graph(graph, shared, self.clock.monotonic_us())
         self._ground = Ground(
             settings=settings,
-            identity=Identity(seat.office, seat.key, birth.epoch, birth.boot),
+            identity=Identity(seat.office, seat.key, birth.life, birth.boot),
             clock=self.clock,
             witnesses=witnesses_of(settings),
             entropy=self._entropy,

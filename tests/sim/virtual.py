@@ -120,6 +120,10 @@ class SlowStore:
         self._work: asyncio.Queue[tuple[Callable[[Any], Any], asyncio.Future[Any]]] = asyncio.Queue()
         self.task = asyncio.get_running_loop().create_task(self._serve())
 
+    @property
+    def commits(self) -> int:
+        return self.inline.commits
+
     async def write(self, lane: Lane, change: Callable[[Any], T]) -> T:
         return await self._ask(change)
 

@@ -18,6 +18,7 @@ from protocol.frame import (
     make_item,
 )
 from protocol.ids import Digest, NetworkId
+from protocol.moment import moment_fields
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from tests.vectors.vector import Vector
@@ -61,6 +62,13 @@ def changed(payload: bytes, **fields: Any) -> bytes:
     """The payload with other values for some of its numbered fields (f3=…), for faults that no encoder makes."""
     value = cbor.loads(payload, max_bytes=len(payload))
     value.update({int(name[1:]): field for name, field in fields.items()})
+    return cbor.dumps(value)
+
+
+def without(payload: bytes, number: int) -> bytes:
+    """The payload without one of its fields."""
+    value = cbor.loads(payload, max_bytes=len(payload))
+    del value[number]
     return cbor.dumps(value)
 
 
@@ -180,6 +188,16 @@ def _frames() -> Iterator[Vector]:
     yield vector(
         "nack-code", "An unknown nack code.", signed(changed(payload, f10=[[bytes(32), "NEVER"]])), "MALFORMED"
     )
+    shown = encode_frame_payload(replace(good, witness=sign_record(PROVINCE_KEY, PRESENCE, b"")))
+    yield vector("ok-witness", "With a record of the receiver's own.", signed(shown), "ok")
+    yield vector("large-witness", "A witness over 16 KiB.", signed(changed(payload, f11=bytes(16_385))), "TOO_LARGE")
+    yield vector("no-witness-field", "Without field 11.", signed(without(payload, 11)), "MALFORMED")
+    epoch, previous, start, began, commits = moment_fields(good.moment)
+    backwards = [epoch, previous, start, commits, began]
+    yield vector("moment-backwards", "Fewer commits than it began with.", signed(changed(payload, f5=backwards)),
+                 "MALFORMED")  # fmt: skip
+    short = [epoch, previous, b"", began, commits]
+    yield vector("moment-start", "A start without a name.", signed(changed(payload, f5=short)), "MALFORMED")
     many = changed(payload, f9=[bytes(32)] * 129)
     yield vector("many-custody", "129 custody entries.", signed(many), "TOO_LARGE")
 
@@ -206,6 +224,10 @@ def _presence() -> Iterator[Vector]:
     middle = changed(payload, f3="middle")
     yield vector("unknown-group", "A group that does not exist.", sign_record(CITY_KEY, PRESENCE, middle), "MALFORMED")
     yield vector("other-key", "By the province's key.", sign_record(PROVINCE_KEY, PRESENCE, payload), "UNKNOWN_KEY")
+    epoch_only = changed(payload, f5=make_presence().moment.epoch)
+    yield vector("moment-epoch", "An epoch for the moment.", sign_record(CITY_KEY, PRESENCE, epoch_only), "MALFORMED")
+    short_head = changed(payload, f11=b"")
+    yield vector("short-head", "An empty audit head.", sign_record(CITY_KEY, PRESENCE, short_head), "MALFORMED")
     yield vector("purpose-receipt", "Signed as a receipt.", sign_record(CITY_KEY, RECEIPT, payload), "BAD_SIGNATURE")
 
 
