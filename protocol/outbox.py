@@ -8,10 +8,10 @@ known again after a restart: a restarted relay holds its parcels and believes no
        +---------------+--------------------------------+
 """
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from protocol.debts import Debts
 from protocol.frame import FRAME_OVERHEAD_BYTES, item_size
@@ -19,6 +19,7 @@ from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
+from protocol.queues import Queues
 from protocol.retry import back_off_us
 from protocol.routing import Graph, Routes
 from protocol.scheduler import LaneScheduler
@@ -64,7 +65,7 @@ class Outbox:
         self._routes = Routes(me, Graph({}, {}), self._present)
         self._up: set[tuple[str, str]] = set()
         self._entries: dict[Digest, _Entry] = {}
-        self._queues: dict[tuple[Lane, OfficeId], dict[tuple[int, OfficeId], deque[Digest]]] = {}
+        self._queues = Queues()
         self._in_flight: dict[tuple[Lane, OfficeId], int] = {}
         self._timers = Timers()
         self.debts = Debts()
@@ -72,7 +73,7 @@ class Outbox:
         self._round_trip_us: dict[OfficeId, int] = {}
         self._schedulers = {"fast": LaneScheduler(), "slow": LaneScheduler()}
         self._turn: dict[Lane, OfficeId] = {}
-        self._counts = dict.fromkeys(Lane, 0)
+        self._counts: dict[tuple[Lane, OfficeId], int] = {}
 
     # What is known of the world.
 
@@ -109,7 +110,8 @@ class Outbox:
         if parcel.digest not in self._entries:
             entry = _Entry(parcel, since_us=now_us, attempt=parcel.attempt)
             self._entries[parcel.digest] = entry
-            self._counts[parcel.lane] += 1
+            way = parcel.lane, parcel.recipient
+            self._counts[way] = self._counts.get(way, 0) + 1
             self._enqueue(entry, now_us)
 
     def holds(self, digest: Digest) -> bool:
@@ -129,7 +131,10 @@ class Outbox:
         entry = self._entries.pop(digest, None)
         if entry is None:
             return False
-        self._counts[entry.parcel.lane] -= 1
+        way = entry.parcel.lane, entry.parcel.recipient
+        self._counts[way] -= 1
+        if not self._counts[way]:
+            del self._counts[way]
         self._timers.disarm(digest)
         self._leave_flight(entry)
         return True
@@ -239,9 +244,14 @@ class Outbox:
         """The parcel with this digest, if it is active."""
         return None if (entry := self._entries.get(digest)) is None else entry.parcel
 
-    def count(self, lane: Lane) -> int:
-        """How many parcels of a lane are active."""
-        return self._counts[lane]
+    def count(self, lane: Lane, recipient: OfficeId) -> int:
+        """How many parcels to a recipient are active on a lane."""
+        return self._counts.get((lane, recipient), 0)
+
+    @property
+    def ways(self) -> int:
+        """To how many recipients parcels are active, counted on each lane."""
+        return len(self._counts)
 
     def describe(self) -> Iterator[tuple[Parcel, str, OfficeId | None, int]]:
         """Every active parcel with its stage, its next hop and its number of tries."""
@@ -254,8 +264,8 @@ class Outbox:
     def _ready(self, group: str) -> dict[Lane, set[OfficeId]]:
         """Per lane the neighbours that something may be sent to: parcels within the window, or a debt."""
         ready: dict[Lane, set[OfficeId]] = {}
-        for (lane, hop), origins in self._queues.items():
-            if lane.group == group and origins and self._may_send(lane, hop):
+        for lane, hop in self._queues.ways(group):
+            if self._may_send(lane, hop):
                 ready.setdefault(lane, set()).add(hop)
         for to, lane in self.debts.creditors(group):
             # A debt rides along with a frame that goes there anyway, unless it is the more urgent of the two.
@@ -314,9 +324,7 @@ class Outbox:
         if entry.hop != ways[0]:
             entry.hop, entry.since_us, entry.tries = ways[0], now_us, 0
         self._timers.disarm(parcel.digest)
-        origins = self._queues.setdefault((parcel.lane, ways[0]), {})
-        # Messages before receipts, then by origin: the key sorts so, and each origin has its own queue.
-        origins.setdefault((parcel.kind, parcel.origin), deque()).append(parcel.digest)
+        self._queues.put(parcel, ways[0])
 
     def _ways(self, entry: _Entry) -> list[OfficeId]:
         """The next hops of a parcel, best first; none when its trail is full."""
@@ -349,39 +357,24 @@ class Outbox:
 
     def _take(self, lane: Lane, hop: OfficeId, now_us: int, owed_bytes: int) -> tuple[Digest, ...]:
         """Parcels for one frame: messages first, origins in turn, within the limits of a frame and the window."""
-        queues = self._queues.get((lane, hop))
-        taken: list[Digest] = []
-        if not queues or not self._may_send(lane, hop):
+        if not self._may_send(lane, hop):
             return ()
+        taken: list[Digest] = []
         room = FRAME_BYTES - FRAME_OVERHEAD_BYTES - owed_bytes
-        for kind in sorted({kind for kind, _ in queues}):
-            turns = deque(key for key in queues if key[0] == kind)
-            while turns and len(taken) < FRAME_ITEMS:
-                entry = self._head(queues, key := turns.popleft(), hop)
-                if entry is None:
-                    del queues[key]
-                    continue
-                room -= item_size(entry.parcel.size, len(entry.parcel.trail) + 1)
-                if room < 0 and taken:
-                    return tuple(taken)
-                queues[key].popleft()
-                turns.append(key)
-                taken.append(entry.parcel.digest)
-                self._mark_sent(entry, now_us)
+        for digest in self._queues.in_turn(lane, hop, partial(self._waits, hop=hop)):
+            entry = self._entries[digest]
+            room -= item_size(entry.parcel.size, len(entry.parcel.trail) + 1)
+            if len(taken) == FRAME_ITEMS or (room < 0 and taken):
+                break
+            taken.append(digest)
+            self._mark_sent(entry, now_us)
         return tuple(taken)
 
-    def _head(
-        self, queues: dict[tuple[int, OfficeId], deque[Digest]], key: tuple[int, OfficeId], hop: OfficeId
-    ) -> _Entry | None:
-        """The first live entry of one origin's queue; what was released or rerouted since is dropped."""
-        queue = queues[key]
-        while queue:
-            entry = self._entries.get(queue[0])
-            waits = entry is not None and entry.stage is _Stage.WAITING and not self._timers.armed(queue[0])
-            if entry is not None and waits and entry.hop == hop:
-                return entry
-            queue.popleft()
-        return None
+    def _waits(self, digest: Digest, hop: OfficeId) -> bool:
+        """Whether a parcel may go to this neighbour now."""
+        entry = self._entries.get(digest)
+        waits = entry is not None and entry.stage is _Stage.WAITING and not self._timers.armed(digest)
+        return entry is not None and waits and entry.hop == hop
 
     def _mark_sent(self, entry: _Entry, now_us: int) -> None:
         lane, hop = entry.parcel.lane, entry.hop

@@ -80,10 +80,8 @@ class Acceptor:
             group = await ground.store.write(lane, partial(sent.accept, prepared=prepared, sealing=sealing))
         except Refused as refused:
             return [refused] * len(ready)
-        if not sealing.begun:
-            ground.unbegun.update((copy.parcel.message_id, copy.parcel.recipient) for copy in group.copies)
         ground.witnesses.made((one.parcel.digest for one in group.copies), ground.clock.monotonic_us())
-        ground.hold(group.copies)
+        ground.hold(group.copies, begun=sealing.begun)
         ground.news.publish(group.events)
         ground.kick()
         return group.results

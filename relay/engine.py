@@ -30,7 +30,7 @@ from relay.retention import Retention
 from relay.sealer import Sealer
 from relay.service import OfficeService
 from relay.status import Status
-from relay.store import counters, quarantine, sent
+from relay.store import counters, held, quarantine
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
 from relay.timekeeper import Timekeeper
@@ -71,7 +71,7 @@ class Engine:
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""
-        self._ground.unbegun = await self._ground.store.read(sent.unbegun)
+        self._ground.window.open(await self._ground.store.read(held.ways))
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sealer": self._sealer.run,
             "beacon": self._beacon.run,

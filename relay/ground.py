@@ -1,7 +1,7 @@
 """What the parts of a running relay stand on together."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -27,6 +27,7 @@ from relay.ports import Entropy, Offload, Store
 from relay.shelf import Shelf
 from relay.store.database import Txn
 from relay.store.held import Held
+from relay.window import Window
 
 T = TypeVar("T")
 
@@ -54,8 +55,8 @@ class Ground:
 
     `trust` is replaced as a whole when a newer directory is verified. `witnesses` hears what time it is elsewhere.
     `kick` wakes the pumps; `failed` is told when work beside breaks. `connected` says whether any broker is; `unbegun`
-    holds (message, recipient) of sealed copies whose sending is not yet recorded as begun (G8). `audit_head` goes out
-    with our presence (G15).
+    holds (message, recipient) of copies in memory whose sending is not yet recorded as begun (G8). `window` knows which
+    parcels are in the store only. `audit_head` goes out with our presence (G15).
     """
 
     settings: Settings
@@ -77,6 +78,7 @@ class Ground:
     wakers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False
     unbegun: set[tuple[MessageId, OfficeId]] = field(default_factory=set)
+    window: Window = field(default_factory=Window)
 
     @property
     def directory(self) -> Directory:
@@ -115,16 +117,43 @@ class Ground:
                 _log.warning("no_room_for_bookkeeping", code=refused.code)
             await asyncio.sleep(ROOM_S)
 
-    def hold(self, parcels: Iterable[Held]) -> None:
-        """What a commit put into our custody: from now on the outbox sends it, and its bytes are at hand."""
-        now_us = self.clock.monotonic_us()
+    def hold(self, parcels: Iterable[Held], *, begun: bool = True) -> None:
+        """What a commit put into our custody: the outbox sends it, now or when the window has room for it.
+
+        `begun` is False for own copies whose sending is not yet recorded as begun.
+        """
         for one in parcels:
-            self.shelf.put(one.parcel.digest, one.data)
-            self.outbox.hold(one.parcel, now_us)
+            parcel = one.parcel
+            active = self.outbox.count(parcel.lane, parcel.recipient)
+            if self.window.admits((parcel.lane, parcel.recipient), one.seq, active, self.outbox.ways):
+                self._keep_at_hand(one, begun=begun)
+
+    def load(self, parcels: Iterable[Held], unbegun: Collection[Digest]) -> None:
+        """What was read from the store because the window has room; own copies in `unbegun` were never sent."""
+        for one in parcels:
+            if not self.outbox.holds(one.parcel.digest):
+                self._keep_at_hand(one, begun=one.parcel.digest not in unbegun)
+
+    def _keep_at_hand(self, one: Held, *, begun: bool) -> None:
+        parcel = one.parcel
+        if not begun:
+            self.unbegun.add((parcel.message_id, parcel.recipient))
+        self.shelf.put(parcel.digest, one.data)
+        self.outbox.hold(parcel, self.clock.monotonic_us())
+
+    def rest(self, digest: Digest) -> None:
+        """Another office has custody: the bytes are not needed soon, and perhaps the place in memory is."""
+        self.shelf.drop(digest)
+        parcel = self.outbox.get(digest)
+        if parcel is not None and self.window.parks((parcel.lane, parcel.recipient), self.clock.monotonic_us()):
+            self.outbox.release(digest)
 
     def release(self, digests: Iterable[Digest]) -> None:
         """What a commit ended: it is not sent any more."""
         for digest in digests:
+            parcel = self.outbox.get(digest)
+            if parcel is not None:
+                self.unbegun.discard((parcel.message_id, parcel.recipient))
             self.outbox.release(digest)
             self.shelf.drop(digest)
 

@@ -122,8 +122,8 @@ class Intake:
         ground, outbox = self._ground, self._ground.outbox
         now_us = ground.clock.monotonic_us()
         for digest, by in outcome.in_custody:
-            if not outbox.custody(digest, by, now_us) or not outbox.holds(digest):
-                ground.shelf.drop(digest)
+            outbox.custody(digest, by, now_us)
+            ground.rest(digest)
         ground.release(outcome.released)
         for digest, code, by in outcome.refused_by:
             outbox.nack(digest, code, by, now_us)

@@ -49,7 +49,6 @@ class Janitor:
             end = partial(_end, me=self._ground.identity.office, grace_us=LONG_GRACE_US if fresh else GRACE_US)
             ended = await self._ground.commit(Lane.ROUTINE, end)
             self._ground.release(ended.released)
-            self._ground.unbegun.difference_update((event.message_id, event.office) for event in ended.events)
             self._ground.news.publish(ended.events)
             await asyncio.sleep(0 if ended.more else TURN_S)
 

@@ -6,6 +6,7 @@ limits how many frames are under way, and custody alone moves anything (D1).
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -16,7 +17,6 @@ from keys.signing import FRAME, sign_record
 from protocol.errors import Refused
 from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
 from protocol.ids import Address, Digest
-from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.parcel import Parcel, Shipment
 from protocol.topics import frame_topic
@@ -26,15 +26,24 @@ from relay.ports import Transport
 from relay.recovery import Recovery
 from relay.store import held, sent
 from relay.store.database import Txn
+from relay.store.held import Held
+from relay.window import PAGE_PARCELS, Way
 
 PUBLISHES: Final = 8
 """Most frames of one group under way at once: below the brokers' in-flight limit of 20."""
-WINDOW_PARCELS: Final = 20_000
-"""Most parcels of one lane in memory; the others wait in the store until half of these are gone."""
 LONGEST_NAP_S: Final = 5.0
 """The pump looks at its timers at least this often, whatever the clock does."""
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Parcels of a way from the store, which of them are own copies that never left, and whether that was all."""
+
+    parcels: list[Held]
+    unbegun: frozenset[Digest]
+    complete: bool
 
 
 class Pump:
@@ -50,8 +59,6 @@ class Pump:
         self._recovery = recovery
         self._awake = asyncio.Event()
         self._room = asyncio.Semaphore(PUBLISHES)
-        self._loaded: dict[Lane, int] = {}
-        self._in_store: set[Lane] = {lane for lane in Lane if lane.group == group}
         ground.wakers.append(self._awake.set)
 
     async def run(self) -> None:
@@ -170,24 +177,32 @@ class Pump:
         return encode_frame(sign_record(ground.identity.key, FRAME, encode_frame_payload(frame)), encoded)
 
     async def _fill_window(self) -> None:
-        """Load parcels that are in the store only: after a start, and when the window of a lane has room again."""
-        for lane in tuple(self._in_store):
-            if self._ground.outbox.count(lane) >= WINDOW_PARCELS // 2:
+        """Load parcels that are in the store only: after a start, and when half of a way's share has gone."""
+        ground, outbox, window = self._ground, self._ground.outbox, self._ground.window
+        for way, after_seq in window.wanted(self._group, ground.clock.monotonic_us()):
+            share, active = window.share(outbox.ways), outbox.count(*way)
+            if active > share // 2:
                 continue
-            after = self._loaded.get(lane, 0)
-            found = await self._ground.store.read(
-                partial(held.of_lane, lane=lane, after_seq=after, limit=WINDOW_PARCELS // 2)
-            )
-            self._ground.hold(found)
-            if len(found) < WINDOW_PARCELS // 2:
-                self._in_store.discard(lane)
-            else:
-                self._loaded[lane] = found[-1].seq
+            limit = min(share - active, PAGE_PARCELS)
+            page = await ground.store.read(partial(_page, way=way, after_seq=after_seq, limit=limit))
+            ground.load(page.parcels, page.unbegun)
+            read_to = page.parcels[-1].seq if page.parcels else after_seq
+            window.note_read(way, read_to, complete=page.complete)
+            # There may be more: look again once these were offered to the brokers.
+            self._awake.set()
 
 
 def _begin(txn: Txn, parcels: Sequence[Parcel]) -> list[Digest]:
     """Record that sending begins; the parcels whose verdict was given meanwhile."""
     return [one.digest for one in parcels if not sent.mark_begun(txn, one.message_id, one.recipient)]
+
+
+def _page(txn: Txn, way: Way, after_seq: int, limit: int) -> _Page:
+    found = held.of_way(txn, *way, after_seq, limit)
+    own = [one.parcel for one in found if one.parcel.kept_after_custody]
+    unbegun = frozenset(one.digest for one in own if sent.is_unbegun(txn, one.message_id, one.recipient))
+    # Damaged rows are left out and moved aside; a page that met one was not the last for that.
+    return _Page(found, unbegun, complete=len(found) + len(txn.set_asides) < limit)
 
 
 def _data_of(txn: Txn, digest: Digest) -> bytes | None:

@@ -157,12 +157,10 @@ class Sealer:
         waiting += [self._wait(job.to_seal, now_us) for job, copy in zip(jobs, copies, strict=True) if copy is None]
         lane = min(one.lane for one in batch)
         begun = ground.connected
-        if not begun:
-            ground.unbegun.update((one.parcel.message_id, one.parcel.recipient) for one in sealed)
         taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
         self._forget_packed(batch)
         ground.witnesses.made((one.parcel.digest for one in taken), ground.clock.monotonic_us())
-        ground.hold(taken)
+        ground.hold(taken, begun=begun)
         ground.news.publish(logged)
         ground.kick()
 

@@ -1,28 +1,22 @@
 """Bytes of parcels that will be sent soon, so that they need not be read back from the store."""
 
-from collections import OrderedDict
-
 SHELF_BYTES = 32 * 1024 * 1024
 """Most bytes kept: about 10,000 reports of a page. What does not fit is read from the store when its turn comes."""
 
 
 class Shelf:
-    """A bounded memory of parcels' bytes by digest; the oldest go first."""
+    """A bounded memory of parcels' bytes by digest. Full, it takes nothing more: the oldest are sent first."""
 
     def __init__(self, bytes_max: int = SHELF_BYTES) -> None:
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._items: OrderedDict[bytes, bytes] = OrderedDict()
+        self._items: dict[bytes, bytes] = {}
 
     def put(self, digest: bytes, data: bytes) -> None:
         """Keep a parcel's bytes while there is room."""
-        if digest in self._items:
-            return
-        self._items[digest] = data
-        self._bytes += len(data)
-        while self._bytes > self._bytes_max:
-            _, dropped = self._items.popitem(last=False)
-            self._bytes -= len(dropped)
+        if digest not in self._items and self._bytes + len(data) <= self._bytes_max:
+            self._items[digest] = data
+            self._bytes += len(data)
 
     def get(self, digest: bytes) -> bytes | None:
         """The bytes, if they are here."""

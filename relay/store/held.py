@@ -32,20 +32,24 @@ def hold(txn: Txn, parcels: Sequence[Held]) -> list[Held]:
     """Take custody: insert what is not held yet. Those inserted come back with their sequence numbers."""
     if not parcels:
         return []
-    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM held").fetchone()
+    last: dict[Lane, int] = {}
     taken = []
     for held in parcels:
         parcel = held.parcel
         if is_held(txn, parcel.digest):
             continue
-        last += 1
+        if parcel.lane not in last:
+            # Places are counted by lane: the highest of all lanes would be looked for through the whole index.
+            where = "SELECT coalesce(max(seq), 0) FROM held WHERE lane = ?"
+            (last[parcel.lane],) = txn.connection.execute(where, (int(parcel.lane),)).fetchone()
+        last[parcel.lane] += 1
         clear: dict[str, Value] = {
-            "digest": parcel.digest, "seq": last, "kind": parcel.kind, "lane": parcel.lane, "origin": parcel.origin,
-            "recipient": parcel.recipient, "message_id": parcel.message_id, "size": parcel.size,
-            "own": int(parcel.is_origin), "since_us": txn.now_us, "expires_us": held.expires_us,
+            "digest": parcel.digest, "seq": last[parcel.lane], "kind": parcel.kind, "lane": parcel.lane,
+            "origin": parcel.origin, "recipient": parcel.recipient, "message_id": parcel.message_id,
+            "size": parcel.size, "own": int(parcel.is_origin), "since_us": txn.now_us, "expires_us": held.expires_us,
         }  # fmt: skip
         HELD.insert(txn, clear, dumps([held.data, list(parcel.trail)]))
-        taken.append(Held(parcel, held.expires_us, held.data, last))
+        taken.append(Held(parcel, held.expires_us, held.data, last[parcel.lane]))
     return taken
 
 
@@ -82,10 +86,23 @@ def passed_to(txn: Txn, digest: bytes) -> OfficeId | None:
     return None
 
 
-def of_lane(txn: Txn, lane: Lane, after_seq: int, limit: int) -> list[Held]:
-    """Parcels of a lane in the order they came, after a place; for the active window."""
-    rows = HELD.select(txn, "lane = ? AND seq > ?", (int(lane), after_seq), order="seq", limit=limit)
-    return [_held(row) for row in rows]
+def of_way(txn: Txn, lane: Lane, recipient: OfficeId, after_seq: int, limit: int) -> list[Held]:
+    """Parcels to a recipient on a lane in the order they came, after a place; for the window."""
+    where = "lane = ? AND recipient = ? AND seq > ?"
+    return [_held(row) for row in HELD.select(txn, where, (int(lane), recipient, after_seq), order="seq", limit=limit)]
+
+
+def ways(txn: Txn) -> list[tuple[Lane, OfficeId]]:
+    """Lanes and recipients of all that is held, in as many steps as there are, however many parcels they have."""
+    found: list[tuple[Lane, OfficeId]] = []
+    following = "SELECT lane, recipient FROM held WHERE (lane, recipient) > (?, ?) ORDER BY lane, recipient LIMIT 1"
+    place: tuple[int, bytes] = (-1, b"")
+    while (row := txn.connection.execute(following, place).fetchone()) is not None:
+        place = row
+        if row[0] in tuple(Lane) and isinstance(row[1], bytes):
+            # A damaged row may say anything here; it is moved aside when it is met.
+            found.append((Lane(row[0]), OfficeId(row[1])))
+    return found
 
 
 def of_copy(txn: Txn, message_id: bytes, recipient: bytes) -> list[bytes]:
@@ -117,8 +134,13 @@ def forget_passed(txn: Txn, now_us: int, limit: int) -> int:
 
 def shape(txn: Txn) -> dict[Lane, tuple[int, int]]:
     """Per lane, how many parcels are held, and since when the oldest (microseconds)."""
-    found = txn.connection.execute("SELECT lane, count(*), min(since_us) FROM held GROUP BY lane").fetchall()
-    return {Lane(lane): (count, since_us) for lane, count, since_us in found}
+    found = {}
+    for lane in Lane:
+        (count,) = txn.connection.execute("SELECT count(*) FROM held WHERE lane = ?", (int(lane),)).fetchone()
+        if count:
+            oldest = "SELECT since_us FROM held WHERE lane = ? ORDER BY seq LIMIT 1"
+            found[lane] = (count, txn.connection.execute(oldest, (int(lane),)).fetchone()[0])
+    return found
 
 
 def listed(txn: Txn, limit: int) -> list[dict[str, Value]]:

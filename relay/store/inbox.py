@@ -145,13 +145,18 @@ def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
 
     Opened ones are still new to the program.
     """
+    # A plus keeps SQLite to the index that has the order, instead of sorting all that is new or handed out.
     rows = INBOX.select(
-        txn, "acked = 0 AND state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit
+        txn, "acked = 0 AND +state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit
     )
     taken = [(row, 0) for row in rows]
     if len(taken) < limit:
         again = INBOX.select(
-            txn, "acked = 0 AND handed_us <= ?", (redeliver_before_us,), order="lane, seq", limit=limit - len(taken)
+            txn,
+            "acked = 0 AND +handed_us <= ?",
+            (redeliver_before_us,),
+            order="lane, seq",
+            limit=limit - len(taken),
         )
         taken += [(row, REDELIVERED) for row in again]
     result = []

@@ -32,6 +32,7 @@ from relay.shelf import Shelf
 from relay.store import prekeys
 from relay.store.database import Database
 from relay.store.inline import InlineStore
+from relay.window import Window
 from tests.sim.broker import Broker, SimLinks
 from tests.sim.virtual import START_US, InlineOffload, OfficeClock, SeededEntropy, SlowStore, Time
 
@@ -160,6 +161,8 @@ class OfficeProcess:
             news=News(),
             shelf=Shelf(),
             failed=self._failed,
+            # Every other life in a window so small that most parcels wait in the store.
+            window=Window(parcels=4, least=1) if self.boots % 2 else Window(),
         )
 
         def connect(hooks: Any) -> SimLinks:

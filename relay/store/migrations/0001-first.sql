@@ -52,6 +52,7 @@ CREATE TABLE held (
     own INTEGER NOT NULL, since_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX held_lane ON held (lane, seq);
+CREATE INDEX held_way ON held (lane, recipient, seq);
 CREATE INDEX held_message ON held (message_id, recipient);
 CREATE INDEX held_expiry ON held (expires_us);
 
@@ -75,6 +76,8 @@ CREATE INDEX inbox_id ON inbox (message_id);
 CREATE INDEX inbox_waiting ON inbox (lane, seq) WHERE acked = 0;
 CREATE INDEX inbox_done ON inbox (done_us) WHERE done_us IS NOT NULL;
 CREATE INDEX inbox_forget ON inbox (forget_us) WHERE state IN ('refused', 'purged');
+CREATE INDEX inbox_handed ON inbox (handed_us) WHERE acked = 0 AND handed_us IS NOT NULL;
+CREATE INDEX inbox_state ON inbox (state, seq);
 
 -- Receipts that this office made as a recipient: a duplicate is answered with the same bytes.
 CREATE TABLE receipts (
@@ -102,3 +105,4 @@ CREATE TABLE quarantine (
     seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, size INTEGER NOT NULL, code TEXT NOT NULL,
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
+CREATE INDEX quarantine_size ON quarantine (seq, size);
