@@ -6,6 +6,7 @@ Everything after a start is crash-only: kill -9 at any instant, start again, and
 
 import asyncio
 import ctypes
+import os
 import resource
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import structlog
 
@@ -109,6 +110,10 @@ def run(home: Path) -> int:
         raise Refused("BAD_TRUST", str(error)) from None
 
 
+def _log_failure(failure: BaseException) -> None:
+    _log.critical("relay_failed", error=str(failure), kind=type(failure).__name__)
+
+
 def _leave_no_core() -> None:
     """No core file and no debugger's look: keys are in this memory (G11)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -151,13 +156,28 @@ class _Daemon:
                 await self._serve(engine, store)
             finally:
                 await engine.stop()
+        except StoreFailed as failure:
+            self._fail(failure)
         finally:
             offload.close()
+            if isinstance(self._failure, StoreFailed):
+                self._leave_at_once(self._failure)
             await store.close()
         if self._failure is not None:
-            _log.critical("relay_failed", error=str(self._failure), kind=type(self._failure).__name__)
-            return EXIT_STORE_FAILED if isinstance(self._failure, StoreFailed) else EXIT_FAILED
+            _log_failure(self._failure)
+            return EXIT_FAILED
         return 0
+
+    @staticmethod
+    def _leave_at_once(failure: StoreFailed) -> NoReturn:
+        """End without closing the store: SQLite would sync what it could not sync before, and be told that all is well.
+
+        Only the next start, which recovers from the disk, knows what is there.
+        """
+        _log_failure(failure)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_STORE_FAILED)
 
     async def _open_store(self, storage_key: bytes) -> GroupCommitStore:
         store = self._settings.store

@@ -62,6 +62,7 @@ class GroupCommitStore:
         self._wake = asyncio.Event()
         self._closing = False
         self._failure: StoreFailed | None = None
+        self._shut_down = False
         self._writer = asyncio.create_task(self._serve(), name="store-writer")
 
     @classmethod
@@ -114,12 +115,17 @@ class GroupCommitStore:
         return await self._enqueue(self._queries, query, len(self._queries), WAITING_MAX)
 
     async def close(self) -> None:
-        """Finish what waits, close the database, end the thread. Safe to call again. Raises `sqlite3.Error`."""
+        """Finish what waits, close the database, end the thread. Safe to call again. Raises `sqlite3.Error`.
+
+        A daemon whose store failed must not come here but exit: closing syncs what failed to be synced before.
+        """
         self._closing = True
         self._wake.set()
         await asyncio.wait({self._writer})
         if not self._writer.cancelled() and (error := self._writer.exception()) is not None:
             raise error
+        if not self._shut_down:
+            await self._shut()
 
     async def _enqueue(self, queue: deque[_Pending], work: Callable[[Any], T], waiting: int, limit: int) -> T:
         """Wait for the outcome of work in the queue."""
@@ -145,11 +151,14 @@ class GroupCommitStore:
                         running = ()
                 if self._database.checkpoint_due:
                     await self._in_thread(checkpoint, self._database)
+        except Exception as error:  # noqa: BLE001 - everybody who waits is told
+            # The files stay as they are until `close`: SQLite's way of closing would sync them once more.
+            self._fail(error, running)
         except BaseException as error:
             self._fail(error, running)
-            if not isinstance(error, Exception):
-                raise
-        finally:
+            await self._shut()
+            raise
+        else:
             await self._shut()
 
     async def _has_work(self) -> bool:
@@ -202,6 +211,7 @@ class GroupCommitStore:
 
     async def _shut(self) -> None:
         """Close the database in its thread, then end the thread."""
+        self._shut_down = True
         try:
             await self._in_thread(self._database.close)
         finally:
