@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench sim lock clean
+.PHONY: demo test check fix vectors bench sizes soak sim lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -23,6 +23,19 @@ vectors: ## write tests/vectors anew; a difference is a change of the wire
 bench: ## speed and memory beside the ideal loop and a script
 	sh scripts/setup dev
 	.venv/bin/python -m benchmarks
+
+MESSAGES = 100000
+sizes: ## restart, memory and drain with many messages in the store: make sizes MESSAGES=1000000
+	sh scripts/tools
+	sh scripts/setup dev
+	.venv/bin/python -m benchmarks.sizes --messages $(MESSAGES)
+
+MINUTES = 60
+CLIENTS = 20
+soak: ## junk from strangers beside real traffic; memory must stay flat: make soak MINUTES=60 CLIENTS=20
+	sh scripts/tools
+	sh scripts/setup dev
+	PATH="$$PATH:/usr/sbin" .venv/bin/python -m tests.live.soak --minutes $(MINUTES) --clients $(CLIENTS)
 
 SEEDS = 60
 sim: ## seeds of the simulator, each a storm of its own: make sim SEEDS=1000
