@@ -26,6 +26,7 @@ from relay.janitor import Janitor
 from relay.ports import Arrived
 from relay.pump import Pump
 from relay.recovery import Recovery
+from relay.restoring import Restorer
 from relay.retention import Retention
 from relay.sealer import Sealer
 from relay.service import OfficeService
@@ -64,6 +65,7 @@ class Engine:
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
         self._janitor = Janitor(ground)
         self._retention = Retention(ground)
+        self._restorer = Restorer(ground)
         self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
@@ -77,6 +79,7 @@ class Engine:
             "beacon": self._beacon.run,
             "janitor": self._janitor.run,
             "retention": self._retention.run,
+            "restorer": self._restorer.run,
             "timekeeper": self._timekeeper.run,
             **{f"intake-{group}": intake.run for group, intake in self._intakes.items()},
             **{f"pump-{group}": pump.run for group, pump in zip(GROUPS, self._pumps, strict=True)},

@@ -134,6 +134,8 @@ class Intake:
         ground.hold(outcome.taken)
         for digest, by in outcome.lost:
             outbox.lost(digest, by, now_us)
+        for digest in outcome.unknown:
+            self._recent.pop(digest, None)
         for digest in outcome.remembered:
             self._recent[digest] = None
             if len(self._recent) > RECENT_DIGESTS:

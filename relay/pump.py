@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from keys.rows import RowDamaged
 from keys.signing import FRAME, sign_record
 from protocol.errors import Refused
 from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
@@ -138,25 +137,13 @@ class Pump:
         for digest in shipment.digests:
             data = self._ground.shelf.get(digest)
             if data is None:
-                data = await self._read(digest)
+                data = await self._ground.store.read(partial(_data_of, digest=digest))
             parcel = self._ground.outbox.get(digest)
-            if data is None and parcel is not None and parcel.kept_after_custody:
-                # Its row was moved aside before, by a check or a list: the content is still there to be sealed again.
-                await self._recovery.parcel_damaged(digest)
-            elif data is None:
-                self._ground.outbox.release(digest)
+            if data is None:
+                await self._recovery.parcel_gone(digest)
             elif parcel is not None:
                 items.append(make_item(parcel.kind, data, *self._ground.outbox.trail_of(digest)))
         return tuple(items)
-
-    async def _read(self, digest: Digest) -> bytes | None:
-        """A parcel's bytes from the store; a damaged row is asked for again where that is possible."""
-        try:
-            found = await self._ground.store.read(partial(_data_of, digest=digest))
-        except RowDamaged:
-            await self._recovery.parcel_damaged(digest)
-            return None
-        return found
 
     def _frame(self, shipment: Shipment, items: tuple[Item, ...]) -> bytes:
         ground = self._ground

@@ -1,27 +1,33 @@
 """What is done when something on the way failed: other ways, damaged parcels, prekeys that are gone (D1, D2, D7)."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import structlog
 
 from keys.signing import UnverifiedRecord
+from protocol.content import encode_bundle
 from protocol.copy import copy_digest
 from protocol.errors import RemoteError
-from protocol.ids import Digest
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane, receipt_lane
 from protocol.limits import MAX_LIFE_US, RECORD_BYTES
+from protocol.padding import pack
 from protocol.parcel import Parcel, Rerouted
 from protocol.receipt import Receipt, decode_receipt
 from relay.ground import Ground
 from relay.receipting import ENTROPY_BYTES, make_receipt, prekey_of, receipt_expiry_us, seal_receipt
 from relay.sealer import Sealer
+from relay.sealing import ENTROPY_BYTES as SEALING_BYTES
+from relay.sealing import seal
 from relay.settle import Outcome
 from relay.store import events, held, inbox, sent
-from relay.store.database import Txn
+from relay.store.database import Txn, was_moved_aside
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inbox import SealedReceipt
+from relay.store.tables import HELD
 
 _log = structlog.get_logger()
 
@@ -57,6 +63,8 @@ class Recovery:
             await self._sealer.load()
         for sealed, _ in outcome.unopened:
             await self._seal_receipt_again(sealed)
+        for message_id, office in outcome.again:
+            await self._send_again(message_id, office)
 
     async def _seal_receipt_again(self, old: SealedReceipt) -> None:
         """A receipt that its reader could not open leaves once more, sealed to the reader's newer prekey."""
@@ -74,14 +82,44 @@ class Recovery:
         ground.hold(taken)
         ground.kick()
 
-    async def parcel_damaged(self, digest: Digest) -> None:
-        """A row in our custody no longer opens: our own copy is sealed again; another's is asked for again (D10)."""
+    async def _send_again(self, message_id: MessageId, office: OfficeId) -> None:
+        """A recipient lost what it had: one more copy for it, while the message lives and its words are here (M45).
+
+        Where something is missing nothing is said: the recipient asks again.
+        """
+        ground = self._ground
+        now_us = ground.clock.now_us()
+        found = await ground.store.read(partial(sent.whole, message_id=message_id, office=office))
+        current = ground.keyring.current(office, ground.directory.rules.suites, now_us)
+        if found is None or current is None or found[0].expires_us <= now_us:
+            return
+        wanted, bundle = found
+        work = partial(
+            seal, wanted, pack(encode_bundle(bundle)), ground.identity, ground.directory.network_id,
+            current[0].prekey_id, current[1], entropy=ground.entropy.bytes(SEALING_BYTES),
+        )  # fmt: skip
+        copy = await ground.offload.run(work, 1)
+        if copy is None:
+            return
+        # Kept like a receipt: the verdict stands, so that whoever has custody of this copy answers for it.
+        copy = replace(copy, parcel=replace(copy.parcel, is_origin=False))
+        event = Event(message_id, office, "resealed", now_us, office, True, "DAMAGED")
+        taken, logged = await ground.commit(wanted.lane, partial(_hold_again, copy=copy, event=event))
+        ground.hold(taken)
+        ground.news.publish(logged)
+        ground.kick()
+
+    async def parcel_gone(self, digest: Digest) -> None:
+        """A parcel of the outbox has no row: it is over since a moment ago, or its row was damaged.
+
+        Then our own copy is sealed again, and the origin of another's is told, so that it sends it again (D10).
+        """
         ground = self._ground
         parcel = ground.outbox.get(digest)
         ground.outbox.release(digest)
         if parcel is None:
             return
-        _log.error("parcel_damaged", digest=digest.hex(), message_id=parcel.message_id.hex())
+        _log.warning("parcel_gone", digest=digest.hex(), message_id=parcel.message_id.hex())
         if parcel.kept_after_custody:
             change = partial(sent.seal_again, message_id=parcel.message_id, office=parcel.recipient)
             await ground.commit(parcel.lane, change)
@@ -90,9 +128,8 @@ class Recovery:
         if parcel.origin == ground.identity.office or not parcel.carries_message:
             # A receipt: the stored one is sent again when the message comes again.
             return
-        lost = [self._custody_lost(parcel)]
-        taken = await ground.commit(parcel.lane, partial(held.hold, parcels=lost))
-        ground.hold(taken)
+        lost = self._custody_lost(parcel)
+        ground.hold(await ground.commit(parcel.lane, partial(_hold_notice, notice=lost, digest=digest)))
         ground.kick()
 
     def _custody_lost(self, parcel: Parcel) -> Held:
@@ -112,6 +149,15 @@ class Recovery:
             code="DAMAGED",
         )
         return make_receipt(self._ground.identity, receipt)
+
+
+def _hold_notice(txn: Txn, notice: Held, digest: Digest) -> list[Held]:
+    """Into custody only when the row was damaged: a parcel that is merely over needs no notice."""
+    return held.hold(txn, [notice]) if was_moved_aside(txn, HELD.name, digest.hex()) else []
+
+
+def _hold_again(txn: Txn, copy: Held, event: Event) -> tuple[list[Held], list[Event]]:
+    return held.hold(txn, [copy]), events.append(txn, [event])
 
 
 def _replace_receipt(txn: Txn, old: SealedReceipt, new: Held) -> list[Held]:

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 
 from keys.primitives import sha256
 from protocol.frame import COPY_ITEM, Nack
-from protocol.ids import Digest, OfficeId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import TRAIL_OFFICES
 from protocol.parcel import Parcel
 from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Transit, Unopened
 from relay.receipting import answer_again
-from relay.store import counters, events, held, inbox, quarantine
+from relay.store import counters, events, held, inbox, lost, quarantine
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inbox import Received, SealedReceipt
+from relay.store.lost import Lost
 from relay.store.quarantine import Suspect
 from relay.store.retention import FORGET_AFTER_US
 from relay.verdicts import Verdicts
@@ -57,8 +58,10 @@ class Outcome:
     lost: list[tuple[Digest, OfficeId]] = field(default_factory=list)
     prekeys: list[bytes] = field(default_factory=list)
     unopened: list[tuple[SealedReceipt, bytes]] = field(default_factory=list)
+    again: list[tuple[MessageId, OfficeId]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     remembered: list[Digest] = field(default_factory=list)
+    unknown: list[Digest] = field(default_factory=list)
 
 
 class Settlement:
@@ -99,6 +102,7 @@ class Settlement:
         verdicts, outcome = self._verdicts, self._outcome
         outcome.events = verdicts.close()
         outcome.released, outcome.lost, outcome.prekeys = verdicts.released, verdicts.lost, verdicts.prekeys
+        outcome.again = verdicts.again
         self._counts["delivered"] += verdicts.delivered
         self._counts["refused"] += verdicts.refused
         self._counts["quarantined"] += verdicts.mismatched
@@ -147,7 +151,7 @@ class Settlement:
                     self._nack(finding.item.digest, "UNVERIFIED", examined)
         if taken:
             self._owe(finding.item.digest, examined)
-            if not isinstance(finding, Transit):
+            if isinstance(finding, Message | Known) or (isinstance(finding, Answer) and not _is_copy(finding)):
                 # What ends here stays known; what is carried on may be lost here, and is then to be taken again.
                 self._outcome.remembered.append(finding.item.digest)
 
@@ -164,21 +168,12 @@ class Settlement:
             return True
         if content.expires_us <= self._txn.now_us:
             return False
-        lane = copy.header.lane
-        if finding.refusal is None and not self._txn.space.admits(lane):
+        if finding.refusal is None and not self._txn.space.admits(copy.header.lane):
             return self._nack(finding.item.digest, "FULL", examined)
-        received = Received(
-            sender=content.sender,
-            message_id=content.id,
-            lane=lane,
-            state="new" if finding.refusal is None else "refused",
-            received_us=self._txn.now_us,
-            flags=self._flags(finding),
-            digest=finding.message.digest,
-            bundle=finding.message.bundle,
-            outer=copy.outer,
-        )
-        inbox.insert(self._txn, received, copy.digest, content.expires_us + FORGET_AFTER_US)
+        before = lost.of(self._txn, content.sender, content.id)
+        if before is not None:
+            return self._take_back(finding, before, examined)
+        inbox.insert(self._txn, self._received(finding), copy.digest, content.expires_us + FORGET_AFTER_US)
         type_ = "delivered" if finding.refusal is None else "refused"
         now_us = self._txn.now_us
         inbox.keep_receipt(self._txn, content.sender, content.id, type_, now_us, finding.answer.data, finding.plain)
@@ -197,6 +192,31 @@ class Settlement:
         )
         return True
 
+    def _take_back(self, finding: Message, before: Lost, examined: Examined) -> bool:
+        """It was here, and its row was damaged since: it takes its old place again, and nothing new is said (G2)."""
+        content, copy = finding.message.content, finding.copy.copy
+        if before.digest != finding.message.digest:
+            return self._suspect(finding.item.data, "ID_REUSED", "known id with other content", examined)
+        forget_us = content.expires_us + FORGET_AFTER_US
+        lost.put_back(self._txn, before, self._received(finding, numbered=False), copy.digest, forget_us)
+        self._counts["duplicates"] += 1
+        self._answer_again(content.sender, content.id)
+        return True
+
+    def _received(self, finding: Message, *, numbered: bool = True) -> Received:
+        """The message as the inbox keeps it; `numbered` when its number is to be noted."""
+        return Received(
+            sender=finding.message.content.sender,
+            message_id=finding.message.content.id,
+            lane=finding.copy.copy.header.lane,
+            state="new" if finding.refusal is None else "refused",
+            received_us=self._txn.now_us,
+            flags=self._flags(finding, numbered=numbered),
+            digest=finding.message.digest,
+            bundle=finding.message.bundle,
+            outer=finding.copy.copy.outer,
+        )
+
     def _take_unopened(self, finding: Unopened, examined: Examined) -> bool:
         """Sealed to a prekey that is gone: the answer is durable and the copy ends here, so that no relay between
         keeps sending it; its origin keeps the content and seals again (D7).
@@ -207,10 +227,10 @@ class Settlement:
             self._hold.append(finding.answer)
         return True
 
-    def _flags(self, finding: Message) -> int:
+    def _flags(self, finding: Message, *, numbered: bool) -> int:
         header = finding.copy.copy.header
         content = finding.message.content
-        flags = self._streams.note(header.sender, header.lane, header.epoch, header.number)
+        flags = self._streams.note(header.sender, header.lane, header.epoch, header.number) if numbered else 0
         if content.drill:
             flags |= inbox.DRILL
         if content.deadline_us is not None and self._txn.now_us > content.deadline_us:
@@ -257,6 +277,10 @@ class Settlement:
         ended = inbox.of_copy(self._txn, finding.item.digest)
         if ended is not None:
             self._answer_again(*ended)
+        elif _is_copy(finding):
+            # Its row was damaged since: the next one like it is opened and takes its place.
+            self._outcome.unknown.append(finding.item.digest)
+            return False
         return True
 
     def _take_answer(self, finding: Answer, examined: Examined) -> bool:
@@ -287,3 +311,7 @@ class Settlement:
         source = examined.frame.frame.sender.hex()
         self._suspects.append(Suspect(self._txn.now_us, code, detail, source, len(data), data))
         return False
+
+
+def _is_copy(finding: Known | Answer) -> bool:
+    return finding.item.kind == COPY_ITEM

@@ -7,7 +7,7 @@ One `Verdicts` serves one change. Rows are read once, moved in memory by `protoc
 from dataclasses import dataclass, field, replace
 
 from protocol.delivery import Effect, State, apply
-from protocol.ids import Digest, OfficeId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.receipt import Receipt
 from relay.store import events, held, sent
 from relay.store.database import Txn
@@ -16,6 +16,8 @@ from relay.store.sent import Standing
 
 RESEALS_MAX = 3
 """How often a copy is sealed again because its prekey is gone (D7)."""
+ASKED_AGAIN_MAX = 10
+"""How often a recipient may say that it lost a message: each time costs a copy and an event (SPEC M45)."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Verdicts:
     released: list[Digest] = field(default_factory=list)
     lost: list[tuple[Digest, OfficeId]] = field(default_factory=list)
     prekeys: list[bytes] = field(default_factory=list)
+    again: list[tuple[MessageId, OfficeId]] = field(default_factory=list)
     delivered: int = 0
     refused: int = 0
     mismatched: int = 0
@@ -57,6 +60,8 @@ class Verdicts:
         )  # fmt: skip
         if receipt.type == "prekey_gone":
             self._prekey_gone(story, receipt)
+        elif receipt.type == "custody_lost" and receipt.by == receipt.recipient:
+            self._lost_there(story, event, receipt)
         elif receipt.type == "custody_lost":
             self.lost.append((receipt.digest, receipt.by))
             if not self._recorded(event):
@@ -117,6 +122,16 @@ class Verdicts:
         self._release_copies(message_id, office)
         self.prekeys.append(receipt.proof)
         self.log.append(Event(message_id, office, "resealed", receipt.at_us, receipt.by, True))
+
+    def _lost_there(self, story: _Story, event: Event, receipt: Receipt) -> None:
+        """The recipient cannot read what it had: it gets the same once more. The verdict stands (SPEC M45)."""
+        known = [*events.of_recipient(self.txn, event.message_id, event.office), *self.log]
+        said = [one.at_us for one in known if one.type == event.type and one.by == event.by]
+        if receipt.digest != story.standing.digest or event.at_us in said or len(said) >= ASKED_AGAIN_MAX:
+            return
+        self.log.append(event)
+        if story.state.arrived:
+            self.again.append((receipt.id, receipt.recipient))
 
     def _recorded(self, event: Event) -> bool:
         """Whether this very fact is in the record already."""

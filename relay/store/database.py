@@ -101,6 +101,19 @@ class Txn:
     set_asides: list[Callable[[], None]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Rows that were moved aside: all, those found lately and how many of these were mended, those of the inbox that
+    were not, and the tables of the recent ones.
+    """
+
+    total: int
+    recent: int
+    mended: int
+    of_inbox: int
+    tables: tuple[str, ...]
+
+
 class StoreLock:
     """The lock file of a store; held until `release` or the end of the process."""
 
@@ -256,6 +269,25 @@ def _commits(connection: sqlite3.Connection) -> int:
     if row is None:
         connection.execute("INSERT INTO life VALUES (1, 0)")
     return 0 if row is None else max(0, row[0])
+
+
+def was_moved_aside(txn: Txn, table: str, key_text: str) -> bool:
+    """Whether a row of this key was damaged and could not be mended."""
+    query = "SELECT count(*) FROM damaged WHERE table_name = ? AND key_text = ? AND mended = 0"
+    return bool(txn.connection.execute(query, (table, key_text)).fetchone()[0])
+
+
+def read_damage(txn: Txn, since_us: int) -> Damage:
+    """What was moved aside, and how much of it since a time."""
+    query = "SELECT table_name, mended, found_at_us >= ?, count(*) FROM damaged GROUP BY 1, 2, 3"
+    rows = txn.connection.execute(query, (since_us,)).fetchall()
+    return Damage(
+        total=sum(count for *_, count in rows),
+        recent=sum(count for _, _, recent, count in rows if recent),
+        mended=sum(count for _, mended, recent, count in rows if recent and mended),
+        of_inbox=sum(count for table, mended, _, count in rows if table == "inbox" and not mended),
+        tables=tuple(sorted({table for table, _, recent, _ in rows if recent})),
+    )
 
 
 def quick_check(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -14,13 +14,14 @@ from protocol.fields import elements
 from protocol.ids import Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
-from relay.store import counters, events, held, lives
+from relay.store import counters, events, held
 from relay.store.counters import blob, number
-from relay.store.database import Txn
+from relay.store.database import Txn, was_moved_aside
 from relay.store.events import Event
 from relay.store.held import Held
+from relay.store.numbers import Numbers
 from relay.store.sealed_table import Row, Value
-from relay.store.tables import NUMBERS, RECIPIENTS, SENT
+from relay.store.tables import RECIPIENTS, SENT
 
 _IN_STATE: Final = (
     "message_id IN (SELECT message_id FROM recipients WHERE state = ? "
@@ -132,44 +133,12 @@ class Standing:
     digest: bytes
 
 
-class _Numbers:
-    """The next numbers of streams during one change: each is read once and written once (G4).
-
-    A row holds the epoch of its numbers. A new epoch drops all rows (`relay/store/lives.py`), so that it begins at 1.
-    """
-
-    def __init__(self, txn: Txn) -> None:
-        self._txn = txn
-        self._next: dict[tuple[OfficeId, int], tuple[Epoch, int]] = {}
-        self._epoch: Epoch | None = None
-
-    def give(self, office: OfficeId, lane: Lane) -> tuple[Epoch, int]:
-        """The epoch and the next number to an office on a lane, from 1."""
-        key = (office, int(lane))
-        if key not in self._next:
-            row = NUMBERS.get(self._txn, *key)
-            self._next[key] = (self._current(), 1) if row is None else (Epoch(row.body), number(row["next"]))
-        epoch, given = self._next[key]
-        self._next[key] = epoch, given + 1
-        return epoch, given
-
-    def close(self) -> None:
-        """Write what was given."""
-        for (office, lane), (epoch, following) in self._next.items():
-            NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, epoch)
-
-    def _current(self) -> Epoch:
-        if self._epoch is None:
-            self._epoch = lives.epoch(self._txn)
-        return self._epoch
-
-
 def accept(txn: Txn, prepared: Sequence[Prepared], sealing: Sealing) -> AcceptedGroup:
     """Commit messages, each with its recipients' rows and numbers, in one change; and the copies sealed at once."""
     results: list[Accepted | Refused] = []
     log: list[Event] = []
     copies: list[Held] = []
-    numbers = _Numbers(txn)
+    numbers = Numbers(txn)
     for message in prepared:
         known = repeated(txn, message.message_id, message.fingerprint)
         if known is not None:
@@ -192,6 +161,8 @@ def accept(txn: Txn, prepared: Sequence[Prepared], sealing: Sealing) -> Accepted
 def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | Refused | None:
     """The first answer again for the same content, ID_REUSED for another, None for an id not seen."""
     row = SENT.get(txn, message_id)
+    if row is None and was_moved_aside(txn, SENT.name, message_id.hex()):
+        return Refused("ID_REUSED", "what this id was used for is damaged; send under a new one", field="id")
     if row is None:
         return None
     if blob(row["fingerprint"]) != fingerprint:
@@ -199,7 +170,7 @@ def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | 
     return Accepted(_message(row).answer, True)
 
 
-def _insert(txn: Txn, message: Prepared, numbers: _Numbers, sealing: Sealing) -> tuple[list[ToSeal], list[Held]]:
+def _insert(txn: Txn, message: Prepared, numbers: Numbers, sealing: Sealing) -> tuple[list[ToSeal], list[Held]]:
     """Store one message; what is left to be sealed, and the copies that were sealed at once."""
     clear: dict[str, Value] = {
         "message_id": message.message_id, "accepted_us": message.created_us, "expires_us": message.expires_us,
@@ -258,6 +229,12 @@ def to_seal(txn: Txn, limit: int, offset: int = 0) -> list[ToSeal]:
     # The index of what is not final serves only a query that says so in its own words.
     rows = RECIPIENTS.select(txn, "stage < 2 AND stage = 0", order="lane, rowid", limit=limit + offset)
     return [_to_seal(row) for row in rows[offset:]]
+
+
+def whole(txn: Txn, message_id: bytes, office: bytes) -> tuple[ToSeal, Bundle] | None:
+    """What one more copy for a recipient needs; None when the words are not kept any more."""
+    row, kept = RECIPIENTS.get(txn, message_id, office), message(txn, message_id)
+    return None if row is None or kept is None or kept.bare else (_to_seal(row), kept.bundle)
 
 
 def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:
