@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,6 +87,21 @@ class Running:
         """Whether it ended, or does so within a time."""
         readable, _, _ = select.select([self._descriptor], [], [], within_s)
         return bool(readable)
+
+    def freeze(self) -> None:
+        """Stop every thread of it, as when a processor loses its power: from now on it says nothing more.
+
+        A thread within a system call may finish the call, and then stops, too.
+        """
+        with suppress(ProcessLookupError, FileNotFoundError):
+            signal.pidfd_send_signal(self._descriptor, signal.SIGSTOP)
+            while any(state not in "TtDZX" for state in self._thread_states()):
+                pass
+
+    def _thread_states(self) -> list[str]:
+        """The letters of proc(5), one for each thread."""
+        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        return [(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in threads]
 
     def kill(self) -> None:
         """kill -9, and wait for the end. What has ended already is left as it is."""
@@ -166,6 +182,11 @@ class Stage:
 
     def log(self, office: str) -> Path:
         return self.lab.folder / f"{office}.log"
+
+    def broker_port(self, name: str) -> int:
+        """Where a broker of the plan listens."""
+        plan = tomllib.loads((self.lab.folder / "plan.toml").read_text())
+        return next(int(broker["port"]) for broker in plan["brokers"] if broker["id"] == name)
 
     @contextmanager
     def api(self, office: str) -> Iterator[Daemon]:
