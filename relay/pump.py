@@ -93,27 +93,40 @@ class Pump:
             if shipment is None:
                 self._room.release()
                 return
-            self._ground.spawn(self._publish(shipment))
+            # Made ready before the next is planned: a flash message finds at most this one on its way to the start (G5).
+            data = await self._make_ready(shipment)
+            if data is None:
+                self._give_back(shipment)
+            else:
+                self._ground.spawn(self._publish(shipment, *data))
             await asyncio.sleep(0)
 
-    async def _publish(self, shipment: Shipment) -> None:
-        """Make and publish one frame; what the broker does not take waits again."""
-        ground = self._ground
+    async def _make_ready(self, shipment: Shipment) -> tuple[str, bytes] | None:
+        """Topic and bytes of a frame; None when it may not leave now."""
+        began = await self._record_begun(shipment)
+        items = await self._items(shipment)
+        receiver = self._ground.directory.by_id(shipment.receiver)
+        if receiver is None or not began:
+            return None
+        topic = frame_topic(receiver.address, shipment.lane, Address(self._ground.me.address))
+        return topic, self._frame(shipment, items)
+
+    async def _publish(self, shipment: Shipment, topic: str, data: bytes) -> None:
+        """Publish one frame; what the broker does not take waits again."""
+        done = False
         try:
-            receiver = ground.directory.by_id(shipment.receiver)
-            began = await self._record_begun(shipment)
-            items = await self._items(shipment)
-            done = False
-            if receiver is not None and began:
-                data = self._frame(shipment, items)
-                topic = frame_topic(receiver.address, shipment.lane, Address(ground.me.address))
-                done = await self._transport.publish(shipment.broker, self._group, topic, data)
-            if not done:
-                ground.outbox.unsent(shipment, ground.clock.monotonic_us())
+            done = await self._transport.publish(shipment.broker, self._group, topic, data)
         finally:
-            self._room.release()
-        if not done:
-            self._awake.set()
+            if done:
+                self._room.release()
+            else:
+                self._give_back(shipment)
+
+    def _give_back(self, shipment: Shipment) -> None:
+        """It was not sent: its parcels wait again."""
+        self._ground.outbox.unsent(shipment, self._ground.clock.monotonic_us())
+        self._room.release()
+        self._awake.set()
 
     async def _record_begun(self, shipment: Shipment) -> bool:
         """Before copies of ours leave for the first time, the store knows that they may arrive (G8). True if so."""

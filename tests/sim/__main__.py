@@ -1,48 +1,41 @@
-"""Run seeds by hand: `python -m tests.sim --seeds 100 --first 0 --messages 40`."""
+"""Run seeds by hand: `python -m tests.sim --seeds 100 --first 0 --messages 40 --hours 24 --mode safety --jobs 2`."""
 
 import argparse
 import sys
-import time
-from collections import Counter
 
-from tests.sim.storm import simulate, trace_of
+from tests.sim.campaign import Campaign
+from tests.sim.weather import KINDS, Plan
 
 
 def main() -> int:
-    """Simulate seeds one after the other; the first failure ends it with the command that repeats it."""
+    """Simulate seeds; every failure is shrunk and printed with the command that repeats it."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim")
     parser.add_argument("--seeds", type=int, default=60)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--messages", type=int, default=40)
+    parser.add_argument("--hours", type=float, default=0.0, help="virtual hours of storm; 0 for one of 20 to 90 s")
+    parser.add_argument("--mode", choices=("liveness", "safety", "both"), default="liveness")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--only", default=None, help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--without", default="")
     parser.add_argument("--real-cryptography", action="store_true")
     parser.add_argument("--keep-going", action="store_true")
+    parser.add_argument("--no-shrinking", action="store_true")
     options = parser.parse_args()
-    began_s, virtual_s, copies, published, failed = time.monotonic(), 0.0, 0, 0, 0
-    states: Counter[str] = Counter()
-    events: Counter[str] = Counter()
-    for seed in range(options.first, options.first + options.seeds):
-        try:
-            result = simulate(seed, messages=options.messages, real_cryptography=options.real_cryptography)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
-            failed += 1
-            print(trace_of(error))
-            print(f"seed {seed} failed: {error!r}")
-            print(f"repeat: python -m tests.sim --first {seed} --seeds 1 --messages {options.messages}")
-            if not options.keep_going:
-                return 1
-            continue
-        virtual_s += result.virtual_s
-        copies += result.accepted
-        published += result.published
-        states += result.states
-        events += result.events
-    took_s = time.monotonic() - began_s
-    print(
-        f"{options.seeds} seeds ({failed} failed) in {took_s:.1f} s: {options.seeds / took_s:.1f} seeds/s, "
-        f"{virtual_s / 3600:.1f} virtual hours, {copies} copies ({copies / took_s:.0f}/s), {published} publishes, "
-        f"{dict(states)}, events {dict(events)}"
-    )
-    return 1 if failed else 0
+    modes = ("liveness", "safety") if options.mode == "both" else (options.mode,)
+    plans = [
+        Plan(
+            seed, options.messages, options.hours, modes[seed % len(modes)],
+            None if options.only is None else frozenset(options.only.split(",")),
+            frozenset(options.without.split(",")) - {""},
+            options.real_cryptography,
+        )
+        for seed in range(options.first, options.first + options.seeds)
+    ]  # fmt: skip
+    campaign = Campaign(options.jobs, keep_going=options.keep_going, shrinks=not options.no_shrinking)
+    campaign.run(plans)
+    print(campaign.summary())
+    return 1 if campaign.failures else 0
 
 
 if __name__ == "__main__":

@@ -1,23 +1,18 @@
-"""A broker in memory that may drop, double, delay, reorder, replay, damage and lie, and the links to it.
+"""A broker in memory that may drop, double, delay, reorder, replay, damage and lie.
 
 It keeps what MQTT promises when nobody tampers: sessions that outlive connections, retained messages, wills.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from protocol.limits import SECOND_US
-from relay.connecting import Hooks
 from relay.mqtt import Will
-from relay.mqtt_link import LinkState
-from relay.ports import Arrived, LinkChanged
 
 QUEUE_MESSAGES = 1_000
 """Beyond this a session's queue drops, with a PUBACK all the same (D1)."""
 REMEMBERED = 200
-RECONNECT_S = (0.2, 2.0)
 
 
 @dataclass(slots=True)
@@ -35,18 +30,35 @@ class Malice:
     """Share of publishes that are neither taken nor acknowledged, until the link's time is up."""
 
 
+HONEST = Malice()
+
+
 @dataclass(slots=True)
-class _Message:
+class Message:
+    """One PUBLISH on its way to a session."""
+
     topic: str
     payload: bytes
     retained: bool
 
 
+class Socket(Protocol):
+    """The broker's end of a connection."""
+
+    def arrives(self, message: Message, late_s: float) -> None:
+        """Hand a message over, `late_s` later than usual."""
+        ...
+
+    def broken(self) -> None:
+        """The connection is gone."""
+        ...
+
+
 @dataclass(slots=True)
 class _Session:
     filters: tuple[str, ...] = ()
-    link: "Link | None" = None
-    waiting: list[_Message] = field(default_factory=list)
+    link: "Socket | None" = None
+    waiting: list[Message] = field(default_factory=list)
 
 
 class Broker:
@@ -61,14 +73,19 @@ class Broker:
         self._watch = watch
         self._sessions: dict[str, _Session] = {}
         self._retained: dict[str, bytes] = {}
-        self._seen: list[tuple[str, _Message]] = []
+        self.severed: set[tuple[str, str]] = set()
+        """Pairs of offices (from, to) between which nothing passes, in this direction."""
+        self.seen: list[tuple[str, Message]] = []
+        """A sample of what was delivered, and to whom."""
+        self._routes: dict[str, list[tuple[str, _Session]]] = {}
 
     def wipe(self) -> None:
         """The broker dies and comes back without its database."""
         self.go_down()
         self._sessions.clear()
+        self._routes.clear()
         self._retained.clear()
-        self._seen.clear()
+        self.seen.clear()
         self.up = True
 
     def go_down(self) -> None:
@@ -78,20 +95,22 @@ class Broker:
             if session.link is not None:
                 session.link.broken()
 
-    def attach(self, client: str, filters: tuple[str, ...], link: "Link") -> None:
+    def attach(self, client: str, filters: tuple[str, ...], link: "Socket") -> None:
         """CONNECT and SUBSCRIBE: retained messages first, then what the session kept."""
         session = self._sessions.setdefault(client, _Session())
         if session.link is not None:
             session.link.broken()
+        if session.filters != filters:
+            self._routes.clear()
         session.filters, session.link = filters, link
         for topic, payload in self._retained.items():
             if _matches(topic, filters):
-                self._deliver(client, session, _Message(topic, payload, retained=True))
+                self._deliver(client, session, Message(topic, payload, retained=True))
         waiting, session.waiting = session.waiting, []
         for message in waiting:
             self._deliver(client, session, message)
 
-    def detach(self, client: str, link: "Link", will: Will | None) -> None:
+    def detach(self, client: str, link: "Socket", will: Will | None) -> None:
         """The end of a connection; with a will when it broke."""
         session = self._sessions.get(client)
         if session is not None and session.link is link:
@@ -103,35 +122,47 @@ class Broker:
         """PUBLISH from a client: to every session that subscribed."""
         self._watch(self.name, topic, payload)
         self.published += 1
-        if self._dice.random() < self.malice.swallow_publish:
+        if self.malice.swallow_publish and self._dice.random() < self.malice.swallow_publish:
             return
+        self.inject(topic, payload, retain=retain)
+
+    def inject(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """What the broker itself, or a stranger who got in, hands out in anybody's name."""
         if retain:
             self._retained[topic] = payload
-        message = _Message(topic, payload, retained=False)
-        for name, session in self._sessions.items():
-            if _matches(topic, session.filters):
-                self._deliver(name, session, message)
+        message = Message(topic, payload, retained=False)
+        routes = self._routes.get(topic)
+        if routes is None:
+            routes = [(name, one) for name, one in self._sessions.items() if _matches(topic, one.filters)]
+            self._routes[topic] = routes
+        for name, session in tuple(routes):
+            self._deliver(name, session, message)
 
-    def _deliver(self, client: str, session: _Session, message: _Message) -> None:
+    def _deliver(self, client: str, session: _Session, message: Message) -> None:
         dice, malice = self._dice, self.malice
+        if self.severed and (message.topic.split("/")[-1], client.split("-", 1)[1].rsplit("-", 1)[0]) in self.severed:
+            return
         if session.link is None:
             if len(session.waiting) < QUEUE_MESSAGES:
                 session.waiting.append(message)
             return
-        if len(self._seen) < REMEMBERED:
-            self._seen.append((client, message))
+        if len(self.seen) < REMEMBERED:
+            self.seen.append((client, message))
         else:
-            self._seen[dice.randrange(REMEMBERED)] = (client, message)
+            self.seen[dice.randrange(REMEMBERED)] = (client, message)
+        if malice == HONEST:
+            session.link.arrives(message, 0.0)
+            return
         if dice.random() < malice.drop:
             return
         if dice.random() < malice.damage:
-            message = _Message(message.topic, _flip(message.payload, dice), message.retained)
+            message = Message(message.topic, _flip(message.payload, dice), message.retained)
         copies = 2 if dice.random() < malice.double else 1
         for _ in range(copies):
             late_s = dice.uniform(0, malice.late_s) if dice.random() < malice.late else 0.0
             session.link.arrives(message, late_s)
         if dice.random() < malice.replay:
-            name, old = dice.choice(self._seen)
+            name, old = dice.choice(self.seen)
             again = self._sessions.get(name)
             if again is not None and again.link is not None:
                 again.link.arrives(old, dice.uniform(0, 5))
@@ -150,131 +181,3 @@ def _matches(topic: str, filters: tuple[str, ...]) -> bool:
         len(wanted) == len(parts) and all(w in ("+", p) for w, p in zip(wanted, parts, strict=True))
         for wanted in (text.split("/") for text in filters)
     )
-
-
-class Link:
-    """One connection of an office, reconnecting for ever."""
-
-    def __init__(self, broker: Broker, group: str, client: str, hooks: Hooks, dice: random.Random) -> None:
-        self.broker = broker
-        self.group = group
-        self.cut = False
-        self.deaf = False
-        self.mute = False
-        self._client = client
-        self._hooks = hooks
-        self._dice = dice
-        self._up = False
-        self._ended = asyncio.Event()
-        self._arrived: asyncio.Queue[_Message] = asyncio.Queue()
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._take_in())]
-        self._acks: dict[asyncio.Future[bool], None] = {}
-
-    @property
-    def up(self) -> bool:
-        return self._up
-
-    async def _run(self) -> None:
-        while True:
-            if self.broker.up and not self.cut:
-                await self._live()
-            await asyncio.sleep(self._dice.uniform(*RECONNECT_S))
-
-    async def _live(self) -> None:
-        will = self._hooks.will_for(self.broker.name, self.group)
-        self._ended.clear()
-        self._up = True
-        self.broker.attach(self._client, tuple(self._hooks.filters[self.group]), self)
-        try:
-            await self._hooks.on_changed(LinkChanged(self.broker.name, self.group, True, None))
-            await self._ended.wait()
-        finally:
-            self._up = False
-            self.broker.detach(self._client, self, will)
-        await self._hooks.on_changed(LinkChanged(self.broker.name, self.group, False, "broken"))
-
-    async def _take_in(self) -> None:
-        """One message at a time, as the real link does; an error of the engine is the history's to judge."""
-        while True:
-            message = await self._arrived.get()
-            await self._hooks.on_arrived(Arrived(self.broker.name, message.topic, message.payload, message.retained))
-
-    def arrives(self, message: _Message, late_s: float) -> None:
-        """The broker hands over a message; after the usual time, or later."""
-        if self.deaf:
-            return
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._dice.uniform(0.001, 0.003) + late_s, self._arrived.put_nowait, message)
-
-    def broken(self) -> None:
-        """The connection is gone."""
-        self._ended.set()
-        for ack in list(self._acks):
-            if not ack.done():
-                ack.set_result(False)
-
-    def stop(self, *, politely: bool) -> None:
-        """The end of the office's process: with a DISCONNECT, or without."""
-        self._up = False
-        if politely:
-            self.broker.detach(self._client, self, None)
-        for task in self._tasks:
-            task.cancel()
-        self.broken()
-
-    async def publish(self, topic: str, payload: bytes, retain: bool) -> bool:
-        if not self._up or self._ended.is_set():
-            return False
-        ack: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._acks[ack] = None
-        try:
-            if self.mute or self._dice.random() < self.broker.malice.deaf:
-                async with asyncio.timeout(10):
-                    return await ack
-            self.broker.publish(self._client, topic, payload, retain=retain)
-            asyncio.get_running_loop().call_later(self._dice.uniform(0.001, 0.004), _acknowledge, ack)
-            return await ack
-        except TimeoutError:
-            self.broken()
-            return False
-        finally:
-            self._acks.pop(ack, None)
-
-    def state(self) -> LinkState:
-        return LinkState(self.broker.name, self.group, "connected" if self._up else "waiting", SECOND_US, None)
-
-
-def _acknowledge(ack: "asyncio.Future[bool]") -> None:
-    if not ack.done():
-        ack.set_result(True)
-
-
-class SimLinks:
-    """`relay.connecting.Links` to brokers in memory."""
-
-    def __init__(self, brokers: dict[str, Broker], client: str, hooks: Hooks, dice: random.Random) -> None:
-        self._brokers = brokers
-        self._client = client
-        self._hooks = hooks
-        self._dice = dice
-        self.open: dict[tuple[str, str], Link] = {}
-
-    async def start(self) -> None:
-        for name, broker in self._brokers.items():
-            for group in self._hooks.filters:
-                self.open[name, group] = Link(broker, group, f"{group}-{self._client}", self._hooks, self._dice)
-
-    async def stop(self) -> None:
-        self.end(politely=True)
-
-    def end(self, *, politely: bool) -> None:
-        for link in self.open.values():
-            link.stop(politely=politely)
-        self.open.clear()
-
-    async def publish(self, broker: str, group: str, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        link = self.open.get((broker, group))
-        return link is not None and await link.publish(topic, payload, retain)
-
-    def links(self) -> list[LinkState]:
-        return [link.state() for link in self.open.values()]

@@ -1,15 +1,16 @@
 """One simulated office: the real engine over a store that survives, and crashes that nothing else does."""
 
 import asyncio
+import contextvars
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from config.schema import Broker as BrokerSettings
-from config.schema import Links, Office, Patience, Settings, Store
+from config.schema import Limits, Links, Office, Patience, Settings, Store
 from keys.directory import Directory
 from keys.prekeys import PrekeyRecord, make_prekey, parse_prekey
 from keys.primitives import PrekeyPrivate, SigningKey, sha256
@@ -31,12 +32,17 @@ from relay.service import OfficeService
 from relay.shelf import Shelf
 from relay.store import prekeys
 from relay.store.database import Database
-from relay.store.inline import InlineStore
 from relay.window import Window
-from tests.sim.broker import Broker, SimLinks
-from tests.sim.virtual import START_US, InlineOffload, OfficeClock, SeededEntropy, SlowStore, Time
+from tests.sim.broker import Broker
+from tests.sim.lanes import LaneWatch
+from tests.sim.links import SimLinks
+from tests.sim.store import PLENTY_BYTES, SimStore, peek, put_back, save_files, tear_tail
+from tests.sim.virtual import RUNS_IN, START_US, InlineOffload, OfficeClock, SeededEntropy, Time, VirtualLoop
 
 PATIENCE = Patience(flash=5, urgent=10, priority=15, routine=20, bulk=30)
+BALLAST_BYTES = 256 << 10
+QUARANTINE = Limits(quarantine_rows=40, quarantine_bytes=100_000)
+"""Small, so that the ring goes round (G13)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +87,23 @@ class OfficeProcess:
         self.boots = 0
         self.slow_s = 0.02
         self.quota_bytes = 1 << 30
+        self.ballast_bytes = 0
         self.knows_prekeys: list[PrekeyRecord] = []
+        self.lanes = LaneWatch(seat.address)
+        self.disturbed_us = 0
+        """When it last started, or went on after a pause; virtual time."""
+        self.ended = asyncio.Event()
+        self._time = time
         self._trust = FixedTrust(directory)
         self._brokers = {name: brokers[name] for name in seat.brokers}
         self._place = place
         self._entropy = SeededEntropy(f"{seed} {seat.address} entropy")
-        self._store: SlowStore | None = None
+        self._store: SimStore | None = None
         self._engine: Engine | None = None
         self._links: SimLinks | None = None
         self._ground: Ground | None = None
         self._changing = asyncio.Lock()
+        self._saved = place.with_suffix(".saved")
         place.mkdir()
         self._prekey_seed = seat.prekey_seed
         self.own_record = make_prekey(
@@ -108,6 +121,11 @@ class OfficeProcess:
         return self._engine.service
 
     @property
+    def engine(self) -> Engine:
+        assert self._engine is not None
+        return self._engine
+
+    @property
     def ground(self) -> Ground:
         assert self._ground is not None
         return self._ground
@@ -117,34 +135,52 @@ class OfficeProcess:
         assert self._links is not None
         return self._links
 
+    @property
+    def store(self) -> SimStore:
+        assert self._store is not None
+        return self._store
+
     def look(self, query: Callable[[Any], Any]) -> Any:
         """What is durable at this very moment; also when the process does not run."""
         if self._store is not None:
-            return self._store.inline.run(query)
+            return self._store.peek(query)
         database = self._open()
         try:
-            return InlineStore(database, self.clock).run(query)
+            return peek(database, self.clock, query)
         finally:
             database.close()
+
+    def call(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """An API call: a task of this process, which stands still when the process does."""
+        return asyncio.get_running_loop().create_task(work, context=self._context())
+
+    def _context(self) -> contextvars.Context:
+        context = contextvars.copy_context()
+        context.run(RUNS_IN.set, self)
+        return context
 
     async def start(self) -> None:
         """A process from exec to READY, as relay/daemon.py does it; nothing when it runs."""
         async with self._changing:
             if self._engine is None:
                 try:
-                    await self._start()
+                    await self.call(self._start())
                 except BaseException:
                     await self._end()
                     raise
 
     async def _start(self) -> None:
         self.boots += 1
-        store = self._store = SlowStore(self._open(), self.clock, self.dice, self.slow_s)
+        self.disturbed_us = self._time.us
+        self.ended = asyncio.Event()
+        store = self._store = SimStore(self._open(), self.clock, self.dice, self.slow_s, self._failed)
+        store.database.ballast._measure_free = lambda _: PLENTY_BYTES
         self.clock.resume(await remembered_clock(store))
         birth = await awake(store, self._entropy)
         seat, directory = self.seat, self._trust.directory
         settings = self._settings()
         outbox = Outbox(seat.office, timing_of(settings))
+        self.lanes.follow(outbox)
         graph, shared = graph_of(directory, seat.office)
         outbox.set_graph(graph, shared, self.clock.monotonic_us())
         self._ground = Ground(
@@ -166,27 +202,58 @@ class OfficeProcess:
         )
 
         def connect(hooks: Any) -> SimLinks:
-            self._links = SimLinks(self._brokers, f"{seat.address}-{birth.client_secret}", hooks, self.dice)
+            client = f"{seat.address}-{birth.client_secret}"
+            self._links = SimLinks(self._brokers, client, hooks, self.dice, self.lanes.on_start)
             return self._links
 
         self._engine = Engine(self._ground, self._trust, connect, ())  # type: ignore[arg-type]
         await self._engine.start(self._failed)
 
     async def crash(self) -> None:
-        """kill -9: what is not committed is gone, and so is everything in memory."""
+        """kill -9: what is not committed is gone, and so is everything in memory; the WAL stays behind."""
         async with self._changing:
             await self._end()
 
-    async def _end(self) -> None:
+    async def lose_power(self) -> None:
+        """The same, and the write that was under way leaves junk behind the last durable frame."""
+        async with self._changing:
+            if await self._end():
+                tear_tail(self._place, self.dice.randbytes(self.dice.randrange(1, 5_000)))
+
+    async def _end(self) -> bool:
+        """The end of the process at this moment; whether there was one."""
         engine, store, links = self._engine, self._store, self._links
         self._engine = self._store = self._links = None
         if store is None:
-            return
+            return False
+        self.ended.set()
+        # Closing a database tidies up, which a process that is killed cannot do.
+        save_files(self._place, self._saved)
         store.close()
+        put_back(self._saved, self._place)
         if links is not None:
             links.end(politely=False)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.thaw(self)
         if engine is not None:
             await engine.stop()
+        return True
+
+    # SIGSTOP.
+
+    def pause(self) -> None:
+        """The process stands still; its sockets stay open and fill."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.freeze(self)
+
+    def resume(self) -> None:
+        """It goes on where it stood."""
+        self.disturbed_us = self._time.us
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.thaw(self)
 
     def lose_prekey(self) -> None:
         """A home restored without its newest private halves: the next start publishes a new prekey, the old is gone."""
@@ -197,7 +264,7 @@ class OfficeProcess:
             now_us=self.clock.now_us(), previous=self.own_record,
         )  # fmt: skip
 
-    async def _keyring(self, store: SlowStore) -> Keyring:
+    async def _keyring(self, store: SimStore) -> Keyring:
         keyring = Keyring()
         keyring.own[self.own_record.prekey_id] = PrekeyPrivate(1, self._prekey_seed)
         keyring.own_record = self.own_record
@@ -217,7 +284,7 @@ class OfficeProcess:
             entropy=self._entropy,
             migrations=MIGRATIONS,
             quota_bytes=self.quota_bytes,
-            ballast_bytes=0,
+            ballast_bytes=self.ballast_bytes,
         )
 
     def _settings(self) -> Settings:
@@ -227,6 +294,7 @@ class OfficeProcess:
             office=Office(address=self.seat.address, network="sim"),
             brokers=brokers,
             links=Links(retry_min_s=0.5, retry_max_s=10, patience_s=PATIENCE),
+            limits=QUARANTINE,
             store=Store(quota_bytes=self.quota_bytes),
         )
 

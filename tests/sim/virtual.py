@@ -1,20 +1,21 @@
-"""One thread in which time passes only by waiting: event loop, clocks, entropy, CPU work and store of the simulator.
+"""One thread in which time passes only by waiting: event loop, clocks, entropy and CPU work of the simulator.
 
 Everything that the engine gets from outside comes from here and from one seed, so that a run can be repeated exactly.
 """
 
 import asyncio
+import heapq
+import math
 import random
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from protocol.clock_guard import Reading
-from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.clock import GuardedClock
-from relay.store.database import Database
-from relay.store.inline import InlineStore
 
 T = TypeVar("T")
 
@@ -37,11 +38,10 @@ class Time:
         self.us = 0
 
 
-class _WaitingAdvances(selectors.BaseSelector):
-    """A selector without files: to wait for them is to let time pass."""
+class _NoFiles(selectors.BaseSelector):
+    """A selector that never selects: nothing in a simulation comes from outside."""
 
-    def __init__(self, time: Time) -> None:
-        self._time = time
+    def __init__(self) -> None:
         self._keys: dict[int, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -52,10 +52,6 @@ class _WaitingAdvances(selectors.BaseSelector):
         return self._keys.pop(fileobj)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Deadlock
-        if timeout > 0:
-            self._time.us += int(timeout * SECOND_US) + 1
         return []
 
     def get_key(self, fileobj: Any) -> selectors.SelectorKey:
@@ -65,15 +61,68 @@ class _WaitingAdvances(selectors.BaseSelector):
         return self._keys
 
 
+RUNS_IN: ContextVar[object] = ContextVar("runs_in", default=None)
+"""The simulated process that a task belongs to; tasks inherit it from whoever starts them."""
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop on virtual time. It never looks at the world, so no thread may wake it."""
+    """An asyncio loop on virtual time. It never looks at the world, so no thread may wake it.
+
+    A simulated process may be frozen, as SIGSTOP does it: what its tasks would do next waits until it is thawed.
+    """
+
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, time: Time) -> None:
-        super().__init__(_WaitingAdvances(time))
+        super().__init__(_NoFiles())
         self._virtual = time
+        self._frozen: dict[object, list[asyncio.Handle]] = {}
 
     def time(self) -> float:
         return self._virtual.us / SECOND_US
+
+    def freeze(self, process: object) -> None:
+        """Let the tasks of a process do nothing from now on."""
+        self._frozen.setdefault(process, [])
+
+    def thaw(self, process: object) -> None:
+        """Let them go on."""
+        self._ready.extend(self._frozen.pop(process, ()))
+
+    def thaw_all(self) -> None:
+        """Let everybody go on, so that a simulation can end."""
+        for process in tuple(self._frozen):
+            self.thaw(process)
+
+    def _run_once(self) -> None:
+        """One turn of the loop, as asyncio's own, with the clock set forward instead of a wait."""
+        ready, scheduled = self._ready, self._scheduled
+        if self._frozen:
+            self._set_frozen_aside()
+        if not ready:
+            while scheduled and scheduled[0]._cancelled:
+                heapq.heappop(scheduled)._scheduled = False
+            if not scheduled:
+                raise Deadlock
+            # One microsecond more than needed: a rounded second must not lie before its timer.
+            self._virtual.us = max(self._virtual.us, math.ceil(scheduled[0]._when * SECOND_US) + 1)
+        now_s = self.time()
+        while scheduled and scheduled[0]._when <= now_s:
+            timer = heapq.heappop(scheduled)
+            timer._scheduled = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _set_frozen_aside(self) -> None:
+        running: list[asyncio.Handle] = []
+        for handle in self._ready:
+            self._frozen.get(handle._context.get(RUNS_IN), running).append(handle)
+        self._ready.clear()
+        self._ready.extend(running)
 
 
 class OfficeClock(GuardedClock):
@@ -105,70 +154,3 @@ class InlineOffload:
         except Exception as error:  # noqa: BLE001 - whatever it raises belongs to the caller
             future.set_exception(error)
         return future
-
-
-class SlowStore:
-    """`relay.ports.Store` like the daemon's thread: the commit comes a little later, its answer later still.
-
-    Between commit and answer anything may happen, a crash too; that is where races hide.
-    """
-
-    def __init__(self, database: Database, clock: OfficeClock, dice: random.Random, slow_s: float) -> None:
-        self.inline = InlineStore(database, clock)
-        self._dice = dice
-        self._slow_s = slow_s
-        self._work: asyncio.Queue[tuple[Callable[[Any], Any], asyncio.Future[Any]]] = asyncio.Queue()
-        self.task = asyncio.get_running_loop().create_task(self._serve())
-
-    @property
-    def commits(self) -> int:
-        return self.inline.commits
-
-    async def write(self, lane: Lane, change: Callable[[Any], T]) -> T:
-        return await self._ask(change)
-
-    async def read(self, query: Callable[[Any], T]) -> T:
-        return await self._ask(query)
-
-    async def _ask(self, work: Callable[[Any], T]) -> T:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._work.put_nowait((work, future))
-        return await future
-
-    async def _serve(self) -> None:
-        """Commit in the order of arrival, whoever of the callers is still there; one pause for all that wait."""
-        while True:
-            group = [await self._work.get()]
-            await self._pause()
-            while not self._work.empty():
-                group.append(self._work.get_nowait())
-            answers = []
-            for work, future in group:
-                try:
-                    answer, error = self.inline.run(work), None
-                except Exception as failure:  # noqa: BLE001 - whatever it raises belongs to the caller
-                    answer, error = None, failure
-                answers.append((future, answer, error))
-            # Answers come in the order of the commits, as from the real writer: the engine relies on it.
-            await self._pause()
-            for future, answer, error in answers:
-                _answer(future, answer, error)
-
-    async def _pause(self) -> None:
-        await asyncio.sleep(self._pause_s())
-
-    def _pause_s(self) -> float:
-        return 0.0 if self._dice.random() < 0.7 else self._dice.uniform(0, self._slow_s)
-
-    def close(self) -> None:
-        self.task.cancel()
-        self.inline.close()
-
-
-def _answer(future: "asyncio.Future[Any]", answer: Any, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(answer)
-    else:
-        future.set_exception(error)

@@ -1,0 +1,52 @@
+"""G7: what a relay signs is true when it leaves. Judged at each publish, on what is durable at that moment."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from protocol.receipt import Receipt
+from relay.store import inbox
+from tests.sim.broken import Broken
+
+if TYPE_CHECKING:
+    from tests.sim.history import History
+    from tests.sim.office import OfficeProcess
+
+_HAS_COPY = "SELECT 1 FROM held WHERE digest = ?1 UNION ALL SELECT 1 FROM passed WHERE digest = ?1 LIMIT 1"
+
+
+def check_receipt(history: "History", receipt: Receipt, data: bytes) -> None:
+    """A `delivered` receipt: the message with this very digest is in its signer's inbox, and every such receipt for it
+    has the same bytes (D1).
+    """
+    if receipt.type != "delivered":
+        return
+    key = (receipt.type, receipt.id, receipt.by)
+    known = history.told.get(key)
+    if known is not None:
+        if known != data:
+            raise Broken("G7", "a duplicate was answered with another receipt")
+        return
+    digests = history.by_id(receipt.by).look(lambda txn: inbox.digests(txn, receipt.to, receipt.id))
+    if digests is None:
+        raise Broken("G7", "a delivered receipt without the message in the inbox")
+    if digests[0] != receipt.digest:
+        raise Broken("G7", "a delivered receipt over another content than the inbox holds")
+    history.told[key] = data
+
+
+def check_custody(history: "History", digests: Sequence[bytes], speaker: "OfficeProcess") -> None:
+    """Custody of a message: its copy is held, or went on against onward custody, or the message is in the inbox; but
+    for what has expired, and for what was sealed to a prekey that the speaker lost (its origin is told, D7).
+    """
+    for digest in digests:
+        copy = history.copies.get(digest)
+        if copy is None or copy.is_receipt or history.now_us >= copy.expires_us:
+            continue
+        if speaker.seat.office == copy.recipient and copy.prekey_id not in speaker.ground.keyring.own:
+            continue
+
+        def durable(txn: Any, digest: bytes = digest, sender: bytes = copy.sender, id_: bytes = copy.message_id) -> Any:
+            return txn.connection.execute(_HAS_COPY, (digest,)).fetchone() or inbox.digests(txn, sender, id_)
+
+        if not speaker.look(durable):
+            raise Broken("G7", f"{speaker.seat.address} gave custody of what it does not hold")

@@ -1,0 +1,79 @@
+"""G1, G8, G9, G16: what senders are told, against what really happened."""
+
+from typing import TYPE_CHECKING, Any
+
+from protocol.limits import SECOND_US
+from relay.store import inbox
+from relay.store import sent as sent_table
+from tests.sim.broken import Broken
+from tests.sim.facts import Sent
+
+if TYPE_CHECKING:
+    from tests.sim.history import History
+
+VERDICTS = ("delivered", "refused", "expired", "unconfirmed")
+ARRIVED = ("delivered", "opened", "signed_for", "returned")
+KNOWS_US = 180 * SECOND_US
+"""G9: so long after the expiry the sender knows."""
+
+
+def check_stories(
+    history: "History", stories: dict[str, dict[str, Any]], accepted: dict[tuple[str, str], Sent], *, healed: bool
+) -> None:
+    """Every accepted (message, recipient), `accepted` taken before the senders were asked.
+
+    G1: its sender knows it, and while it has no verdict its content is kept. G7: what is called delivered is in the
+    inbox. G8: one verdict; `expired` is not in the recipient's inbox, and was never published. When `healed`: it has
+    its verdict, and none was given up before its time (G16).
+    """
+    for (message_id, to), sent in accepted.items():
+        story = stories.get(message_id)
+        if story is None:
+            raise Broken("G1", f"{sent.sender} forgot {message_id}")
+        (recipient,) = [one for one in story["recipients"] if one["to"] == to]
+        _check_verdict(history, recipient, message_id, sent)
+        _check_arrival(history, recipient, message_id, sent)
+        if not recipient["final"]:
+            _check_unfinished(history, recipient, message_id, sent, healed=healed)
+        long_lived = sent.at_us + sent.lives_s * SECOND_US > history.time.us
+        if healed and long_lived and recipient["state"] in ("expired", "unconfirmed"):
+            raise Broken("G1", f"{message_id} was given up as {recipient['state']} before its time")
+
+
+def _check_verdict(history: "History", recipient: dict[str, Any], message_id: str, sent: Sent) -> None:
+    types = [event["type"] for event in recipient["events"]]
+    verdicts = [type_ for type_ in types if type_ in VERDICTS]
+    if len(verdicts) > 1:
+        raise Broken("G8", f"{message_id} to {sent.to} has verdicts {verdicts}")
+    if recipient["final"] and not verdicts and not {"opened", "signed_for", "returned"} & set(types):
+        raise Broken("G8", f"{message_id} is final without a verdict: {types}")
+    if recipient["state"] == "expired" and (message_id, history.offices[sent.to].seat.office) in history.begun:
+        raise Broken("G8", f"{message_id} is called expired although it was sent")
+
+
+def _check_arrival(history: "History", recipient: dict[str, Any], message_id: str, sent: Sent) -> None:
+    raw = bytes.fromhex(message_id.replace("-", ""))
+    from_id = history.offices[sent.sender].seat.office
+    arrived = history.offices[sent.to].look(lambda txn: inbox.digests(txn, from_id, raw))
+    if recipient["state"] in ARRIVED and arrived is None:
+        raise Broken("G7", f"{message_id} is {recipient['state']} and not in the inbox of {sent.to}")
+    if recipient["state"] == "expired" and arrived is not None:
+        raise Broken("G8", f"{message_id} is called expired and is in the inbox of {sent.to}")
+
+
+def _check_unfinished(
+    history: "History", recipient: dict[str, Any], message_id: str, sent: Sent, *, healed: bool
+) -> None:
+    sender = history.offices[sent.sender]
+    if healed:
+        events = [(event["type"], event["by"]) for event in recipient["events"]]
+        raise Broken(
+            "G16", f"{message_id} from {sent.sender} to {sent.to} is {recipient['state']} after healing: {events}"
+        )
+    raw = bytes.fromhex(message_id.replace("-", ""))
+    if not sender.look(lambda txn: sent_table.message(txn, raw) is not None):
+        raise Broken("G1", f"{message_id} has no verdict and nobody holds it")
+    expired_us = sent.at_us + int(sent.lives_s * SECOND_US)
+    undisturbed_us = max(expired_us, sender.disturbed_us)
+    if sender.running and history.time.us > undisturbed_us + KNOWS_US:
+        raise Broken("G9", f"{sent.sender} does not know what became of {message_id}, expired long ago")

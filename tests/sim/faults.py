@@ -1,0 +1,196 @@
+"""What goes wrong in a storm, one function for each kind of fault; each draws from dice of its own."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.sim.broker import Malice
+from tests.sim.links import Link
+from tests.sim.office import OfficeProcess
+
+if TYPE_CHECKING:
+    from tests.sim.storm import Storm
+
+Fault = Callable[["Storm", random.Random], Awaitable[None]]
+
+KEEPALIVE_S = 30.0
+"""A broker gives up a connection that says nothing for so long, and publishes its will."""
+JOINTS = ("320900-GO", "320901-GO")
+"""The offices that join the two brokers."""
+
+
+async def moments(storm: "Storm", dice: random.Random, every_s: float) -> AsyncIterator[OfficeProcess]:
+    """Moments within the bursts, on average so far apart, each with an office that it may happen to."""
+    while True:
+        await asyncio.sleep(dice.expovariate(1 / every_s))
+        await storm.in_burst()
+        yield dice.choice(list(storm.network.offices.values()))
+
+
+async def crash(storm: "Storm", dice: random.Random) -> None:
+    """kill -9, and a start some seconds later."""
+    async for office in moments(storm, dice, dice.uniform(2, 20)):
+        if office.running:
+            storm.count("crash")
+            await office.crash()
+            await asyncio.sleep(dice.uniform(0, 10))
+            await office.start()
+
+
+async def power(storm: "Storm", dice: random.Random) -> None:
+    """A power cut: some offices at one moment, with a write torn in the middle."""
+    async for _ in moments(storm, dice, dice.uniform(5, 40)):
+        offices = dice.sample(list(storm.network.offices.values()), dice.randint(1, 3))
+        for office in offices:
+            if office.running:
+                storm.count("power")
+                await office.lose_power()
+        await asyncio.sleep(dice.uniform(0, 10))
+        for office in offices:
+            await office.start()
+
+
+async def pause(storm: "Storm", dice: random.Random) -> None:
+    """SIGSTOP for seconds to minutes; a broker that hears nothing gives up the connections."""
+    async for office in moments(storm, dice, dice.uniform(5, 40)):
+        if not office.running:
+            continue
+        storm.count("pause")
+        boots, for_s = office.boots, dice.expovariate(1 / 15)
+        office.pause()
+        await asyncio.sleep(min(for_s, KEEPALIVE_S))
+        if for_s > KEEPALIVE_S and office.boots == boots and office.running:
+            for link in office.links.open.values():
+                link.given_up()
+            await asyncio.sleep(for_s - KEEPALIVE_S)
+        office.resume()
+
+
+async def flap(storm: "Storm", dice: random.Random) -> None:
+    """One connection breaks, or hears or says nothing for a while."""
+    async for office in moments(storm, dice, dice.uniform(1, 10)):
+        links = list(office.links.open.values()) if office.running else []
+        if not links:
+            continue
+        storm.count("flap")
+        link = dice.choice(links)
+        kind = dice.choice(("cut", "deaf", "mute", "broken"))
+        if kind == "broken":
+            link.broken()
+            continue
+        await _disturb([link], kind, dice.uniform(1, 15))
+
+
+async def partition(storm: "Storm", dice: random.Random) -> None:
+    """All connections of an office, or of a broker: both ways, or one way only."""
+    async for office in moments(storm, dice, dice.uniform(10, 40)):
+        storm.count("partition")
+        kind = dice.choice(("cut", "deaf", "mute"))
+        if dice.random() < 0.5:
+            links = list(office.links.open.values()) if office.running else []
+        else:
+            broker = dice.choice(list(storm.network.brokers.values()))
+            running = [one for one in storm.network.offices.values() if one.running]
+            links = [link for one in running for link in one.links.open.values() if link.broker is broker]
+        await _disturb(links, kind, dice.expovariate(1 / 20))
+
+
+async def _disturb(links: list[Link], kind: str, for_s: float) -> None:
+    for link in links:
+        setattr(link, kind, True)
+        if kind == "cut":
+            link.broken()
+    await asyncio.sleep(for_s)
+    for link in links:
+        setattr(link, kind, False)
+
+
+async def sever(storm: "Storm", dice: random.Random) -> None:
+    """A broker passes on nothing from one office to another, though both are connected: one way or both ways."""
+    async for office in moments(storm, dice, dice.uniform(5, 30)):
+        storm.count("sever")
+        other = dice.choice([one for one in storm.network.offices if one != office.seat.address])
+        broker = dice.choice(list(storm.network.brokers.values()))
+        pairs = {(office.seat.address, other)}
+        if dice.random() < 0.5:
+            pairs |= {(other, office.seat.address)}
+        broker.severed |= pairs
+        await asyncio.sleep(dice.uniform(5, 60))
+        broker.severed -= pairs
+
+
+async def wipe(storm: "Storm", dice: random.Random) -> None:
+    """A broker dies and comes back without its database."""
+    async for _ in moments(storm, dice, dice.uniform(5, 30)):
+        storm.count("wipe")
+        dice.choice(list(storm.network.brokers.values())).wipe()
+
+
+async def liar(storm: "Storm", dice: random.Random) -> None:
+    """One broker does every bad thing at once for a while."""
+    async for _ in moments(storm, dice, dice.uniform(10, 30)):
+        storm.count("liar")
+        broker = dice.choice(list(storm.network.brokers.values()))
+        broker.malice = Malice(0.3, 0.3, 0.3, 0.2, 0.5, dice.uniform(1, 20), 0.3, 0.1)
+        await asyncio.sleep(dice.uniform(3, 20))
+        broker.malice = replace(storm.weather.malice)
+
+
+async def absent(storm: "Storm", dice: random.Random) -> None:
+    """One office is switched off for most of the storm."""
+    await asyncio.sleep(dice.uniform(0, 10))
+    office = dice.choice(list(storm.network.offices.values()))
+    storm.count("absent")
+    await office.crash()
+    await asyncio.sleep(storm.weather.end_s * 0.7)
+    await office.start()
+
+
+async def newcomer(storm: "Storm", _: random.Random) -> None:
+    """An office that starts late: nobody has ever heard of its prekey, so that what is for it waits unsealed."""
+    await asyncio.sleep(storm.weather.end_s * 0.6)
+    for office in storm.network.offices.values():
+        await office.start()
+
+
+async def forgetful(storm: "Storm", dice: random.Random) -> None:
+    """A custodian swallows mail: a relay loses all that it holds for others and says nothing (D1)."""
+    await asyncio.sleep(dice.uniform(5, storm.weather.end_s))
+    office = storm.network.offices[dice.choice(JOINTS)]
+    storm.count("forgetful")
+    await office.crash()
+    mine = office.seat.office
+    office.look(lambda txn: txn.connection.execute("DELETE FROM held WHERE origin != ?", (mine,)).rowcount)
+    await office.start()
+
+
+async def prekeys(storm: "Storm", dice: random.Random) -> None:
+    """Offices that lose the private halves of their prekeys: what is under way must be sealed again (D7)."""
+    async for office in moments(storm, dice, dice.uniform(5, 30)):
+        if office.running:
+            storm.count("prekeys")
+            await office.crash()
+            office.lose_prekey()
+            await office.start()
+
+
+async def full_disk(storm: "Storm", dice: random.Random) -> None:
+    """Somebody else fills the disk, and frees it again."""
+    async for office in moments(storm, dice, dice.uniform(5, 30)):
+        if office.running:
+            storm.count("full_disk")
+            office.store.fill_disk()
+            await asyncio.sleep(dice.uniform(1, 30))
+            if office.running:
+                office.store.free_disk()
+
+
+FAULTS: dict[str, Fault] = {
+    one.__name__: one
+    for one in (
+        crash, power, pause, flap, partition, sever, wipe, liar, absent, newcomer, forgetful, prekeys, full_disk,
+    )
+}  # fmt: skip
+"""The kinds that act by themselves; the others are traits of brokers, stores, messages and callers."""
