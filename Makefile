@@ -38,9 +38,13 @@ soak: ## junk from strangers beside real traffic; memory must stay flat: make so
 	PATH="$$PATH:/usr/sbin" .venv/bin/python -m tests.live.soak --minutes $(MINUTES) --clients $(CLIENTS)
 
 SEEDS = 60
-sim: ## seeds of the simulator, each a storm of its own: make sim SEEDS=1000
+MESSAGES = 40
+HOURS = 0
+MODE = both
+JOBS = 2
+sim: ## seeds of the simulator, each a storm of its own: make sim SEEDS=1000 HOURS=24 MODE=safety JOBS=2
 	sh scripts/setup dev
-	.venv/bin/python -m tests.sim --seeds $(SEEDS)
+	.venv/bin/python -m tests.sim --seeds $(SEEDS) --messages $(MESSAGES) --hours $(HOURS) --mode $(MODE) --jobs $(JOBS)
 
 lock: ## requirements/*.txt from *.in; `sh scripts/lock --upgrade` takes newer versions
 	sh scripts/lock

@@ -93,7 +93,7 @@ class Pump:
             if shipment is None:
                 self._room.release()
                 return
-            # Made ready before the next is planned: a flash message finds at most this one on its way to the start (G5).
+            # Made ready before the next is planned: a flash message finds at most this one on its way out (G5).
             data = await self._make_ready(shipment)
             if data is None:
                 self._give_back(shipment)

@@ -150,7 +150,7 @@ class Campaign:
             f"{self.seeds} seeds, {failed}{self.virtual_s / 3600:.1f} virtual hours, revision {revision()}",
             f"{self.took_s:.1f} s on {self._jobs} processes: {self.seeds / max(self.took_s, 1e-9):.1f} seeds/s",
             f"{self.cpu_s:.1f} s of CPU; what a core did in one: {rates}",
-            f"worst: a lane passed over {totals['passed_over']} times, {totals['lower_before_flash']} before a flash frame",
+            f"worst: a lane passed over {totals['passed_over']} times, {totals['lower_before_flash']} before flash",
         ]
         for name, counts in (("states", self.states), ("events", self.events), ("faults", self.faults)):
             lines.append(f"{name}: {_counted(counts)}")

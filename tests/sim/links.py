@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 
 from protocol.limits import SECOND_US
 from relay.connecting import Hooks
@@ -18,7 +19,10 @@ TRAVEL_S = (0.001, 0.003)
 class Link:
     """One connection of an office, reconnecting for ever."""
 
-    def __init__(self, broker: Broker, group: str, client: str, hooks: Hooks, dice: random.Random) -> None:
+    def __init__(
+        self, broker: Broker, group: str, client: str, hooks: Hooks, dice: random.Random,
+        failed: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
         self.broker = broker
         self.group = group
         self.cut = False
@@ -32,6 +36,8 @@ class Link:
         self._ended = asyncio.Event()
         self._arrived: asyncio.Queue[Message] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._take_in())]
+        for task in self._tasks:
+            task.add_done_callback(partial(_report, failed=failed))
         self._acks: dict[asyncio.Future[bool], None] = {}
 
     @property
@@ -58,7 +64,7 @@ class Link:
         await self._hooks.on_changed(LinkChanged(self.broker.name, self.group, False, "broken"))
 
     async def _take_in(self) -> None:
-        """One message at a time, as the real link does; an error of the engine is the history's to judge."""
+        """One message at a time, as the real link does."""
         while True:
             message = await self._arrived.get()
             await self._hooks.on_arrived(Arrived(self.broker.name, message.topic, message.payload, message.retained))
@@ -114,6 +120,12 @@ class Link:
         return LinkState(self.broker.name, self.group, "connected" if self._up else "waiting", SECOND_US, None)
 
 
+def _report(task: "asyncio.Task[None]", failed: Callable[[BaseException], None]) -> None:
+    """A hook of the engine raised something: the daemon would end."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        failed(error)
+
+
 def _acknowledge(ack: "asyncio.Future[bool]") -> None:
     if not ack.done():
         ack.set_result(True)
@@ -124,11 +136,12 @@ class SimLinks:
 
     def __init__(
         self, brokers: dict[str, Broker], client: str, hooks: Hooks, dice: random.Random,
-        on_start: Callable[[str, str], None],
+        on_start: Callable[[str, str], None], failed: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
-        """`on_start(group, topic)` is told of every publish as it starts."""
+        """`on_start(group, topic)` is told of every publish as it starts, `failed` of errors that the engine raised."""
         self._brokers = brokers
         self._on_start = on_start
+        self._failed = failed
         self._client = client
         self._hooks = hooks
         self._dice = dice
@@ -137,7 +150,9 @@ class SimLinks:
     async def start(self) -> None:
         for name, broker in self._brokers.items():
             for group in self._hooks.filters:
-                self.open[name, group] = Link(broker, group, f"{group}-{self._client}", self._hooks, self._dice)
+                self.open[name, group] = Link(
+                    broker, group, f"{group}-{self._client}", self._hooks, self._dice, self._failed
+                )
 
     async def stop(self) -> None:
         self.end(politely=True)

@@ -203,7 +203,7 @@ class OfficeProcess:
 
         def connect(hooks: Any) -> SimLinks:
             client = f"{seat.address}-{birth.client_secret}"
-            self._links = SimLinks(self._brokers, client, hooks, self.dice, self.lanes.on_start)
+            self._links = SimLinks(self._brokers, client, hooks, self.dice, self.lanes.on_start, self._failed)
             return self._links
 
         self._engine = Engine(self._ground, self._trust, connect, ())  # type: ignore[arg-type]

@@ -43,6 +43,11 @@ class SimStore:
         self._room_pages: int | None = None
         self.task = asyncio.create_task(self._serve())
 
+    @property
+    def commits(self) -> int:
+        """How many changes the home has committed in its life."""
+        return self.database.commits
+
     async def write(self, lane: Lane, change: Callable[[Any], T]) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._changes.append((lane, change, future))
@@ -137,7 +142,9 @@ class SimStore:
 
 def peek(database: Database, clock: Clock, query: Callable[[Any], T]) -> T:
     """Run a query outside of any transaction."""
-    txn = Txn(database.connection, database._cipher, database._entropy, clock.now_us(), database.space())
+    txn = Txn(
+        database.connection, database._cipher, database._entropy, clock.now_us(), database.space(), database._mender
+    )
     return query(txn)
 
 
