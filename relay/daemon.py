@@ -182,20 +182,21 @@ class _Daemon:
     async def _open_store(self, storage_key: bytes) -> GroupCommitStore:
         store = self._settings.store
         directory = self._home / "store"
-        directory.mkdir(mode=0o700, exist_ok=True)
-        return await GroupCommitStore.open(
-            partial(
-                Database.open,
-                directory,
-                cipher=RowCipher(row_key(storage_key)),
-                entropy=self._entropy,
-                migrations=MIGRATIONS,
-                quota_bytes=store.quota_bytes,
-                ballast_bytes=store.ballast_bytes,
-            ),
-            self._clock,
-            self._fail,
+        open_database = partial(
+            Database.open,
+            directory,
+            cipher=RowCipher(row_key(storage_key)),
+            entropy=self._entropy,
+            migrations=MIGRATIONS,
+            quota_bytes=store.quota_bytes,
+            ballast_bytes=store.ballast_bytes,
         )
+        try:
+            directory.mkdir(mode=0o700, exist_ok=True)
+            return await GroupCommitStore.open(open_database, self._clock, self._fail)
+        except OSError as error:
+            # A disk that is read-only or fails is not a fault of this program.
+            raise StoreUnusable("STORE_DISK", f"{directory}: {error.strerror}") from error
 
     async def _start_engine(self, store: GroupCommitStore, storage_key: bytes, offload: ThreadOffload) -> Engine:
         settings, home = self._settings, self._home

@@ -199,7 +199,10 @@ class Database:
             self.connection.execute("UPDATE life SET commits = ?", (self.commits + 1,))
         self.connection.execute("COMMIT")
         self.commits += changed
-        self.checkpoint_due = self.connection.total_changes - self._checkpointed_at >= CHECKPOINT_ROWS
+        rows = self.connection.total_changes - self._checkpointed_at
+        # Each commit adds some 60 KiB to the WAL; on the ballast it must be used again at once instead of growing.
+        short = self.ballast.held_bytes < self.ballast.size_bytes
+        self.checkpoint_due = rows >= (1 if short else CHECKPOINT_ROWS)
 
     def roll_back(self) -> None:
         """Undo the open transaction, if SQLite has not done so already."""

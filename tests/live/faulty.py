@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,8 +99,3 @@ def fill(place: Path, leave_bytes: int) -> Path:
 def open_files(pid: int) -> int:
     """How many descriptors a process has."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def rest(seconds: float) -> None:
-    """Let a fault last."""
-    time.sleep(seconds)
