@@ -149,6 +149,16 @@ class Retention(Section, frozen=True):
     statistics_days: Annotated[int, Meta(ge=730, le=36_500)] = 1_095
 
 
+class Audit(Section, frozen=True):
+    """The audit log in HOME/audit. How long it is kept is `[retention] audit_days`."""
+
+    write_s: Annotated[float, Meta(ge=0, le=10)] = 0.02
+    sync_s: Annotated[float, Meta(ge=0, le=60)] = 0.25
+    head_s: Annotated[float, Meta(ge=0, le=3_600)] = 60
+    check_s: Seconds = _DAY_S
+    file_bytes: Annotated[int, Meta(ge=4_096, le=1 << 30)] = 16 * (1 << 20)
+
+
 class Members(Section, frozen=True):
     """Users and groups that have one role: numbers, or names that the system knows."""
 
@@ -205,6 +215,7 @@ class Settings(Section, frozen=True):
     inbox: Inbox = Inbox()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     api: Api = Api()
     log: Log = Log()
     network: Network = Network()

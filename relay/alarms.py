@@ -4,7 +4,7 @@ Nothing here is durable. Whoever raises an alarm that must outlive a restart kee
 it again at the start.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,18 +38,26 @@ class Alarms:
 
     def __init__(self) -> None:
         self._raised: dict[AlarmCode, Alarm] = {}
+        self.note: Callable[[str, AlarmCode], None] | None = None
+        """Is told `alarm` or `alarm_over`, and which, when one begins or ends."""
 
     def sound(self, code: AlarmCode, now_us: int, detail: str) -> None:
         """Raise an alarm; one that sounds already keeps its first time, and its detail is the newest."""
         known = self._raised.get(code)
         if known is None:
             _log.error("alarm", alarm=True, code=code, detail=detail)
+            self._tell("alarm", code)
         self._raised[code] = Alarm(code, now_us if known is None else known.since_us, detail)
 
     def clear(self, code: AlarmCode) -> None:
         """The cause is gone."""
         if self._raised.pop(code, None) is not None:
             _log.info("alarm_over", code=code)
+            self._tell("alarm_over", code)
+
+    def _tell(self, what: str, code: AlarmCode) -> None:
+        if self.note is not None:
+            self.note(what, code)
 
     def __contains__(self, code: object) -> bool:
         return code in self._raised

@@ -106,8 +106,8 @@ class Beacon:
             at_us=ground.clock.now_us(),
             trust_version=ground.trust.version,
             trust_digest=Digest(ground.trust.digest),
-            audit_count=ground.audit_head.count,
-            audit_head=ground.audit_head.digest,
+            audit_count=ground.audit.mark.count,
+            audit_head=ground.audit.mark.head,
         )
         return sign_record(ground.identity.key, PRESENCE, encode_presence(presence))
 

@@ -35,8 +35,10 @@ from protocol.outbox import Outbox
 from protocol.parcel import Timing
 from relay import notify
 from relay.api.server import open_sockets, start_api
+from relay.audit.keeper import Keeper
+from relay.audit.notes import RELAY, Notes
 from relay.clock import GuardedClock, SystemEntropy, machine_boot, read_clocks
-from relay.connecting import connect_mqtt
+from relay.connecting import Connect, connect_mqtt
 from relay.engine import Engine
 from relay.graph import graph_of
 from relay.ground import Ground
@@ -151,11 +153,16 @@ class _Daemon:
         store = await self._open_store(storage_key)
         offload = ThreadOffload(CRYPTO_THREADS)
         try:
-            engine = await self._start_engine(store, storage_key, offload)
+            ground, trust_store, connect = await self._lay_ground(store, storage_key, offload)
+            keeper = Keeper(ground, self._home)
+            await keeper.prepare()
+            ground.audit.add(RELAY, "start", version=program_version(), boot=ground.identity.boot)
+            engine = Engine(ground, trust_store, connect, store.problems, keeper)
             try:
-                await self._serve(engine, store)
+                await self._serve(engine, store, ground.audit)
             finally:
                 await engine.stop()
+                await self._close_audit(ground.audit, keeper)
         except StoreFailed as failure:
             self._fail(failure)
         finally:
@@ -167,6 +174,12 @@ class _Daemon:
             _log_failure(self._failure)
             return EXIT_FAILED
         return 0
+
+    async def _close_audit(self, notes: Notes, keeper: Keeper) -> None:
+        """The last lines; a disk that failed under the store is not written to any more."""
+        if not isinstance(self._failure, StoreFailed):
+            notes.add(RELAY, "stop", code="OK" if self._failure is None else type(self._failure).__name__)
+            await keeper.close()
 
     @staticmethod
     def _leave_at_once(failure: StoreFailed) -> NoReturn:
@@ -198,7 +211,10 @@ class _Daemon:
             # A disk that is read-only or fails is not a fault of this program.
             raise StoreUnusable("STORE_DISK", f"{directory}: {error.strerror}") from error
 
-    async def _start_engine(self, store: GroupCommitStore, storage_key: bytes, offload: ThreadOffload) -> Engine:
+    async def _lay_ground(
+        self, store: GroupCommitStore, storage_key: bytes, offload: ThreadOffload
+    ) -> tuple[Ground, TrustStore, Connect]:
+        """Everything that the engine stands on, read from the home."""
         settings, home = self._settings, self._home
         self._clock.resume(await remembered_clock(store))
         trust_store = TrustStore(home)
@@ -230,12 +246,12 @@ class _Daemon:
         connect = partial(
             connect_mqtt, settings=settings, home=home, client_secret=birth.client_secret, clock=self._clock
         )
-        return Engine(ground, trust_store, connect, store.problems)
+        return ground, trust_store, connect
 
-    async def _serve(self, engine: Engine, store: GroupCommitStore) -> None:
+    async def _serve(self, engine: Engine, store: GroupCommitStore, notes: Notes) -> None:
         """API up, READY, work until told to stop or until something breaks."""
         listeners = open_sockets(self._home / "run", self._settings)
-        api = await start_api(engine.service, self._settings, listeners, version=program_version())
+        api = await start_api(engine.service, self._settings, listeners, version=program_version(), notes=notes)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         await engine.start(self._fail)

@@ -17,6 +17,7 @@ from protocol.errors import Refused, RemoteError
 from protocol.lanes import GROUPS, Lane
 from protocol.topics import FrameTopic, PrekeyTopic, PresenceTopic, TrustTopic, parse_topic, subscriptions
 from relay.accept import Acceptor
+from relay.audit.keeper import Keeper
 from relay.beacon import Beacon
 from relay.connecting import Connect, Hooks
 from relay.ground import Ground
@@ -45,8 +46,13 @@ _log = structlog.get_logger()
 class Engine:
     """Everything between the API and the brokers."""
 
-    def __init__(self, ground: Ground, trust_store: TrustStore, connect: Connect, problems: tuple[str, ...]) -> None:
+    def __init__(
+        self, ground: Ground, trust_store: TrustStore, connect: Connect, problems: tuple[str, ...],
+        keeper: Keeper | None = None,
+    ) -> None:  # fmt: skip
+        """`keeper` writes the audit log; without one its notes go nowhere."""
         self._ground = ground
+        self._keeper = keeper
         self._sealer = Sealer(ground)
         self._beacon = Beacon(ground, trust_store, self._sealer)
         self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
@@ -78,6 +84,7 @@ class Engine:
             "sealer": self._sealer.run,
             "beacon": self._beacon.run,
             "janitor": self._janitor.run,
+            **({} if self._keeper is None else {"audit": self._keeper.run}),
             "retention": self._retention.run,
             "restorer": self._restorer.run,
             "timekeeper": self._timekeeper.run,

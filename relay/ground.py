@@ -15,10 +15,10 @@ from protocol.clock_guard import Witnesses
 from protocol.errors import Refused
 from protocol.ids import Address, Digest, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import DIGEST_BYTES
 from protocol.moment import Moment
 from protocol.outbox import Outbox
 from relay.alarms import Alarms
+from relay.audit.notes import Notes
 from relay.clock import GuardedClock
 from relay.identity import Identity
 from relay.keyring import Keyring
@@ -37,18 +37,6 @@ ROOM_S: Final = 1.0
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class AuditHead:
-    """How far the audit log goes: its number of entries, and the digest of the last, zeros when there is none."""
-
-    count: int
-    digest: Digest
-
-
-NO_AUDIT: Final = AuditHead(0, Digest(bytes(DIGEST_BYTES)))
-"""The head of a log without entries."""
-
-
 @dataclass(slots=True)
 class Ground:
     """One relay's settings, identity, ports and shared state; every part of the engine gets it at construction.
@@ -56,7 +44,7 @@ class Ground:
     `trust` is replaced as a whole when a newer directory is verified. `witnesses` hears what time it is elsewhere.
     `kick` wakes the pumps; `failed` is told when work beside breaks. `connected` says whether any broker is; `unbegun`
     holds (message, recipient) of copies in memory whose sending is not yet recorded as begun (G8). `window` knows which
-    parcels are in the store only. `audit_head` goes out with our presence (G15).
+    parcels are in the store only. `audit` takes notes of what happened, and its mark goes out with our presence (G15).
     """
 
     settings: Settings
@@ -73,12 +61,17 @@ class Ground:
     shelf: Shelf
     failed: Callable[[BaseException | None], None]
     alarms: Alarms = field(default_factory=Alarms)
-    audit_head: AuditHead = NO_AUDIT
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     wakers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False
     unbegun: set[tuple[MessageId, OfficeId]] = field(default_factory=set)
     window: Window = field(default_factory=Window)
+    audit: Notes = field(init=False)
+
+    def __post_init__(self) -> None:
+        audit = self.audit = Notes(self.clock, self.identity.office)
+        self.news.note = audit.add_events
+        self.alarms.note = audit.add_alarm
 
     @property
     def directory(self) -> Directory:

@@ -1,7 +1,7 @@
 """What just became durable, for those who wait: `--wait`, the event stream. Nothing here is remembered."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from relay.store.events import Event
 
@@ -14,9 +14,13 @@ class News:
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[Event | None]] = set()
+        self.note: Callable[[Sequence[Event]], None] | None = None
+        """Is told everything at once, before the listeners."""
 
-    def publish(self, events: Iterable[Event]) -> None:
+    def publish(self, events: Sequence[Event]) -> None:
         """Tell all listeners; called after the commit."""
+        if self.note is not None:
+            self.note(events)
         if not self._listeners:
             return
         for event in events:

@@ -7,6 +7,7 @@ from config.schema import Settings
 from protocol.errors import Refused
 from relay.api.peer import Peer, RoleTable
 from relay.api.service import OfficeOperations
+from relay.audit.notes import Notes
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Context:
     roles: RoleTable
     room: BodyRoom
     stopping: asyncio.Event
+    notes: Notes | None = None
     event_clients: int = 0
 
     def check_role(self, peer: Peer | None, wanted: frozenset[str]) -> None:

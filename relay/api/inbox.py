@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from protocol.errors import Refused
 from relay.api.answers import answer_lines, answer_object
+from relay.api.asked import asked_of, came_of
 from relay.api.bodies import body_of
 from relay.api.context import Context
 from relay.api.messages import with_id
@@ -54,7 +55,9 @@ async def take(context: Context, request: Request) -> Response:
     """POST /v1/inbox/take: new messages with their bodies, in lane order, each handed out as new once."""
     async with body_of(context, request) as data:
         wish = decode_json(data.strip() or b"{}", _TAKE)
-    return answer_lines(await context.office.inbox_take(wish.max))
+    taken = await context.office.inbox_take(wish.max)
+    came_of(request, list(taken), [""] * len(taken))
+    return answer_lines(taken)
 
 
 async def acknowledge(context: Context, request: Request) -> Response:
@@ -62,6 +65,7 @@ async def acknowledge(context: Context, request: Request) -> Response:
     async with body_of(context, request) as data:
         wish = decode_json(data, _ACKNOWLEDGE)
     answers = await context.office.inbox_ack(wish.ids)
+    came_of(request, list(answers), wish.ids)
     lang = language_of(request)
     return answer_lines(
         error_object(answer.code, lang, answer.detail, answer.field, id=given)
@@ -75,14 +79,18 @@ async def sign_for(context: Context, request: Request) -> Response:
     """POST /v1/messages/ID/sign-for."""
     async with body_of(context, request) as data:
         wish = decode_json(data, _SIGN_FOR)
-    return answer_object(await context.office.sign_for(request.path_params["id"], wish.by, wish.signature))
+    signed = await context.office.sign_for(request.path_params["id"], wish.by, wish.signature)
+    asked_of(request).came(signed.get("id"))
+    return answer_object(signed)
 
 
 async def return_message(context: Context, request: Request) -> Response:
     """POST /v1/messages/ID/return."""
     async with body_of(context, request) as data:
         wish = decode_json(data, _RETURN)
-    return answer_object(await context.office.return_message(request.path_params["id"], wish.reason))
+    returned = await context.office.return_message(request.path_params["id"], wish.reason)
+    asked_of(request).came(returned.get("id"))
+    return answer_object(returned)
 
 
 async def forward(context: Context, request: Request) -> Response:
@@ -92,5 +100,7 @@ async def forward(context: Context, request: Request) -> Response:
     try:
         answer = await context.office.forward(request.path_params["id"], draft)
     except Refused as refused:
+        asked_of(request).came(draft.id, refused.code)
         return problem_response(refused, language_of(request), id=draft.id)
+    came_of(request, [answer], [draft.id])
     return answer_object(answer, 202, {"location": f"/v1/messages/{draft.id}?box=sent"})

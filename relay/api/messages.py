@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from protocol.errors import Refused
 from relay.api.answers import ENCODER, answer_lines, answer_object
+from relay.api.asked import asked_of, came_of
 from relay.api.bodies import (
     FORM,
     JSON,
@@ -44,7 +45,7 @@ async def send(context: Context, request: Request) -> Response:
         raise Refused("UNSUPPORTED_TYPE", f"{kind[:80]} is not accepted")
     async with body_of(context, request) as data:
         if kind == NDJSON:
-            return await _send_batch(context, data, peer.actor, language_of(request))
+            return await _send_batch(context, request, data)
         if kind == FORM:
             message, files = await read_form(request, data)
             draft = decode_draft(message)
@@ -53,6 +54,7 @@ async def send(context: Context, request: Request) -> Response:
             draft = decode_draft(data)
         draft = with_id(draft, request.headers.get("idempotency-key"))
         answer = (await context.office.send([draft], peer.actor))[0]
+    came_of(request, [answer], [draft.id])
     if isinstance(answer, Refused):
         return problem_response(answer, language_of(request), id=draft.id)
     return answer_object(answer, 202, {"location": f"/v1/messages/{draft.id}?box=sent"})
@@ -71,8 +73,11 @@ async def show_message(context: Context, request: Request) -> Response:
     """GET /v1/messages/ID: a received message with its body (which opens it), or the track of a sent one."""
     found = request.path_params["id"]
     if _box(context, request) == "sent":
+        asked_of(request).only_looked = True
         return answer_object(await context.office.track(found))
-    return answer_object(await context.office.inbox_show(found))
+    shown = await context.office.inbox_show(found)
+    asked_of(request).came(shown.get("id"))
+    return answer_object(shown)
 
 
 async def timeline(context: Context, request: Request) -> Response:
@@ -118,12 +123,15 @@ async def evidence(context: Context, request: Request) -> Response:
 
 async def files(context: Context, request: Request) -> Response:
     """GET /v1/messages/ID/files: what was received, as written and whole; attachments are base64."""
-    return answer_object(await context.office.inbox_files(request.path_params["id"]))
+    found = await context.office.inbox_files(request.path_params["id"])
+    asked_of(request).came(found["meta"].get("id"))
+    return answer_object(found)
 
 
 async def file(context: Context, request: Request) -> Response:
     """GET /v1/messages/ID/files/N: the bytes of one attachment, counted from 0."""
     found = await context.office.inbox_files(request.path_params["id"])
+    asked_of(request).came(found["meta"].get("id"))
     attachments: list[dict[str, Any]] = found["attachments"]
     text = request.path_params["number"]
     if not (text.isascii() and text.isdecimal() and len(text) <= 6 and int(text) < len(attachments)):
@@ -146,8 +154,9 @@ def download(data: bytes, name: str, kind: str) -> Response:
     return Response(data, 200, headers, kind)
 
 
-async def _send_batch(context: Context, data: bytes, actor: str, lang: str) -> Response:
+async def _send_batch(context: Context, request: Request, data: bytes) -> Response:
     """One answer a line, in order. All good drafts go to the office in one call, hence into one commit."""
+    lang = language_of(request)
     lines = list(lines_of(data))
     if len(lines) > context.settings.limits.batch_lines:
         raise Refused("TOO_LARGE", f"more than {context.settings.limits.batch_lines} lines")
@@ -159,12 +168,14 @@ async def _send_batch(context: Context, data: bytes, actor: str, lang: str) -> R
             draft = decode_draft(line)
         except Refused as refused:
             answers[place] = _refused_line(refused, lang, None, place)
+            asked_of(request).came(None, refused.code)
             continue
         drafts.append(draft if draft.id else with_id(draft, None))
         places.append(place)
         if place % BREATH_LINES == BREATH_LINES - 1:
             await asyncio.sleep(0)
-    sent = await context.office.send(drafts, actor) if drafts else []
+    sent = await context.office.send(drafts, request.state.peer.actor) if drafts else []
+    came_of(request, sent, [draft.id for draft in drafts])
     for place, draft, answer in zip(places, drafts, sent, strict=True):
         if isinstance(answer, Refused):
             answers[place] = _refused_line(answer, lang, draft.id, place)

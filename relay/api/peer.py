@@ -32,16 +32,17 @@ _GROUPS_BYTES: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process that connected: user, all its groups, and process id."""
+    """The process that connected: user, first group, all its groups, and process id."""
 
     uid: int
+    gid: int
     gids: frozenset[int]
     pid: int
 
     @property
     def actor(self) -> str:
         """How the audit names it."""
-        return f"uid:{self.uid}"
+        return f"uid:{self.uid}/gid:{self.gid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def peer_of(connection: socket.socket) -> Peer:
         packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
     except OSError:
         packed = b""
-    return Peer(uid, frozenset({gid, *struct.unpack(f"{len(packed) // 4}I", packed)}), pid)
+    return Peer(uid, gid, frozenset({gid, *struct.unpack(f"{len(packed) // 4}I", packed)}), pid)
 
 
 class PeerProtocol(HttpToolsProtocol):

@@ -27,7 +27,10 @@ OPERATE: Final = frozenset({"operate"})
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `roles`: any of them suffices, none means anybody. `takes` and `gives` are msgspec types."""
+    """One operation. `roles`: any of them suffices, none means anybody. `takes` and `gives` are msgspec types.
+
+    `noted` is the word for it in the audit log; what only looks at the relay's state is not noted.
+    """
 
     method: str
     path: str
@@ -39,6 +42,7 @@ class Operation:
     body_types: tuple[str, ...] = (JSON,)
     status: int = 200
     query: tuple[str, ...] = ()
+    noted: str = ""
 
 
 OPERATIONS: Final = (
@@ -51,6 +55,7 @@ OPERATIONS: Final = (
         takes=Draft,
         body_types=(JSON, FORM, NDJSON),
         status=202,
+        noted="send",
     ),
     Operation(
         "GET",
@@ -61,7 +66,15 @@ OPERATIONS: Final = (
         answer_type=NDJSON,
         query=("box", "state", "limit"),
     ),
-    Operation("GET", "/v1/messages/{id}", FOLLOW, messages.show_message, gives=shapes.InboxLine, query=("box",)),
+    Operation(
+        "GET",
+        "/v1/messages/{id}",
+        FOLLOW,
+        messages.show_message,
+        gives=shapes.InboxLine,
+        query=("box",),
+        noted="show",
+    ),
     Operation(
         "GET",
         "/v1/messages/{id}/timeline",
@@ -78,8 +91,9 @@ OPERATIONS: Final = (
         gives=bytes,
         answer_type="application/cbor",
         query=("redact_body",),
+        noted="evidence",
     ),
-    Operation("GET", "/v1/messages/{id}/files", RECEIVE, messages.files),
+    Operation("GET", "/v1/messages/{id}/files", RECEIVE, messages.files, noted="save"),
     Operation(
         "GET",
         "/v1/messages/{id}/files/{number}",
@@ -87,9 +101,10 @@ OPERATIONS: Final = (
         messages.file,
         gives=bytes,
         answer_type="application/octet-stream",
+        noted="save",
     ),
-    Operation("POST", "/v1/messages/{id}/sign-for", SIGN, inbox.sign_for, takes=inbox.SignFor),
-    Operation("POST", "/v1/messages/{id}/return", SIGN, inbox.return_message, takes=inbox.Return),
+    Operation("POST", "/v1/messages/{id}/sign-for", SIGN, inbox.sign_for, takes=inbox.SignFor, noted="sign_for"),
+    Operation("POST", "/v1/messages/{id}/return", SIGN, inbox.return_message, takes=inbox.Return, noted="return"),
     Operation(
         "POST",
         "/v1/messages/{id}/forward",
@@ -98,8 +113,9 @@ OPERATIONS: Final = (
         gives=shapes.Accepted,
         takes=Draft,
         status=202,
+        noted="forward",
     ),
-    Operation("POST", "/v1/messages/{id}/cancel", SEND, messages.cancel),
+    Operation("POST", "/v1/messages/{id}/cancel", SEND, messages.cancel, noted="cancel"),
     Operation(
         "POST",
         "/v1/inbox/take",
@@ -108,8 +124,17 @@ OPERATIONS: Final = (
         gives=shapes.InboxLine,
         answer_type=NDJSON,
         takes=inbox.Take,
+        noted="take",
     ),
-    Operation("POST", "/v1/inbox/ack", RECEIVE, inbox.acknowledge, answer_type=NDJSON, takes=inbox.Acknowledge),
+    Operation(
+        "POST",
+        "/v1/inbox/ack",
+        RECEIVE,
+        inbox.acknowledge,
+        answer_type=NDJSON,
+        takes=inbox.Acknowledge,
+        noted="ack",
+    ),
     Operation(
         "GET",
         "/v1/events",
@@ -120,13 +145,13 @@ OPERATIONS: Final = (
         query=("after",),
     ),
     Operation("GET", "/v1/status", FOLLOW, operations.status),
-    Operation("POST", "/v1/clock/accept", OPERATE, operations.clock_accept),
+    Operation("POST", "/v1/clock/accept", OPERATE, operations.clock_accept, noted="clock_accept"),
     Operation("GET", "/v1/queue", LOOK, operations.queue_list, answer_type=NDJSON, query=("limit",)),
     Operation("GET", "/v1/queue/{id}", LOOK, operations.queue_show),
     Operation("GET", "/v1/quarantine", LOOK, operations.quarantine_list, answer_type=NDJSON),
-    Operation("GET", "/v1/quarantine/{key}", OPERATE, operations.quarantine_show),
+    Operation("GET", "/v1/quarantine/{key}", OPERATE, operations.quarantine_show, noted="quarantine_show"),
     Operation("GET", "/v1/overdue", FOLLOW, operations.overdue, answer_type=NDJSON),
-    Operation("POST", "/v1/fsck", OPERATE, operations.fsck),
+    Operation("POST", "/v1/fsck", OPERATE, operations.fsck, noted="fsck"),
     Operation("GET", "/livez", ANYBODY, operations.live),
     Operation("GET", "/readyz", ANYBODY, operations.ready),
     Operation("GET", "/metrics", LOOK, operations.metrics, gives=bytes, answer_type="text/plain"),

@@ -17,6 +17,7 @@ from relay.api.app import build_app
 from relay.api.peer import PeerProtocol, group_number
 from relay.api.service import OfficeOperations
 from relay.api.sockets import ADMIN_MODE, ADMIN_SOCKET, API_MODE, API_SOCKET, BACKLOG, Listener, bind_socket
+from relay.audit.notes import Notes
 
 _POLL_S: Final = 0.005
 _GOODBYE_S: Final = 1.0
@@ -86,7 +87,12 @@ def open_sockets(run_directory: Path, settings: Settings) -> tuple[Listener, ...
 
 
 async def start_api(
-    office: OfficeOperations, settings: Settings, listeners: tuple[Listener, ...], *, version: str = "0"
+    office: OfficeOperations,
+    settings: Settings,
+    listeners: tuple[Listener, ...],
+    *,
+    version: str = "0",
+    notes: Notes | None = None,
 ) -> ApiServer:
     """Serves the office on sockets from `open_sockets`; returns when connections are answered.
 
@@ -94,7 +100,7 @@ async def start_api(
     """
     stopping = asyncio.Event()
     config = uvicorn.Config(
-        build_app(office, settings, version=version, stopping=stopping),
+        build_app(office, settings, version=version, stopping=stopping, notes=notes),
         http=PeerProtocol,
         ws="none",
         loop="none",

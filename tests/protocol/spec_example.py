@@ -4,6 +4,7 @@ from keys.primitives import key_id, prekey_public, sha256
 from keys.signing import CONTENT, RECEIPT, sign_record
 from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor, limits
+from protocol.audit import START, AuditHead, encode_head
 from protocol.content import encode_bundle, encode_content
 from protocol.copy import encode_header
 from protocol.errors import REMOTE_CODES
@@ -110,4 +111,5 @@ def maps() -> dict[str, bytes]:
         "rules": cbor.dumps(roster[6]),
         "suspension": cbor.dumps(suspensions[1][0]),
         "evidence": encode_evidence(make_evidence()),
+        "audit-head": encode_head(AuditHead(world.NETWORK, world.COUNTY, world.EPOCH, START, world.NOW_US)),
     }

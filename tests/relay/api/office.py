@@ -15,8 +15,10 @@ from protocol.errors import Refused
 from relay.api.server import ApiServer, open_sockets, start_api
 from relay.api.service import Object
 from relay.api.sockets import API_SOCKET
+from relay.audit.notes import Note, Notes
 from relay.draft import Draft, fingerprint
 from relay.store.group import StoreFailed
+from tests.sim.virtual import OfficeClock, Time
 
 T = TypeVar("T")
 AT = "2026-11-23T00:00:00.000000Z"
@@ -169,7 +171,9 @@ class Running:
         self.office = MemoryOffice()
         try:
             listeners = open_sockets(run_directory, used)
-            self.server: ApiServer = self.run(start_api(self.office, used, listeners, version="1.2"))
+            self.notes = Notes(OfficeClock(Time()), bytes(16))
+            serving = start_api(self.office, used, listeners, version="1.2", notes=self.notes)
+            self.server: ApiServer = self.run(serving)
         except BaseException:
             self._end_loop()
             raise
@@ -177,6 +181,14 @@ class Running:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+    def noted(self) -> list[Note]:
+        """What was noted for the audit log since the last look."""
+
+        async def take() -> list[Note]:
+            return self.notes.take(100_000)
+
+        return self.run(take())
 
     def stop(self) -> None:
         self.run(self.server.stop())

@@ -69,7 +69,7 @@ def test_a_message_is_accepted_and_repeated(client: Client, running: Running) ->
         "to": ["320000-GO"],
         "accepted_at": "2026-11-23T00:00:00.000000Z",
     }
-    assert running.office.actors[-1] == f"uid:{os.getuid()}"
+    assert running.office.actors[-1] == f"uid:{os.getuid()}/gid:{os.getgid()}"
     again = json.loads(client.ask("POST", "/v1/messages", {**DRAFT, "to": ["320000-GO"]})[2])
     assert again["repeated"] is True
     status, _, body = client.ask("POST", "/v1/messages", {**DRAFT, "title": "旱情"})
@@ -279,16 +279,18 @@ def test_the_kernel_names_the_peer() -> None:
 def test_roles_come_from_users_and_groups() -> None:
     roles = Roles(send=Members(users=(4001, "root")), receive=Members(groups=(5001,)))
     table = role_table(roles, own_uid=4000)
-    assert table.roles_of(Peer(0, frozenset({0}), 1)) == table.roles_of(Peer(4000, frozenset(), 1)) == set(ROLES)
-    assert table.roles_of(Peer(4001, frozenset({5001}), 1)) == {"send", "receive"}
-    assert table.roles_of(Peer(4002, frozenset({5000}), 1)) == frozenset()
+    assert (
+        table.roles_of(Peer(0, 100, frozenset({0}), 1)) == table.roles_of(Peer(4000, 100, frozenset(), 1)) == set(ROLES)
+    )
+    assert table.roles_of(Peer(4001, 100, frozenset({5001}), 1)) == {"send", "receive"}
+    assert table.roles_of(Peer(4002, 100, frozenset({5000}), 1)) == frozenset()
     with pytest.raises(ConfigError) as error:
         role_table(Roles(read=Members(users=("no such user",))), own_uid=1)
     assert "[api.roles.read] users" in str(error.value)
 
 
 def test_without_a_role_nothing_is_done(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    stranger = Peer(4002, frozenset({5000}), 1)
+    stranger = Peer(4002, 100, frozenset({5000}), 1)
     monkeypatch.setattr("relay.api.peer.peer_of", lambda _connection: stranger)
     calls = running.office.calls
     with running.connect() as client:
@@ -300,6 +302,57 @@ def test_without_a_role_nothing_is_done(running: Running, monkeypatch: pytest.Mo
             status, _, body = client.ask(operation.method, path, {} if operation.method == "POST" else None)
             assert (status, json.loads(body)["code"], json.loads(body)["exit"]) == (403, "NOT_PERMITTED", 77)
     assert running.office.calls == calls
+
+
+def test_g15_who_did_what_is_noted_with_its_result_and_without_text(running: Running, client: Client) -> None:
+    running.noted()
+    caller = f"uid:{os.getuid()}/gid:{os.getgid()}"
+    client.ask("POST", "/v1/messages", DRAFT)
+    client.ask("POST", "/v1/messages", {**DRAFT, "title": "旱情"})
+    client.ask("GET", f"/v1/messages/{ONE[:20]}")
+    lines = b"".join(json.dumps(draft).encode() + b"\n" for draft in ({**DRAFT, "id": TWO}, {"tittle": 1}))
+    client.ask("POST", "/v1/messages", lines, "application/x-ndjson")
+    client.ask("GET", f"/v1/messages/{ONE}?box=sent")
+    client.ask("GET", f"/v1/messages/{ONE}/files")
+    client.ask("GET", "/v1/messages/9/files/0")
+    client.ask("POST", "/v1/inbox/take", {})
+    client.ask("POST", "/v1/inbox/ack", {"ids": [ONE, TWO]})
+    client.ask("POST", f"/v1/messages/{ONE}/sign-for", {"by": "王芳"})
+    client.ask("POST", f"/v1/messages/{ONE}/return", {"reason": "汛情"})
+    client.ask("POST", f"/v1/messages/{ONE}/cancel", {})
+    client.ask("POST", "/v1/messages/%E6%B1%9B%E6%83%85/cancel", {})
+    client.ask("GET", "/v1/status")
+    noted = running.noted()
+    assert {note.by for note in noted} == {caller}
+    assert "汛情" not in str(noted)
+    assert "王芳" not in str(noted)
+    assert [(note.did, dict(note.details)) for note in noted] == [
+        ("send", {"id": ONE, "code": "OK", "to": 1}),
+        ("send", {"id": ONE, "code": "ID_REUSED"}),
+        ("show", {"id": ONE, "code": "OK"}),
+        ("send", {"code": "BAD_FIELD"}),
+        ("send", {"id": TWO, "code": "OK", "to": 1}),
+        ("save", {"id": ONE, "code": "OK"}),
+        ("save", {"id": "9", "code": "NOT_FOUND"}),
+        ("take", {"ids": [ONE, TWO], "code": "OK"}),
+        ("ack", {"ids": [ONE, TWO], "code": "OK"}),
+        ("sign_for", {"id": ONE, "code": "OK"}),
+        ("return", {"id": ONE, "code": "OK"}),
+        ("cancel", {"id": ONE, "code": "OK"}),
+        ("cancel", {"code": "NOT_FOUND"}),
+    ]
+
+
+def test_g15_what_was_not_permitted_is_noted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.noted()
+    monkeypatch.setattr("relay.api.peer.peer_of", lambda _connection: Peer(4002, 100, frozenset({5000}), 1))
+    with running.connect() as client:
+        client.ask("POST", "/v1/messages", DRAFT)
+        client.ask("GET", "/v1/status")
+    assert [(note.by, note.did, note.details["code"]) for note in running.noted()] == [
+        ("uid:4002/gid:100", "send", "NOT_PERMITTED"),
+        ("uid:4002/gid:100", "look", "NOT_PERMITTED"),
+    ]
 
 
 def test_the_openapi_document_names_every_operation_and_resolves(client: Client) -> None:

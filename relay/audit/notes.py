@@ -1,0 +1,103 @@
+"""What is to be written into the audit log, until it is written: a bounded queue on the event loop.
+
+Nobody waits for the log. When it cannot be written the newest notes are counted instead of kept, and the log says later
+how many there were. No note carries titles, bodies, names of persons or reasons (G11).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from protocol.audit import START, Mark
+from protocol.ids import message_id_text
+from relay.ports import Clock
+from relay.store.events import Event
+
+RELAY: Final = "relay"
+"""Who acted when nobody asked for it."""
+WAITING_MAX: Final = 20_000
+"""Most notes in memory, about 10 MiB: at 1,500 messages a second some seconds of a disk that hangs."""
+IDS: Final = 64
+"""Most message ids in one line, so that a line stays short."""
+EVENTS: Final = frozenset(
+    {
+        *("received", "refused_here", "delivered", "refused", "expired", "unconfirmed", "correction", "cancelled"),
+        *("custody_lost", "opened", "signed_for", "returned"),
+    }
+)
+"""Events of messages that are noted: verdicts and human acts. Custody on the way is in the store, with its proof."""
+ACTS: Final = frozenset({"opened", "signed_for", "returned"})
+"""Acts of readers; those of this office are noted by the API, with who they were."""
+CODED: Final = frozenset({"refused", "refused_here", "correction"})
+"""Events whose code is a stable word and no text of a person."""
+
+Details = Mapping[str, str | int | Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that happened. `by` is a caller, `uid:1000/gid:1000`, or `relay`; `did` one word for it."""
+
+    at_us: int
+    by: str
+    did: str
+    details: Details = field(default_factory=dict)
+
+
+class Notes:
+    """Notes that wait for the log, and how far the log is durable.
+
+    `mark` is what neighbours and the store may be told. `came` is set when something waits.
+    """
+
+    def __init__(self, clock: Clock, me: bytes, waiting_max: int = WAITING_MAX) -> None:
+        self._clock = clock
+        self._me = me
+        self._waiting_max = waiting_max
+        self._waiting: deque[Note] = deque()
+        self._lost = 0
+        self.came = asyncio.Event()
+        self.mark: Mark = START
+
+    def add(self, by: str, did: str, **details: str | int | Sequence[str]) -> None:
+        """Note something; never waits and never fails."""
+        if len(self._waiting) >= self._waiting_max:
+            self._lost += 1
+            return
+        self._waiting.append(Note(self._clock.now_us(), by, did, details))
+        self.came.set()
+
+    def add_ids(self, by: str, did: str, ids: Sequence[str], **details: str | int) -> None:
+        """Note that the same was done with some messages and had the same result."""
+        if len(ids) == 1:
+            self.add(by, did, id=ids[0], **details)
+            return
+        for start in range(0, len(ids), IDS):
+            self.add(by, did, ids=ids[start : start + IDS], **details)
+
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Note what became of messages; called after the commit."""
+        for event in events:
+            if event.type in EVENTS and not (event.type in ACTS and event.by == self._me):
+                code = {"code": event.code} if event.code and event.type in CODED else {}
+                message_id = message_id_text(event.message_id)
+                self.add(RELAY, event.type, id=message_id, office=event.office.hex(), **code)
+
+    def add_alarm(self, what: str, code: str) -> None:
+        """Note that an alarm began or ended."""
+        self.add(RELAY, what, code=code)
+
+    def take(self, most: int) -> list[Note]:
+        """The next notes; with the last of them one about those that were not kept."""
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        if not self._waiting:
+            self.came.clear()
+            if self._lost:
+                taken.append(Note(self._clock.now_us(), RELAY, "lost", {"count": self._lost}))
+                self._lost = 0
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._waiting)

@@ -1,0 +1,226 @@
+"""The log of a running relay: what is noted, when it is durable, what the store and neighbours are told, and alarms."""
+
+import asyncio
+import errno
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import patch
+
+import pytest
+
+from config.schema import Audit, Office, Settings
+from protocol.audit import Mark
+from protocol.errors import Refused
+from protocol.lanes import Lane
+from relay.alarms import Alarms
+from relay.audit.check import Anchor
+from relay.audit.folder import files_of
+from relay.audit.keeper import Keeper, recall_mark
+from relay.audit.notes import IDS, RELAY, Notes
+from relay.ground import Ground
+from relay.store.events import Event
+from relay.store.inline import InlineStore
+from tests.relay.office_store import office_store
+from tests.sim.virtual import OfficeClock, Time
+from tests.world import COUNTY, COUNTY_KEY, DIRECTORY, EPOCH, MESSAGE, PROVINCE
+
+SETTINGS = Settings(
+    home_version=1,
+    office=Office(address="320924-GO", network="lab"),
+    audit=Audit(write_s=0, sync_s=0.01, head_s=0.05, file_bytes=4_096),
+)
+
+
+@dataclass
+class Place:
+    """A keeper with everything that it stands on, and a store that may be full."""
+
+    home: Path
+    store: InlineStore
+    ground: Ground
+    full: bool = False
+
+    async def write(self, lane: Lane, change: Callable[[Any], Any]) -> Any:
+        if self.full:
+            raise Refused("STORE_FULL")
+        return self.store.run(change)
+
+    async def read(self, query: Callable[[Any], Any]) -> Any:
+        return self.store.run(query)
+
+    @property
+    def notes(self) -> Notes:
+        return self.ground.audit
+
+    def lines(self) -> list[dict[str, Any]]:
+        found = [path.read_text().splitlines() for path in files_of(self.home / "audit")]
+        return [json.loads(line) for lines in found for line in lines]
+
+    def words(self) -> list[str]:
+        return [line["did"] for line in self.lines() if line["did"] != "head"]
+
+
+def kept(home: Path, work: Callable[[Place, Keeper], Coroutine[Any, Any, None]], store: InlineStore) -> Place:
+    """Run a keeper while `work` is done, then close it as the daemon does."""
+    clock = OfficeClock(Time())
+    place = Place(home, store, cast(Ground, None))
+    place.ground = cast(
+        Ground,
+        SimpleNamespace(
+            settings=SETTINGS,
+            clock=SimpleNamespace(
+                now_us=clock.now_us, monotonic_us=lambda: int(asyncio.get_running_loop().time() * 1e6)
+            ),
+            store=place,
+            identity=SimpleNamespace(office=COUNTY, key=COUNTY_KEY, epoch=EPOCH),
+            directory=DIRECTORY,
+            alarms=Alarms(),
+        ),
+    )
+    place.ground.audit = Notes(place.ground.clock, COUNTY)
+
+    async def run() -> None:
+        keeper = Keeper(place.ground, home)
+        await keeper.prepare()
+        task = asyncio.create_task(keeper.run())
+        await keeper.opened.wait()
+        try:
+            await work(place, keeper)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await keeper.close()
+
+    asyncio.run(run())
+    return place
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen")
+
+
+def test_g15_what_is_noted_is_durable_signed_and_remembered_by_itself(tmp_path: Path) -> None:
+    async def work(place: Place, keeper: Keeper) -> None:
+        place.notes.add("uid:7/gid:7", "send", id="x", code="OK")
+        await until(lambda: place.lines()[-1]["did"] == "head" and "send" in place.words())
+        mark = place.notes.mark
+        assert mark.count == len(place.lines())
+        assert place.store.run(recall_mark) == mark
+        assert (await keeper.check()).ok
+
+    with office_store() as store:
+        place = kept(tmp_path, work, store)
+        assert place.store.run(recall_mark) == place.notes.mark
+        assert place.notes.mark.count == len(place.lines())
+        assert kept(tmp_path, _nothing, store).words() == ["send"]
+
+
+async def _nothing(place: Place, keeper: Keeper) -> None:
+    report = await keeper.check()
+    assert report.ok
+    assert report.against == ("the store", "this relay")
+
+
+def test_g15_a_disk_that_refuses_is_an_alarm_and_what_could_not_be_written_is_counted(tmp_path: Path) -> None:
+    async def work(place: Place, keeper: Keeper) -> None:
+        with patch("relay.audit.log.write_all", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            for number in range(30):
+                place.notes.add(RELAY, f"n{number}")
+            await until(lambda: "AUDIT_DAMAGED" in place.ground.alarms)
+            assert "No space" in next(iter(place.ground.alarms)).detail
+            with pytest.raises(Refused):
+                await keeper.check()
+            place.notes._waiting_max = 5
+            for number in range(30, 50):
+                place.notes.add(RELAY, f"n{number}")
+        await until(lambda: "lost" in place.words())
+        await until(lambda: "AUDIT_DAMAGED" not in place.ground.alarms)
+        kept_words = [f"n{number}" for number in range(35)]
+        assert place.words() == [*kept_words, "lost"]
+        assert [line["count"] for line in place.lines() if line["did"] == "lost"] == [15]
+        assert (await keeper.check()).ok
+
+    with office_store() as store, patch("relay.audit.keeper.RETRY_S", 0.02):
+        kept(tmp_path, work, store)
+
+
+def test_g15_a_full_store_holds_up_no_line(tmp_path: Path) -> None:
+    async def work(place: Place, keeper: Keeper) -> None:
+        place.full = True
+        place.notes.add(RELAY, "x")
+        await until(lambda: place.words() == ["x"] and place.notes.mark.count == len(place.lines()))
+        assert place.store.run(recall_mark).count < place.notes.mark.count
+        place.full = False
+
+    with office_store() as store:
+        assert kept(tmp_path, work, store).words() == ["x"]
+
+
+def test_g15_a_damaged_log_is_an_alarm_at_the_start_and_the_relay_writes_on(tmp_path: Path) -> None:
+    async def write(place: Place, keeper: Keeper) -> None:
+        for _ in range(60):
+            place.notes.add(RELAY, "x")
+            await asyncio.sleep(0.002)
+
+    async def look(place: Place, keeper: Keeper) -> None:
+        await until(lambda: "AUDIT_DAMAGED" in place.ground.alarms)
+        place.notes.add(RELAY, "y")
+        report = await keeper.check()
+        assert not report.ok
+        assert "y" in place.words()
+
+    with office_store() as store:
+        kept(tmp_path, write, store)
+        files = files_of(tmp_path / "audit")
+        assert len(files) > 2
+        for path in (files[0], files[-1]):
+            data = path.read_bytes()
+            path.write_bytes(data.replace(b'"by":"relay"', b'"by":"uid:0"', 1))
+            kept(tmp_path, look, store)
+            path.write_bytes(data)
+
+
+def test_g15_a_head_from_outside_is_found_in_the_log_or_not(tmp_path: Path) -> None:
+    async def work(place: Place, keeper: Keeper) -> None:
+        place.notes.add(RELAY, "x")
+        report = await keeper.check()
+        known = Anchor("paper", report.mark)
+        by_hash = Anchor("paper", Mark(0, report.mark.head))
+        assert (await keeper.check((known,))).ok
+        assert (await keeper.check((by_hash,))).ok
+        unknown = Mark(0, report.mark.head[::-1])
+        assert not (await keeper.check((Anchor("paper", unknown),))).ok
+        # What somebody brings that does not fit is no damage of ours.
+        assert "AUDIT_DAMAGED" not in place.ground.alarms
+
+    with office_store() as store:
+        kept(tmp_path, work, store)
+
+
+def test_acts_and_verdicts_are_noted_once_and_without_words_of_people() -> None:
+    notes = Notes(OfficeClock(Time()), COUNTY)
+    notes.add_events(
+        [
+            Event(MESSAGE, PROVINCE, "custody", 1, PROVINCE),
+            Event(MESSAGE, PROVINCE, "delivered", 1, PROVINCE),
+            Event(MESSAGE, PROVINCE, "returned", 1, PROVINCE, True, "", "the reason"),
+            Event(MESSAGE, PROVINCE, "signed_for", 1, COUNTY, True, "office_attested", "王芳"),
+            Event(MESSAGE, PROVINCE, "refused", 1, PROVINCE, True, "NOT_LIAISON", "some words"),
+        ]
+    )
+    notes.add_ids("uid:1/gid:1", "ack", [f"{number}" for number in range(IDS + 1)], code="OK")
+    found = notes.take(100)
+    assert [note.did for note in found] == ["delivered", "returned", "refused", "ack", "ack"]
+    assert "the reason" not in str(found)
+    assert "some words" not in str(found)
+    assert found[2].details["code"] == "NOT_LIAISON"
+    assert not len(notes)
+    assert not notes.came.is_set()
