@@ -18,6 +18,7 @@ from protocol.ids import Address, Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
 from protocol.topics import PrekeyTopic, PresenceTopic, TrustTopic, prekey_topic, presence_topic, trust_topic
+from relay.audit.notes import RELAY
 from relay.graph import graph_of
 from relay.ground import Ground
 from relay.mqtt import Will
@@ -192,6 +193,7 @@ class Beacon:
         keep = partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data)
         await ground.commit(Lane.PRIORITY, keep)
         ground.keyring.take(record)
+        ground.audit.add(RELAY, "prekey", office=record.office_id.hex(), epoch=record.epoch)
         await self._sealer.prekey_came(record.office_id)
         if self._joins_brokers():
             topic = prekey_topic(ground.me.address, Address(ground.address_of(record.office_id)))
@@ -240,6 +242,7 @@ class Beacon:
         graph, shared = graph_of(ground.directory, ground.identity.office)
         ground.outbox.set_graph(graph, shared, ground.clock.monotonic_us())
         _log.info("trust_taken", version=result.trust.version, publisher=publisher)
+        ground.audit.add(RELAY, "trust", version=result.trust.version, publisher=publisher)
         for broker, group in sorted(self._up):
             if group == "slow":
                 await self._publish_known(broker)

@@ -79,7 +79,8 @@ class Keeper:
 
     async def prepare(self) -> None:
         """What the store remembers, so that it can be told from the first moment on."""
-        self._stored = self._ground.audit.mark = await self._ground.store.read(recall_mark)
+        self._stored = await self._ground.store.read(recall_mark)
+        self._ground.audit.begin(self._stored)
 
     async def run(self) -> None:
         """Keep the log for ever, whatever the disk says."""

@@ -52,14 +52,20 @@ class Notes:
     `mark` is what neighbours and the store may be told. `came` is set when something waits.
     """
 
-    def __init__(self, clock: Clock, me: bytes, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(self, clock: Clock, me: bytes) -> None:
         self._clock = clock
         self._me = me
-        self._waiting_max = waiting_max
+        self._waiting_max = 0
         self._waiting: deque[Note] = deque()
         self._lost = 0
         self.came = asyncio.Event()
         self.mark: Mark = START
+
+    def begin(self, mark: Mark, waiting_max: int = WAITING_MAX) -> None:
+        """Somebody will write from now on, behind `mark`; without a log nothing is kept."""
+        self.mark = mark
+        self._waiting_max = waiting_max
+        self._lost = 0
 
     def add(self, by: str, did: str, **details: str | int | Sequence[str]) -> None:
         """Note something; never waits and never fails."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from config.schema import Office, Settings
+from protocol.audit import START
 from protocol.errors import Refused
 from relay.api.server import ApiServer, open_sockets, start_api
 from relay.api.service import Object
@@ -172,6 +173,7 @@ class Running:
         try:
             listeners = open_sockets(run_directory, used)
             self.notes = Notes(OfficeClock(Time()), bytes(16))
+            self.notes.begin(START)
             serving = start_api(self.office, used, listeners, version="1.2", notes=self.notes)
             self.server: ApiServer = self.run(serving)
         except BaseException:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from config.schema import Audit, Office, Settings
-from protocol.audit import Mark
+from protocol.audit import START, Mark
 from protocol.errors import Refused
 from protocol.lanes import Lane
 from relay.alarms import Alarms
@@ -207,6 +207,7 @@ def test_g15_a_head_from_outside_is_found_in_the_log_or_not(tmp_path: Path) -> N
 
 def test_acts_and_verdicts_are_noted_once_and_without_words_of_people() -> None:
     notes = Notes(OfficeClock(Time()), COUNTY)
+    notes.begin(START)
     notes.add_events(
         [
             Event(MESSAGE, PROVINCE, "custody", 1, PROVINCE),
