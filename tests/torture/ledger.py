@@ -17,7 +17,7 @@ from relay.evidence import verify_file
 from tests.live.network import until
 from tests.torture.stage import OFFICES, Stage
 
-DONE = frozenset({"delivered", "opened"})
+DONE = frozenset({"delivered", "opened", "signed_for"})
 """Final states of messages here: nobody refuses, nothing expires."""
 QUIET_S = 60
 """Within what time everything must have come to its end when nobody kills any more (G16)."""
@@ -127,16 +127,19 @@ class Ledger:
         sent = {office: stage.sent(office) for office in OFFICES}
         known: dict[str, Any] = {message: one for box in sent.values() for message, one in box.items()}
         for sending in self.sendings.values():
-            self._judge_sending(sending, known.get(sending.id))
+            self.judge_message(sending, known.get(sending.id))
         for message in set(self.seen) | set(known):
             if message not in self.sendings:
                 self.fault(f"{message}: nobody sent it (G3)")
         for office in OFFICES:
             self._judge_office(stage, office, sent[office])
-        self._judge_evidence(stage, folder)
+        shown = [one for one in self.sendings.values() if one.accepted and one.id in self.seen]
+        for sending in shown[-EVIDENCE:]:
+            self.judge_evidence(stage, folder, sending)
         return self.faults
 
-    def _judge_sending(self, sending: Sending, record: Mapping[str, Any] | None) -> None:
+    def judge_message(self, sending: Sending, record: Mapping[str, Any] | None) -> None:
+        """One message beside what its sender's relay says of it."""
         what = f"{sending.id} {sending.office} -> {sending.to} {sending.outcomes}"
         if self.new[sending.id] > 1:
             self.fault(f"{what}: handed out as new {self.new[sending.id]} times (G2)")
@@ -176,15 +179,14 @@ class Ledger:
         if checked["ok"] is not True:
             self.fault(f"{office}: fsck says {checked}")
 
-    def _judge_evidence(self, stage: Stage, folder: Path) -> None:
-        """The evidence of some messages, written by sender and recipient, verifies offline."""
-        for sending in [one for one in self.sendings.values() if one.accepted and one.id in self.seen][-EVIDENCE:]:
-            for office in (sending.office, sending.to):
-                with stage.api(office) as api:
-                    data = api.read(f"/v1/messages/{sending.id}/evidence").body
-                file = folder / "evidence.cbor"
-                file.write_bytes(data)
-                verdict = verify_file(file, stage.lab.root_fingerprint, None)
-                said = {receipt["type"] for receipt in verdict["receipts"] if receipt["ok"]}
-                if not verdict["ok"] or "delivered" not in said:
-                    self.fault(f"{sending.id}: evidence of {office} does not hold: {verdict}")
+    def judge_evidence(self, stage: Stage, folder: Path, sending: Sending) -> None:
+        """The evidence of a message, written by sender and recipient, verifies offline."""
+        for office in (sending.office, sending.to):
+            with stage.api(office) as api:
+                data = api.read(f"/v1/messages/{sending.id}/evidence").body
+            file = folder / "evidence.cbor"
+            file.write_bytes(data)
+            verdict = verify_file(file, stage.lab.root_fingerprint, None)
+            said = {receipt["type"] for receipt in verdict["receipts"] if receipt["ok"]}
+            if not verdict["ok"] or "delivered" not in said:
+                self.fault(f"{sending.id}: evidence of {office} does not hold: {verdict}")

@@ -33,13 +33,13 @@ def main() -> None:
         wanted: dict[str, Any] = json.loads(line)
         child = os.fork()
         if child == 0:
-            os._exit(live(wanted["home"], Path(wanted["log"]), wanted["control"]))
+            os._exit(live(wanted["home"], Path(wanted["log"]), wanted["control"], wanted["gate"]))
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
 
 
-def live(home: str, log: Path, control: str) -> int:
-    """The life of one daemon."""
+def live(home: str, log: Path, control: str, gate: str) -> int:
+    """The life of one daemon. With a `gate`, a FIFO, it begins when somebody opens the other end."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     random.seed()
@@ -47,6 +47,8 @@ def live(home: str, log: Path, control: str) -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for ours, standard in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(ours, standard)
+    if gate:
+        os.close(os.open(gate, os.O_RDONLY))
     if control == "no_fsync":
         leave_out_fsync()
     return run_command(["--home", home, "run"])

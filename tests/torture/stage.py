@@ -60,11 +60,12 @@ class Nursery:
             stdout=subprocess.PIPE,
         )
 
-    def fork(self, home: Path, log: Path, control: str) -> int:
+    def fork(self, home: Path, log: Path, control: str, gate: str) -> int:
         """The process id of a new daemon."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"home": str(home), "log": str(log), "control": control}).encode() + b"\n")
+        wanted = {"home": str(home), "log": str(log), "control": control, "gate": gate}
+        self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -123,8 +124,11 @@ class Stage:
 
     # Lives.
 
-    def start(self, office: str, *, fresh: bool = False) -> Running:
-        """Start a daemon without waiting for READY; `fresh` starts a new interpreter, as systemd would."""
+    def start(self, office: str, *, fresh: bool = False, gate: Path | None = None) -> Running:
+        """Start a daemon without waiting for READY; `fresh` starts a new interpreter, as systemd would.
+
+        With a `gate`, a FIFO, the daemon waits before its first step until somebody opens the other end.
+        """
         assert office not in self._running
         self.starts += 1
         if fresh:
@@ -134,7 +138,7 @@ class Stage:
             found = Running(process.child.pid)
             process.child = None
         else:
-            found = Running(self._nursery.fork(self.lab.home(office), self.log(office), self.control))
+            found = Running(self._nursery.fork(self.lab.home(office), self.log(office), self.control, str(gate or "")))
         self._running[office] = found
         return found
 
