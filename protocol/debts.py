@@ -4,7 +4,7 @@ They are not durable: after a restart the neighbour sends its parcel again and i
 its home is compared with what is remembered again.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from protocol.frame import ENTRY_BYTES, Nack
 from protocol.ids import Digest, OfficeId
@@ -25,6 +25,11 @@ class Owed(NamedTuple):
         return ENTRY_BYTES * (len(self.custody) + len(self.nacks)) + len(self.witness or b"")
 
 
+DEBTS_MAX: Final = 20_000
+"""Most custody entries, and nacks, owed to one neighbour on one connection group: ten windows. Beyond, the oldest are
+dropped: a debt need not survive (SPEC M38), for who hears nothing sends again."""
+
+
 class Debts:
     """What is owed to each neighbour, by connection group."""
 
@@ -37,11 +42,17 @@ class Debts:
 
     def owe_custody(self, to: OfficeId, lane: Lane, digest: Digest) -> None:
         """An item of this lane is durable here: the neighbour is to hear it with the next frame."""
-        self._custody.setdefault((to, lane.group), {})[digest] = lane
+        owed = self._custody.setdefault((to, lane.group), {})
+        owed[digest] = lane
+        if len(owed) > DEBTS_MAX:
+            del owed[next(iter(owed))]
 
     def owe_nack(self, to: OfficeId, lane: Lane, nack: Nack) -> None:
         """An item of this lane was not taken."""
-        self._nacks.setdefault((to, lane.group), {})[nack.digest] = (lane, nack)
+        owed = self._nacks.setdefault((to, lane.group), {})
+        owed[nack.digest] = (lane, nack)
+        if len(owed) > DEBTS_MAX:
+            del owed[next(iter(owed))]
 
     def owe_witness(self, to: OfficeId, lane: Lane, record: bytes) -> None:
         """The neighbour is to see a record of its own; a later one takes its place."""

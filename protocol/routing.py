@@ -113,26 +113,37 @@ class Routes:
     `present` is the caller's own set; after changing it the caller must say `forget`.
     """
 
-    __slots__ = ("_distances", "_graph", "_me", "_present", "_ranked")
+    __slots__ = ("_compared", "_distances", "_graph", "_me", "_present", "_ranked")
 
     def __init__(self, me: OfficeId, graph: Graph, present: Collection[OfficeId]) -> None:
         self._me, self._graph, self._present = me, graph, present
-        self._distances: dict[OfficeId, dict[OfficeId, int]] = {}
+        # Offices on the same brokers are equally far from everybody else, and only our neighbours are ever compared:
+        # 1,300 counties are a dozen short maps, and not 1,300 of the whole province (G13).
+        self._distances: dict[frozenset[OfficeId], dict[OfficeId, int]] = {}
+        self._compared = {me, *graph.neighbours.get(me, frozenset())}
         self._ranked: dict[tuple[OfficeId, tuple[OfficeId, ...], frozenset[OfficeId]], list[OfficeId]] = {}
 
     def rank(self, recipient: OfficeId, trail: tuple[OfficeId, ...], avoid: frozenset[OfficeId]) -> list[OfficeId]:
         """What `rank_next_hops` answers; what has no trail began here, sealed receipts too."""
         ranked = self._ranked.get((recipient, trail, avoid))
         if ranked is None:
-            distances = self._distances.get(recipient)
-            if distances is None:
-                distances = self._distances[recipient] = self._graph.distances(recipient)
+            distances = self._distances_to(recipient)
             question = Question(self._me, recipient, trail, avoid, is_origin=not trail)
             ranked = rank_next_hops(question, self._graph, distances, self._present)
             if len(self._ranked) >= REMEMBERED:
                 self._ranked.clear()
             self._ranked[recipient, trail, avoid] = ranked
         return ranked
+
+    def _distances_to(self, recipient: OfficeId) -> dict[OfficeId, int]:
+        """Ours and our neighbours' distances; not asked where the recipient is a neighbour itself."""
+        beside = self._graph.neighbours.get(recipient, frozenset())
+        if recipient in self._compared:
+            return {}
+        if beside not in self._distances:
+            found = self._graph.distances(recipient)
+            self._distances[beside] = {office: found[office] for office in self._compared if office in found}
+        return self._distances[beside]
 
     def forget(self) -> None:
         """Presence has changed."""

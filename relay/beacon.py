@@ -31,6 +31,8 @@ SETTLE_S: Final = 0.3
 OFFERED_FILES: Final = 64
 OFFERED_BYTES: Final = 8 * 1024 * 1024
 """Most trust files, and bytes of them, remembered of one publisher (D9)."""
+OFFERED_TOTAL_BYTES: Final = 32 * 1024 * 1024
+"""Most bytes remembered of all of them: beyond, those of the publishers heard of first are forgotten (G13)."""
 OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
 """A retained prekey that its office has replaced since."""
 OFFERED_STRANGERS: Final = 4
@@ -215,6 +217,16 @@ class Beacon:
         if files.get(topic.file) != arrived.payload:
             files[topic.file] = arrived.payload
             self._offered_event.set()
+        self._forget_offers(topic.publisher)
+
+    def _forget_offers(self, heard: Address) -> None:
+        """Within the bound of all; whoever is forgotten says it again at the next connection."""
+        sizes = {publisher: sum(map(len, files.values())) for publisher, files in self._offered.items()}
+        for publisher in tuple(self._offered):
+            if sum(sizes.values()) <= OFFERED_TOTAL_BYTES:
+                return
+            if publisher != heard:
+                del self._offered[publisher], sizes[publisher]
 
     async def run(self) -> None:
         """Look at offered trust for ever."""

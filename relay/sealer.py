@@ -29,8 +29,12 @@ from relay.store.sent import ToSeal
 
 BATCH = 32
 """Most copies sealed in one go: about 6 ms of one core, so that a flash message waits no longer."""
-PAGE_ROWS = 10_000
-"""Most recipients read from the store at once."""
+PAGE_ROWS = 2_000
+"""Most recipients read from the store at once: about 30 ms of its time."""
+WOKEN_ROWS = 500
+"""Most recipients that a new prekey wakes in one change: about 20 ms."""
+QUEUED_MAX = 10_000
+"""Beyond this what is accepted waits in the store, and is read when these are sealed (G13)."""
 PACKED_BYTES = 32 * 1024 * 1024
 """Most packed plaintext kept between acceptance and sealing; the rest is read back from the store."""
 
@@ -55,7 +59,6 @@ class Sealer:
         self._ground = ground
         self._queues: dict[Lane, deque[ToSeal]] = {lane: deque() for lane in Lane}
         self._queued: set[tuple[MessageId, OfficeId]] = set()
-        self._waiting: dict[OfficeId, set[MessageId]] = {}
         self._packed: dict[MessageId, bytes] = {}
         self._packed_bytes = 0
         self._more = False
@@ -63,28 +66,38 @@ class Sealer:
 
     def offer(self, to_seal: Sequence[ToSeal], message_id: MessageId, packed: bytes) -> None:
         """Recipients of one accepted message; `packed` saves reading it back."""
-        if to_seal:
+        if len(self._queued) >= QUEUED_MAX:
+            self._more = True
+        elif to_seal:
             self._keep_packed(message_id, packed)
-        self._enqueue(to_seal)
+            self._enqueue(to_seal)
 
     async def load(self) -> None:
-        """What waits in the store: after a start, a new prekey or a re-seal, and when a full page has been sealed.
+        """What waits in the store: after a start, a new prekey or a re-seal, and when what was read has been sealed.
 
-        What is left of the pages before waits for prekeys; as many rows are passed over, so that one office without
-        a prekey holds up nobody else.
+        What waits for prekeys is marked so in the store: one office without a prekey holds up nobody else.
         """
-        passed_over = sum(map(len, self._waiting.values())) if not self._queued else 0
-        found = await self._ground.store.read(partial(sent.to_seal, limit=PAGE_ROWS, offset=passed_over))
-        self._more = len(found) == PAGE_ROWS
+        left = self._more and bool(self._queued)
+        found = await self._ground.store.read(partial(sent.to_seal, limit=PAGE_ROWS))
+        self._more = left or len(found) == PAGE_ROWS
         self._enqueue(found)
 
     async def prekey_came(self, office: OfficeId) -> None:
         """A new prekey: what waited for it is sealed now."""
-        if self._waiting.pop(office, None):
+        wake = partial(sent.end_waiting, office=office, limit=WOKEN_ROWS)
+        woken = [await self._ground.commit(Lane.BULK, wake)]
+        while woken[-1] == WOKEN_ROWS:
+            woken.append(await self._ground.commit(Lane.BULK, wake))
+        if woken[0]:
             await self.load()
 
     async def run(self) -> None:
         """Seal for ever."""
+        ground = self._ground
+        for office in await ground.store.read(sent.awaiting):
+            # Its prekey may have been kept by a process that died before it could act on it.
+            if ground.keyring.current(office, ground.directory.rules.suites, ground.clock.now_us()) is not None:
+                await self.prekey_came(office)
         await self.load()
         while True:
             await self._awake.wait()
@@ -99,7 +112,7 @@ class Sealer:
     def _enqueue(self, to_seal: Sequence[ToSeal]) -> None:
         for one in to_seal:
             key = (one.message_id, one.office)
-            if key not in self._queued and one.message_id not in self._waiting.get(one.office, ()):
+            if key not in self._queued:
                 self._queued.add(key)
                 self._queues[one.lane].append(one)
         self._awake.set()
@@ -116,11 +129,6 @@ class Sealer:
         for message_id in {one.message_id for one in batch} - next_ones:
             self._packed_bytes -= len(self._packed.pop(message_id, b""))
 
-    def _wait(self, one: ToSeal, now_us: int) -> Event:
-        """Only the recipient can help, by its next prekey."""
-        self._waiting.setdefault(one.office, set()).add(one.message_id)
-        return Event(one.message_id, one.office, "awaiting_prekey", now_us, self._ground.identity.office)
-
     def _next_batch(self) -> list[ToSeal]:
         """The next copies of the highest lane that waits."""
         for queue in self._queues.values():
@@ -134,7 +142,7 @@ class Sealer:
         missing = {one.message_id for one in batch} - self._packed.keys()
         bundles = await ground.store.read(partial(sent.bundles, ids=missing)) if missing else {}
         jobs: list[_Job] = []
-        waiting: list[Event] = []
+        waiting: list[tuple[ToSeal, KeyId | None]] = []
         now_us = ground.clock.now_us()
         for one in batch:
             self._queued.discard((one.message_id, one.office))
@@ -147,22 +155,30 @@ class Sealer:
                 self._keep_packed(one.message_id, packed)
             prekey = ground.keyring.current(one.office, ground.directory.rules.suites, now_us)
             if prekey is None:
-                waiting.append(self._wait(one, now_us))
+                waiting.append((one, None))
                 continue
             entropy = ground.entropy.bytes(ENTROPY_BYTES)
             jobs.append(_Job(one, packed, prekey[0].prekey_id, prekey[1], entropy))
         work = partial(_seal_all, jobs, ground.identity, ground.directory.network_id)
         copies = await ground.offload.run(work, len(jobs))
         sealed = [copy for copy in copies if copy is not None]
-        waiting += [self._wait(job.to_seal, now_us) for job, copy in zip(jobs, copies, strict=True) if copy is None]
+        waiting += [(job.to_seal, job.prekey_id) for job, copy in zip(jobs, copies, strict=True) if copy is None]
+        told = [
+            Event(one.message_id, one.office, "awaiting_prekey", now_us, ground.identity.office) for one, _ in waiting
+        ]
         lane = min(one.lane for one in batch)
         begun = ground.connected
-        taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=waiting, begun=begun))
+        taken, logged = await ground.commit(lane, partial(_commit, sealed=sealed, waiting=told, begun=begun))
         self._forget_packed(batch)
         ground.witnesses.made((one.parcel.digest for one in taken), ground.clock.monotonic_us())
         ground.hold(taken, begun=begun)
         ground.news.publish(logged)
         ground.kick()
+        for office, prekey_id in {one.office: prekey_id for one, prekey_id in waiting}.items():
+            current = ground.keyring.current(office, ground.directory.rules.suites, now_us)
+            if current is not None and current[0].prekey_id != prekey_id:
+                # It came between the look and the commit.
+                await self.prekey_came(office)
 
 
 def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> list[Held | None]:
@@ -175,4 +191,5 @@ def _commit(
 ) -> tuple[list[Held], list[Event]]:
     """Custody of the copies in one change; where a broker is connected, with the record that sending begins."""
     wanted = [one for one in sealed if sent.mark_sealed(txn, one.parcel.message_id, one.parcel.recipient, begun=begun)]
-    return held.hold(txn, wanted), events.append(txn, [one for one in waiting if not events.last_is(txn, one)])
+    left = [one for one in waiting if sent.await_prekey(txn, one.message_id, one.office)]
+    return held.hold(txn, wanted), events.append(txn, [one for one in left if not events.last_is(txn, one)])

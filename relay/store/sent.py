@@ -27,7 +27,7 @@ _IN_STATE: Final = (
     "message_id IN (SELECT message_id FROM recipients WHERE state = ? "
     "UNION SELECT message_id FROM events WHERE type = ? AND type IN ('awaiting_prekey', 'cancelled'))"
 )
-TO_SEAL, ON_ITS_WAY, FINAL = 0, 1, 2
+AWAITING_PREKEY, TO_SEAL, ON_ITS_WAY, FINAL = -1, 0, 1, 2
 """Stages of a recipient row."""
 
 
@@ -224,11 +224,34 @@ def standing(txn: Txn, message_id: bytes, office: bytes) -> Standing | None:
     return None if row is None else _standing(row)
 
 
-def to_seal(txn: Txn, limit: int, offset: int = 0) -> list[ToSeal]:
-    """Recipients whose copies wait to be sealed, the highest lane first, `offset` of them passed over."""
+def to_seal(txn: Txn, limit: int) -> list[ToSeal]:
+    """Recipients whose copies wait to be sealed, the highest lane first."""
     # The index of what is not final serves only a query that says so in its own words.
-    rows = RECIPIENTS.select(txn, "stage < 2 AND stage = 0", order="lane, rowid", limit=limit + offset)
-    return [_to_seal(row) for row in rows[offset:]]
+    rows = RECIPIENTS.select(txn, "stage < 2 AND stage = 0", order="lane, rowid", limit=limit)
+    return [_to_seal(row) for row in rows]
+
+
+def await_prekey(txn: Txn, message_id: bytes, office: bytes) -> bool:
+    """Only the recipient's next prekey can help; false when nothing is to be sealed any more."""
+    row = RECIPIENTS.get(txn, message_id, office)
+    if row is None or number(row["stage"]) != TO_SEAL:
+        return False
+    RECIPIENTS.update(txn, row, stage=AWAITING_PREKEY)
+    return True
+
+
+def awaiting(txn: Txn) -> list[OfficeId]:
+    """Offices for whose prekeys copies wait."""
+    found = txn.connection.execute("SELECT DISTINCT office FROM recipients WHERE stage = -1").fetchall()
+    return [OfficeId(office) for (office,) in found if isinstance(office, bytes)]
+
+
+def end_waiting(txn: Txn, office: bytes, limit: int) -> int:
+    """A prekey came: back to be sealed; how many."""
+    rows = RECIPIENTS.select(txn, "stage = -1 AND office = ?", (office,), limit=limit)
+    for row in rows:
+        RECIPIENTS.update(txn, row, stage=TO_SEAL)
+    return len(rows)
 
 
 def whole(txn: Txn, message_id: bytes, office: bytes) -> tuple[ToSeal, Bundle] | None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from protocol.ids import OfficeId
 from protocol.limits import TRAIL_OFFICES
 from protocol.retry import back_off_us
-from protocol.routing import Graph, Question, rank_next_hops
+from protocol.routing import Graph, Question, Routes, rank_next_hops
 
 OFFICES = [OfficeId(bytes((number,)) * 16) for number in range(9)]
 ME, OTHER, PARENT, FAR, *_ = OFFICES
@@ -113,3 +113,29 @@ def test_back_off_doubles_between_its_bounds(tries: int, minimum: int, more: int
     wait = back_off_us(tries, minimum, minimum + more)
     assert minimum <= wait <= minimum + more
     assert wait <= back_off_us(tries + 1, minimum, minimum + more) <= max(2 * wait, minimum)
+
+
+@given(graphs(), st.lists(st.tuples(st.sampled_from(OFFICES[1:]), subsets), min_size=1, max_size=12), subsets)
+def test_remembered_rankings_are_those_of_the_whole_graph(
+    graph: Graph, asked: list[tuple[OfficeId, set[OfficeId]]], present: set[OfficeId]
+) -> None:
+    routes = Routes(ME, graph, present)
+    for recipient, avoid in asked:
+        question = Question(ME, recipient, (), frozenset(avoid), is_origin=True)
+        assert routes.rank(recipient, (), frozenset(avoid)) == ways(graph, question, present)
+
+
+def test_g13_what_a_hub_remembers_of_the_ways_grows_with_brokers_and_not_with_offices() -> None:
+    hub, cities = ME, OFFICES[1:4]
+    counties = {city: [OfficeId(city[:8] + number.to_bytes(8, "big")) for number in range(100)] for city in cities}
+    province = frozenset((hub, *cities))
+    neighbours = {hub: province} | {city: province | frozenset(counties[city]) for city in cities}
+    for city in cities:
+        beside = frozenset((city, *counties[city]))
+        neighbours |= dict.fromkeys(counties[city], beside)
+    routes = Routes(hub, Graph(neighbours, {}), set(cities))
+    for city in cities:
+        for county in counties[city]:
+            assert routes.rank(county, (), frozenset()) == [city]
+    assert len(routes._distances) == len(cities)
+    assert sum(map(len, routes._distances.values())) == len(cities) * len(province)

@@ -16,7 +16,7 @@ CREATE TABLE sent (
 CREATE INDEX sent_accepted ON sent (accepted_us);
 CREATE INDEX sent_bare ON sent (bare, accepted_us);
 
--- One row per (message, recipient): stage 0 to be sealed, 1 on its way, 2 final.
+-- One row per (message, recipient): stage -1 waits for a prekey, 0 to be sealed, 1 on its way, 2 final.
 CREATE TABLE recipients (
     message_id BLOB NOT NULL, office BLOB NOT NULL, stage INTEGER NOT NULL, state TEXT NOT NULL,
     lane INTEGER NOT NULL, number INTEGER NOT NULL, expires_us INTEGER NOT NULL, deadline_us INTEGER,
@@ -24,6 +24,7 @@ CREATE TABLE recipients (
     PRIMARY KEY (message_id, office)
 ) STRICT;
 CREATE INDEX recipients_stage ON recipients (stage, lane) WHERE stage < 2;
+CREATE INDEX recipients_waiting ON recipients (office, stage) WHERE stage = -1;
 CREATE INDEX recipients_expiry ON recipients (expires_us) WHERE stage < 2;
 
 -- The next number per (recipient, lane) in this home's epoch (G4).
@@ -75,7 +76,8 @@ CREATE INDEX inbox_copy ON inbox (copy_digest);
 CREATE INDEX inbox_id ON inbox (message_id);
 CREATE INDEX inbox_waiting ON inbox (lane, seq) WHERE acked = 0;
 CREATE INDEX inbox_done ON inbox (done_us) WHERE done_us IS NOT NULL;
-CREATE INDEX inbox_forget ON inbox (forget_us) WHERE state IN ('refused', 'purged');
+CREATE INDEX inbox_refused ON inbox (forget_us) WHERE state = 'refused';
+CREATE INDEX inbox_purged ON inbox (forget_us) WHERE state = 'purged';
 CREATE INDEX inbox_handed ON inbox (handed_us) WHERE acked = 0 AND handed_us IS NOT NULL;
 CREATE INDEX inbox_state ON inbox (state, seq);
 

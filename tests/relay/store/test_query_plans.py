@@ -9,7 +9,7 @@ from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.parcel import Parcel
 from relay.daemon import MIGRATIONS
-from relay.store import events, held, inbox, quarantine, sent
+from relay.store import events, held, inbox, lost, quarantine, retention, sent
 from relay.store.database import Txn
 from relay.store.held import Held
 from relay.store.quarantine import Suspect
@@ -27,6 +27,10 @@ REGULAR: dict[str, Callable[[Txn], object]] = {
     "whether a copy was sent": lambda txn: sent.is_unbegun(txn, ID, OFFICE),
     "own copies": lambda txn: held.of_copy(txn, ID, OFFICE),
     "what waits to be sealed": lambda txn: sent.to_seal(txn, 10),
+    "offices whose prekeys are waited for": sent.awaiting,
+    "what a prekey wakes": lambda txn: sent.end_waiting(txn, OFFICE, 10),
+    "retention": lambda txn: retention.purge(txn, retention.Keeping(1, 1, 1)),
+    "whether a message was here before": lambda txn: lost.of(txn, OFFICE, ID),
     "standings": lambda txn: sent.standings(txn, ID),
     "events": lambda txn: events.of_recipient(txn, ID, OFFICE),
     "taking": lambda txn: inbox.take(txn, 10, 5),
@@ -38,7 +42,12 @@ REGULAR: dict[str, Callable[[Txn], object]] = {
     "quarantine": lambda txn: quarantine.put(txn, [Suspect(1, "X", "", "", 1, b"x")], 10, 1_000),
 }
 """What runs at a start, every second, or with every message or status."""
-COUNTED = ("SELECT count(*) FROM held", "FROM inbox WHERE state", "FROM quarantine")
+COUNTED = (
+    "SELECT count(*) FROM held",
+    "SELECT DISTINCT office FROM recipients",
+    "FROM inbox WHERE state",
+    "FROM quarantine",
+)
 """These read a whole covering index, which has some 20 bytes a row, and nothing else."""
 
 

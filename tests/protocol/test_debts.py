@@ -1,0 +1,28 @@
+"""What neighbours are owed is bounded, and what is dropped is what they will ask for again (G13, SPEC M38)."""
+
+from protocol.debts import DEBTS_MAX, Debts
+from protocol.frame import Nack
+from protocol.ids import Digest, OfficeId
+from protocol.lanes import Lane
+from protocol.limits import FRAME_ITEMS
+
+NEIGHBOUR = OfficeId(bytes(16))
+
+
+def digest(number: int) -> Digest:
+    return Digest(number.to_bytes(32, "big"))
+
+
+def test_g13_a_neighbour_that_cannot_be_answered_is_owed_a_bounded_amount() -> None:
+    debts = Debts()
+    for number in range(DEBTS_MAX + 3):
+        debts.owe_custody(NEIGHBOUR, Lane.ROUTINE, digest(number))
+        debts.owe_nack(NEIGHBOUR, Lane.ROUTINE, Nack(digest(number), "FULL"))
+    custody: list[Digest] = []
+    nacks: list[Digest] = []
+    while debts.creditors("slow"):
+        paid = debts.pay(NEIGHBOUR, "slow")
+        assert len(paid.custody) <= FRAME_ITEMS
+        custody += paid.custody
+        nacks += [nack.digest for nack in paid.nacks]
+    assert custody == nacks == [digest(number) for number in range(3, DEBTS_MAX + 3)]
