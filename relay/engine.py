@@ -75,7 +75,8 @@ class Engine:
         self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
-        self.service = OfficeService(ground, Acceptor(ground, self._sealer), trust_store, status, self._timekeeper)
+        acceptor = Acceptor(ground, self._sealer)
+        self.service = OfficeService(ground, acceptor, trust_store, status, self._timekeeper, keeper)
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""

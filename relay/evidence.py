@@ -109,8 +109,8 @@ def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, An
     except RemoteError as error:
         problems.append(f"{error.code}: {error.detail}")
         return found
-    anchor = _anchor(root, home)
-    directory = _directory(evidence, anchor, found, problems)
+    anchor = find_anchor(root, home)
+    directory = anchored_directory(evidence.trust, anchor, found, problems)
     if directory is not None:
         _check(evidence, directory, found, problems)
     if anchor is None:
@@ -119,7 +119,7 @@ def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, An
     return found
 
 
-def _anchor(root: str | None, home: Path | None) -> bytes | str | None:
+def find_anchor(root: str | None, home: Path | None) -> bytes | str | None:
     """The root that is trusted: a file's bytes, a fingerprint, or what the home pinned."""
     if root is not None:
         file = Path(root)
@@ -133,14 +133,14 @@ def _anchor(root: str | None, home: Path | None) -> bytes | str | None:
     return None
 
 
-def _directory(
-    evidence: Evidence, anchor: bytes | str | None, found: dict[str, Any], problems: list[str]
+def anchored_directory(
+    trust: Mapping[str, bytes], anchor: bytes | str | None, found: dict[str, Any], problems: list[str]
 ) -> Directory | None:
-    """The directory in the file, verified from the anchor, or else from the root that the file itself brings."""
-    own_root = evidence.trust.get("1.root.json") or evidence.trust.get("root.json")
+    """The directory in trust files, verified from the anchor, or else from the root that the file itself brings."""
+    own_root = trust.get("1.root.json") or trust.get("root.json")
     if anchor is not None:
         try:
-            directory = verify_roster(evidence.trust, anchor)
+            directory = verify_roster(trust, anchor)
         except (TrustError, RemoteError) as error:
             problems.append(f"UNANCHORED: the file's trust does not rest on this root: {error}")
         else:
@@ -152,7 +152,7 @@ def _directory(
         return None
     try:
         found["root_fingerprint"] = root_fingerprint(own_root)
-        return verify_roster(evidence.trust, own_root)
+        return verify_roster(trust, own_root)
     except (TrustError, RemoteError) as error:
         problems.append(f"TRUST: {error}")
         return None

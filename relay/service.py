@@ -1,18 +1,21 @@
 """Every operation of one office, as the API offers them (CONTRACT section 10). It delegates and presents."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from keys.trust.store import TrustStore
+from protocol.audit import Mark
 from protocol.delivery import State
 from protocol.errors import Refused
 from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, MessageId, OfficeId, message_id_text, parse_message_id
 from protocol.lanes import Lane
 from relay.accept import Acceptor
+from relay.audit.check import given
+from relay.audit.keeper import Keeper
 from relay.draft import Draft
 from relay.evidence import write_evidence
 from relay.ground import Ground
@@ -39,9 +42,16 @@ class OfficeService:
     """The office behind the API; see `relay.api.service.OfficeOperations` for what each operation promises."""
 
     def __init__(
-        self, ground: Ground, acceptor: Acceptor, trust_store: TrustStore, status: Status, timekeeper: Timekeeper
+        self,
+        ground: Ground,
+        acceptor: Acceptor,
+        trust_store: TrustStore,
+        status: Status,
+        timekeeper: Timekeeper,
+        keeper: Keeper | None,
     ) -> None:
         self._ground = ground
+        self._keeper = keeper
         self._acceptor = acceptor
         self._trust_store = trust_store
         self._status = status
@@ -190,6 +200,23 @@ class OfficeService:
             while not report.tables[table.name].complete:
                 await store.read(partial(_check_slice, table=table, report=report))
         return report.as_json()
+
+    async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
+        """The last lines of the audit log."""
+        return await self._kept().lines(limit, after)
+
+    async def audit_verify(self, heads: Sequence[Mark], /) -> Object:
+        """Check the audit log."""
+        return (await self._kept().check(given(heads))).as_json()
+
+    async def audit_export(self) -> Iterator[bytes]:
+        """The audit log as an archive."""
+        return await self._kept().export(self._trust_store.publishable_files())
+
+    def _kept(self) -> Keeper:
+        if self._keeper is None:
+            raise Refused("NOT_FOUND", "this relay keeps no audit log")
+        return self._keeper
 
     async def metrics(self) -> bytes:
         """For Prometheus."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from relay.api import events, inbox, messages, operations, shapes
+from relay.api import audit, events, inbox, messages, operations, shapes
 from relay.api.bodies import FORM, JSON, NDJSON
 from relay.api.context import Context
 from relay.draft import Draft
@@ -152,6 +152,19 @@ OPERATIONS: Final = (
     Operation("GET", "/v1/quarantine/{key}", OPERATE, operations.quarantine_show, noted="quarantine_show"),
     Operation("GET", "/v1/overdue", FOLLOW, operations.overdue, answer_type=NDJSON),
     Operation("POST", "/v1/fsck", OPERATE, operations.fsck, noted="fsck"),
+    Operation(
+        "GET", "/v1/audit", OPERATE, audit.lines, answer_type=NDJSON, query=("limit", "after"), noted="audit_tail"
+    ),
+    Operation("POST", "/v1/audit/verify", OPERATE, audit.verify, takes=audit.VerifyAudit, noted="audit_verify"),
+    Operation(
+        "GET",
+        "/v1/audit/export",
+        OPERATE,
+        audit.export,
+        gives=bytes,
+        answer_type="application/x-tar",
+        noted="audit_export",
+    ),
     Operation("GET", "/livez", ANYBODY, operations.live),
     Operation("GET", "/readyz", ANYBODY, operations.ready),
     Operation("GET", "/metrics", LOOK, operations.metrics, gives=bytes, answer_type="text/plain"),

@@ -1,8 +1,9 @@
 """What the API asks of the office behind it. `relay.service.OfficeService` is the real one."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Protocol
 
+from protocol.audit import Mark
 from protocol.errors import Refused
 from relay.draft import Draft
 
@@ -68,6 +69,16 @@ class OfficeOperations(Protocol):
     async def overdue(self) -> list[Object]: ...
 
     async def fsck(self) -> Object: ...
+
+    async def audit_lines(self, limit: int, after: int, /) -> list[Object]: ...
+
+    async def audit_verify(self, heads: Sequence[Mark], /) -> Object:
+        """The report of a check; `heads` are known from outside."""
+        ...
+
+    async def audit_export(self) -> Iterator[bytes]:
+        """The audit log as a tar archive, in pieces."""
+        ...
 
     async def metrics(self) -> bytes:
         """The text format of Prometheus."""

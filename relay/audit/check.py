@@ -4,7 +4,7 @@ What a crash may leave is told from what it cannot: lines are appended and a mar
 durable, so only the very end, behind that mark, may be torn: a last line without its LF, or blocks that stayed zero.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -54,6 +54,11 @@ class Anchor:
 
     source: str
     mark: Mark
+
+
+def given(marks: Iterable[Mark]) -> list[Anchor]:
+    """Heads that somebody brought."""
+    return [Anchor(f"given head {number}", mark) for number, mark in enumerate(marks, 1)]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,9 @@ from typing import BinaryIO, Final
 from protocol.audit import LINE_BYTES
 from relay.store.ballast import sync_directory
 
-_NAME: Final = re.compile(r"([0-9]{12,18})\.jsonl")
+FOLDER: Final = "audit"
+"""Where in the home it is."""
+FILE_NAME: Final = re.compile(r"([0-9]{12,18})\.jsonl")
 
 
 def first_number(path: Path) -> int:
@@ -21,7 +23,7 @@ def first_number(path: Path) -> int:
 def files_of(folder: Path) -> list[Path]:
     """The log's files in order; none when there is no folder."""
     try:
-        found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+        found = [path for path in folder.iterdir() if FILE_NAME.fullmatch(path.name)]
     except FileNotFoundError:
         return []
     return sorted(found, key=first_number)

@@ -5,7 +5,7 @@ enters the store: the store never knows of lines that a power cut could take awa
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,10 @@ from protocol.errors import Refused
 from protocol.ids import Digest
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
+from relay.audit.archive import archive_bytes, pieces_of
 from relay.audit.check import Anchor, Report, Walk, check_folder, head_verifier
 from relay.audit.entry import Owner, read_line
-from relay.audit.folder import last_lines
+from relay.audit.folder import FOLDER, files_of, last_lines
 from relay.audit.log import AuditLog, Found
 from relay.audit.notes import Note
 from relay.ground import Ground
@@ -32,7 +33,6 @@ from relay.store.group import StoreFailed
 T = TypeVar("T")
 P = ParamSpec("P")
 
-FOLDER: Final = "audit"
 BATCH: Final = 1_000
 """Most notes written at once: about 10 ms of the log's thread."""
 HEAD_LINES: Final = 1_000
@@ -134,6 +134,13 @@ class Keeper:
         found = await self._in_thread(last_lines, self._folder, most, after)
         return [read_line(line) for line in found]
 
+    async def export(self, trust: Mapping[str, bytes]) -> Iterator[bytes]:
+        """The log as an archive, signed at its end, made while it is read. Raises `Refused` BUSY."""
+        await self.opened.wait()
+        if not await self._write(final=True):
+            raise Refused("BUSY", f"the audit log cannot be written: {self._failure}")
+        return await self._in_thread(self._archive, trust, self._ground.clock.now_us())
+
     # Writing.
 
     async def _open(self) -> None:
@@ -194,6 +201,11 @@ class Keeper:
         if log.mark != log.durable and (final or at_us - self._synced_us >= settings.sync_s * SECOND_US):
             log.sync(now_us)
             log.rotate(settings.file_bytes, now_us)
+
+    def _archive(self, trust: Mapping[str, bytes], now_us: int) -> Iterator[bytes]:
+        log = self._the_log()
+        files = [(path, path.stat().st_size) for path in files_of(self._folder)]
+        return archive_bytes(pieces_of(trust, log.signed_head(now_us), files))
 
     async def _remember(self) -> None:
         """The mark of what is durable: for neighbours at once, for the store when it has room."""

@@ -123,6 +123,10 @@ class AuditLog:
             delete_files(old)
         return len(old)
 
+    def signed_head(self, now_us: int) -> bytes:
+        """The office's signature over the log as it is."""
+        return self._sign(self._owner.head_payload(self.mark, now_us))
+
     def close(self) -> None:
         """Let go of the file."""
         if self._handle >= 0:
@@ -130,7 +134,7 @@ class AuditLog:
             self._handle = -1
 
     def _head_note(self, now_us: int) -> Note:
-        return head_note(self._sign(self._owner.head_payload(self.mark, now_us)), now_us)
+        return head_note(self.signed_head(now_us), now_us)
 
     def _begin_file(self, now_us: int) -> None:
         """A new file that begins with a signed head over all before it."""

@@ -19,6 +19,7 @@ from relay.console.failure import Failure, failure_from
 
 PATIENCE_S: Final = 60.0
 """How long an ordinary answer may take; the daemon answers within milliseconds."""
+PIECE_BYTES: Final = 64 * 1024
 BACKLOG_PATIENCE_S: Final = 5.0
 """How long to knock while the daemon's queue of new connections is full."""
 
@@ -115,6 +116,28 @@ class Daemon:
     def stream(self, path: str, lines: bytes) -> Answer:
         """POST newline-delimited JSON; fails like `change`."""
         return self._ask("POST", path, lines, "application/x-ndjson")
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """GET something long; the answer comes in pieces. Raises like `read`, before the first piece."""
+        connection = self._connect(PATIENCE_S)
+        try:
+            connection.request("GET", path, headers={"Accept-Language": self._lang})
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _failure_of(Answer(response.status, response.read()))
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Failure("DAEMON_DOWN", f"the connection broke before the answer came: {error}") from None
+        return self._rest_of(response)
+
+    def _rest_of(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        try:
+            while piece := response.read(PIECE_BYTES):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise Failure("DAEMON_DOWN", f"the connection broke within the answer: {type(error).__name__}") from None
+        finally:
+            self.close()
 
     def wait(self, path: str, state: str, timeout_s: float) -> Answer:
         """GET that the daemon answers when `state` is reached, or after `timeout_s` with WAIT_TIMEOUT."""

@@ -154,10 +154,11 @@ def fsck(choices: Choices) -> int:
         from relay.fsck import check_home
 
         found = check_home(choices.home)
-    return _verdict(choices, found)
+    return show_verdict(choices, found)
 
 
-def _verdict(choices: Choices, found: Mapping[str, Any]) -> int:
+def show_verdict(choices: Choices, found: Mapping[str, Any], *, quiet: bool = False) -> int:
+    """Print what a check found and return the exit status; `quiet`: without the error that goes with it."""
     right = bool(found.get("ok"))
     problems = found.get("problems") or []
     if choices.json:
@@ -168,7 +169,7 @@ def _verdict(choices: Choices, found: Mapping[str, Any]) -> int:
         fields((name, value) for name, value in rows if name not in ("v", "ok", "problems"))
         for problem in problems:
             click.echo(f"  ✗ {printable(cell(problem, 'problem', choices.lang))}")
-    if right:
+    if right or quiet:
         return 0
     return report(Failure("CHECK_FAILED", "; ".join(cell(each, "problem", choices.lang) for each in problems)), choices)
 

@@ -82,6 +82,16 @@ HELP: Final = MappingProxyType(
         "config check": ("检查 relay.toml。", "Check relay.toml."),
         "config show": ("显示生效的设置。", "Show the settings in force."),
         "fsck": ("检查存储的完整性。", "Check the store."),
+        "audit": ("审计日志：谁做了什么。", "The audit log: who did what."),
+        "audit tail": ("显示审计日志的最后几条。", "Show the last lines of the audit log."),
+        "audit verify": (
+            "核验审计日志是否完整未改；可离线核验导出的 FILE。",
+            "Check that nothing was changed, cut or taken out of the log, or of an exported FILE.",
+        ),
+        "audit export": (
+            "把整个审计日志及核验所需写入一个文件（- 为标准输出）。",
+            "Write the whole log and what verifies it into one file (- for standard output).",
+        ),
         "broker": ("消息代理。", "Message brokers."),
         "broker config": ("打印一个代理的配置。", "Print the configuration of a broker."),
         "broker run": ("在前台运行 DIR 中的代理。", "Run the broker of DIR in the foreground."),
@@ -127,6 +137,12 @@ HELP: Final = MappingProxyType(
         # Options of single commands.
         "state": ("只列出此状态", "only this state"),
         "limit": ("最多列出多少条", "at most so many"),
+        "lines": ("最后多少条（默认 20）", "how many of the last lines (default 20)"),
+        "follow": ("继续显示新的记录", "go on with new lines as they come"),
+        "head": (
+            "外部留存的末行哈希，或含有它的文件（如 audit verify --json 的输出），可重复",
+            "hash of a line that is known from elsewhere, or a file with one (as audit verify --json prints); repeat",
+        ),
         "max": ("最多领取多少份（默认 100）", "take at most so many (default 100)"),
         "by": ("签收人姓名", "name of the person who signs for it"),
         "reason": ("退回理由", "reason of the return"),

@@ -6,12 +6,12 @@ import json
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from config.schema import Office, Settings
-from protocol.audit import START
+from protocol.audit import START, Mark
 from protocol.errors import Refused
 from relay.api.server import ApiServer, open_sockets, start_api
 from relay.api.service import Object
@@ -144,6 +144,15 @@ class MemoryOffice:
 
     async def fsck(self) -> Object:
         return {"ok": True}
+
+    async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
+        return [{"n": after + 1, "limit": limit}]
+
+    async def audit_verify(self, heads: Sequence[Mark], /) -> Object:
+        return {"ok": True, "heads": [[mark.count, mark.head.hex()] for mark in heads]}
+
+    async def audit_export(self) -> Iterator[bytes]:
+        return iter([b"one", b"two"])
 
     async def metrics(self) -> bytes:
         return b"relay_accepted_total 1\n"

@@ -355,6 +355,23 @@ def test_g15_what_was_not_permitted_is_noted(running: Running, monkeypatch: pyte
     ]
 
 
+def test_the_audit_log_is_read_checked_and_streamed(running: Running, client: Client) -> None:
+    running.noted()
+    assert json.loads(client.ask("GET", "/v1/audit?limit=3")[2]) == {"v": 1, "n": 1, "limit": 3}
+    assert json.loads(client.ask("GET", "/v1/audit?after=41&limit=3")[2])["n"] == 42
+    head = "ab" * 32
+    found = json.loads(
+        client.ask("POST", "/v1/audit/verify", {"heads": [{"head": head, "count": 9}, {"head": head}]})[2]
+    )
+    assert found["heads"] == [[9, head], [0, head]]
+    assert client.ask("POST", "/v1/audit/verify", {"heads": [{"head": "AB" * 32}]})[0] == 422
+    status, headers, body = client.ask("GET", "/v1/audit/export")
+    assert (status, headers["content-type"], body) == (200, "application/x-tar", b"onetwo")
+    # Who follows the log writes nothing into it.
+    words = ["audit_tail", "audit_verify", "audit_verify", "audit_export"]
+    assert [note.did for note in running.noted()] == words
+
+
 def test_the_openapi_document_names_every_operation_and_resolves(client: Client) -> None:
     document = json.loads(client.ask("GET", "/openapi.json")[2])
     assert document == json.loads(json.dumps(openapi_document("1.2")))

@@ -1,0 +1,120 @@
+"""`relay audit` with the daemon down: the log is checked against store, directory and heads from outside."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.load import load
+from keys.keyfile import load_storage_key
+from keys.private_files import KeyFileError
+from keys.rows import RowCipher, RowDamaged
+from keys.signing import AUDIT, sign_record
+from keys.trust.metadata import TrustError
+from keys.trust.store import Trust, TrustStore
+from protocol.audit import Mark
+from protocol.errors import Refused
+from protocol.ids import Digest, Epoch, OfficeId
+from relay.audit.archive import archive_bytes, pieces_of
+from relay.audit.check import Anchor, Check, Walk, check_folder, given, head_verifier
+from relay.audit.entry import Owner, read_line
+from relay.audit.folder import FOLDER, files_of, last_lines
+from relay.audit.keeper import recall_mark
+from relay.clock import SystemEntropy
+from relay.opening import find_office, read_signing_key, row_key
+from relay.store import lives
+from relay.store.database import DATABASE_NAME, HomeInUse, Space, StoreLock, Txn, decode_text
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What a home says of itself while no daemon runs."""
+
+    path: Path
+    storage_key: bytes
+    trust_files: Mapping[str, bytes]
+    trust: Trust
+    office: OfficeId
+    stored: Mark
+    epoch: Epoch
+
+
+def check_home(path: Path, anchors: Sequence[Anchor] = ()) -> dict[str, Any]:
+    """The report of a check as JSON types.
+
+    Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, BAD_TRUST, BAD_CONFIG, or FILE_MISSING for a home that never ran.
+    """
+    check = _checked(_read_home(path), anchors)
+    return check.report().as_json()
+
+
+def anchors_of(heads: Sequence[Mapping[str, Any]]) -> list[Anchor]:
+    """Heads from outside, each with `head` in hexadecimal and `count`, 0 where nobody knows it."""
+    return given(Mark(one["count"], Digest(bytes.fromhex(one["head"]))) for one in heads)
+
+
+def tail_home(path: Path, most: int, after: int = 0) -> list[dict[str, Any]]:
+    """The last lines, oldest first; reads nothing but the log."""
+    return [read_line(line) for line in last_lines(path / FOLDER, most, after)]
+
+
+def export_home(path: Path) -> Iterator[bytes]:
+    """The log as an archive, whatever is wrong with it, signed at its end. Raises like `check_home`."""
+    home = _read_home(path)
+    mark = _checked(home, ()).report().mark
+    owner = Owner(home.trust.directory.network_id, home.office, home.epoch)
+    key = read_signing_key(path, home.storage_key, home.office, home.trust)
+    head = sign_record(key, AUDIT, owner.head_payload(mark, time.time_ns() // 1_000))
+    files = [(file, file.stat().st_size) for file in files_of(path / FOLDER)]
+    return archive_bytes(pieces_of(home.trust_files, head, files))
+
+
+def _checked(home: Home, anchors: Sequence[Anchor]) -> Check:
+    walk = Walk(
+        head_verifier(home.trust.directory, home.office),
+        (*((Anchor("the store", home.stored),) if home.stored.count else ()), *anchors),
+    )
+    check = check_folder(home.path / FOLDER, walk, home.stored)
+    for _ in check.slices():
+        pass
+    return check
+
+
+def _read_home(path: Path) -> Home:
+    loaded = load(path)
+    try:
+        storage_key = load_storage_key(path)
+        store = TrustStore(path)
+        trust = store.load(time.time_ns() // 1_000)
+        stored, epoch = _read_store(path / "store", storage_key)
+    except KeyFileError as error:
+        raise Refused("BAD_KEYS", str(error)) from None
+    except TrustError as error:
+        raise Refused("BAD_TRUST", str(error)) from None
+    except (sqlite3.DatabaseError, RowDamaged) as error:
+        raise Refused("BAD_STORE", f"{path / 'store'}: {error}") from None
+    except HomeInUse:
+        raise Refused("HOME_IN_USE", "a daemon holds the store; ask it") from None
+    except (FileNotFoundError, LookupError):
+        raise Refused("FILE_MISSING", f"{path / 'store'} holds no database yet") from None
+    office = find_office(loaded.settings, trust)
+    return Home(path, storage_key, store.publishable_files(), trust, office, stored, epoch)
+
+
+def _read_store(folder: Path, storage_key: bytes) -> tuple[Mark, Epoch]:
+    """The mark and the epoch in the store, which no daemon holds; nothing is changed."""
+    file = folder / DATABASE_NAME
+    file.stat()
+    lock = StoreLock(folder)
+    try:
+        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            connection.text_factory = decode_text
+            txn = Txn(connection, RowCipher(row_key(storage_key)), SystemEntropy(), 0, Space(0, 0, 0, 0))
+            return recall_mark(txn), lives.epoch(txn)
+        finally:
+            connection.close()
+    finally:
+        lock.release()
