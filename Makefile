@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench sizes soak sim lock clean
+.PHONY: demo test check fix vectors bench sizes soak torture sim lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -24,7 +24,7 @@ bench: ## speed and memory beside the ideal loop and a script
 	sh scripts/setup dev
 	.venv/bin/python -m benchmarks
 
-MESSAGES = 100000
+sizes: MESSAGES = 100000
 sizes: ## restart, memory and drain with many messages in the store: make sizes MESSAGES=1000000
 	sh scripts/tools
 	sh scripts/setup dev
@@ -36,6 +36,15 @@ soak: ## junk from strangers beside real traffic; memory must stay flat: make so
 	sh scripts/tools
 	sh scripts/setup dev
 	PATH="$$PATH:/usr/sbin" .venv/bin/python -m tests.live.soak --minutes $(MINUTES) --clients $(CLIENTS)
+
+KILLS = 10000
+CUTS = 1000
+POINTS = -1
+torture: ## kill -9, power cuts, every system call as a crash point; goes on where it stopped: make torture MINUTES=60
+	sh scripts/tools
+	sh scripts/setup dev
+	PATH="$$PATH:/usr/sbin:/sbin" .venv/bin/python -m tests.torture --kills $(KILLS) --cuts $(CUTS) \
+		--points $(POINTS) --minutes $(MINUTES)
 
 SEEDS = 60
 MESSAGES = 40
