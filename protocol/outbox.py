@@ -8,6 +8,7 @@ known again after a restart: a restarted relay holds its parcels and believes no
        +---------------+--------------------------------+
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +18,8 @@ from protocol.debts import Debts
 from protocol.frame import FRAME_OVERHEAD_BYTES, item_size
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import FRAME_BYTES, FRAME_ITEMS, TRAIL_OFFICES
+from protocol.limits import FRAME_ITEMS, TRAIL_OFFICES
+from protocol.pace import Pace
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
 from protocol.queues import Queues
 from protocol.retry import back_off_us
@@ -73,7 +75,9 @@ class Outbox:
         self._round_trip_us: dict[OfficeId, int] = {}
         self._schedulers = {"fast": LaneScheduler(), "slow": LaneScheduler()}
         self._turn: dict[Lane, OfficeId] = {}
-        self._counts: dict[tuple[Lane, OfficeId], int] = {}
+        self._counts: Counter[tuple[Lane, OfficeId]] = Counter()
+        self.paces: defaultdict[tuple[str, str], Pace] = defaultdict(Pace)
+        """How much each connection carries; whoever publishes says here what began and ended."""
 
     # What is known of the world.
 
@@ -110,8 +114,7 @@ class Outbox:
         if parcel.digest not in self._entries:
             entry = _Entry(parcel, since_us=now_us, attempt=parcel.attempt)
             self._entries[parcel.digest] = entry
-            way = parcel.lane, parcel.recipient
-            self._counts[way] = self._counts.get(way, 0) + 1
+            self._counts[parcel.lane, parcel.recipient] += 1
             self._enqueue(entry, now_us)
 
     def holds(self, digest: Digest) -> bool:
@@ -191,7 +194,8 @@ class Outbox:
             # A witness may be large, and is rare: the parcels follow in the next frame.
             digests = () if owed.witness else self._take(lane, hop, now_us, owed.size)
             if digests or any(owed):
-                brokers = self._brokers(hop, group)
+                # Debts are small and go in any case.
+                brokers = self._open_brokers(hop, lane) or self._brokers(hop, group)
                 tries = max((self._entries[digest].tries for digest in digests), default=1)
                 return Shipment(hop, lane, brokers[(tries - 1) % len(brokers)], digests, *owed)
             ready[lane].discard(hop)
@@ -246,7 +250,7 @@ class Outbox:
 
     def count(self, lane: Lane, recipient: OfficeId) -> int:
         """How many parcels to a recipient are active on a lane."""
-        return self._counts.get((lane, recipient), 0)
+        return self._counts[lane, recipient]
 
     @property
     def ways(self) -> int:
@@ -343,10 +347,15 @@ class Outbox:
     def _brokers(self, hop: OfficeId, group: str) -> list[str]:
         return [broker for broker in self._shared.get(hop, ()) if (broker, group) in self._up]
 
+    def _open_brokers(self, hop: OfficeId, lane: Lane) -> list[str]:
+        """Brokers by which a parcel may go: flash always, below it what the pace of the connection has room for."""
+        brokers = self._brokers(hop, lane.group)
+        return brokers if lane is Lane.FLASH else [one for one in brokers if self.paces[one, lane.group].has_room]
+
     def _may_send(self, lane: Lane, hop: OfficeId) -> bool:
-        """A link is up, and the window has room; an absent neighbour has room for one frame, as a trial (D2)."""
+        """A link is up and has room, and the window has: for an absent neighbour one frame, as a trial (D2)."""
         window = self._timing.window_items if hop in self._present else 1
-        return self._in_flight.get((lane, hop), 0) < window and bool(self._brokers(hop, lane.group))
+        return self._in_flight.get((lane, hop), 0) < window and bool(self._open_brokers(hop, lane))
 
     def _next_hop_in_turn(self, lane: Lane, hops: Collection[OfficeId]) -> OfficeId:
         """Neighbours take turns within a lane."""
@@ -360,7 +369,8 @@ class Outbox:
         if not self._may_send(lane, hop):
             return ()
         taken: list[Digest] = []
-        room = FRAME_BYTES - FRAME_OVERHEAD_BYTES - owed_bytes
+        room = min(self.paces[broker, lane.group].frame for broker in self._open_brokers(hop, lane))
+        room -= FRAME_OVERHEAD_BYTES + owed_bytes
         for digest in self._queues.in_turn(lane, hop, partial(self._waits, hop=hop)):
             entry = self._entries[digest]
             room -= item_size(entry.parcel.size, len(entry.parcel.trail) + 1)

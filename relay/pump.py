@@ -17,6 +17,7 @@ from protocol.errors import Refused
 from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
 from protocol.ids import Address, Digest
 from protocol.limits import SECOND_US
+from protocol.pace import Flight, Pace
 from protocol.parcel import Parcel, Shipment
 from protocol.topics import frame_topic
 from relay.ground import Ground
@@ -98,7 +99,9 @@ class Pump:
             if data is None:
                 self._give_back(shipment)
             else:
-                self._ground.spawn(self._publish(shipment, *data))
+                pace = self._ground.outbox.paces[shipment.broker, self._group]
+                flight = pace.began(len(data[1]), self._ground.clock.monotonic_us())
+                self._ground.spawn(self._publish(shipment, *data, pace, flight))
             await asyncio.sleep(0)
 
     async def _make_ready(self, shipment: Shipment) -> tuple[str, bytes] | None:
@@ -111,14 +114,17 @@ class Pump:
         topic = frame_topic(receiver.address, shipment.lane, Address(self._ground.me.address))
         return topic, self._frame(shipment, items)
 
-    async def _publish(self, shipment: Shipment, topic: str, data: bytes) -> None:
+    async def _publish(self, shipment: Shipment, topic: str, data: bytes, pace: Pace, flight: Flight) -> None:
         """Publish one frame; what the broker does not take waits again."""
         done = False
         try:
             done = await self._transport.publish(shipment.broker, self._group, topic, data)
         finally:
+            pace.ended(flight, self._ground.clock.monotonic_us(), acknowledged=done)
             if done:
                 self._room.release()
+                # What had no room on the connection may have some now.
+                self._awake.set()
             else:
                 self._give_back(shipment)
 

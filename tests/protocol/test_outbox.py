@@ -235,3 +235,34 @@ def test_g05_what_was_sent_to_an_absent_neighbour_goes_again_the_moment_it_is_ba
     # The window is right again: custody of the second frame leaves nothing in flight.
     assert outbox.custody(parcel(1).digest, B, NOW + 2)
     assert outbox._in_flight[Lane.FLASH, B] == 0
+
+
+def test_g05_frames_of_lower_lanes_respect_the_pace_of_the_connection_and_flash_does_not_wait_for_it() -> None:
+    outbox = outbox_of(A)
+    for number in range(300):
+        outbox.hold(parcel(number, size=4_000), NOW)
+    now = NOW
+    for _ in range(12):
+        # 16 kB/s: what was sent takes long to be acknowledged.
+        shipment = outbox.plan("slow", now)
+        assert shipment is not None
+        size = 4_000 * len(shipment.digests)
+        pace = outbox.paces[shipment.broker, "slow"]
+        assert size <= max(pace.frame, 4_000)
+        flight = pace.began(size, now)
+        if not pace.has_room:
+            assert outbox.plan("slow", now) is None
+        now += size * SECOND // 16_000
+        pace.ended(flight, now, acknowledged=True)
+        for digest in shipment.digests:
+            outbox.custody(digest, shipment.receiver, now)
+    assert pace.frame < 8_000
+    for group in GROUPS:
+        for broker in {broker for brokers in shared_with(A, MEMBERS).values() for broker in brokers}:
+            outbox.paces[broker, group].began(1_000_000, now)
+    outbox.hold(parcel(1000, lane=Lane.URGENT), now)
+    assert outbox.plan("fast", now) is None
+    outbox.hold(parcel(1001, lane=Lane.FLASH), now)
+    urgent = outbox.plan("fast", now)
+    assert urgent is not None
+    assert urgent.lane is Lane.FLASH
