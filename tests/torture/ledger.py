@@ -63,14 +63,18 @@ class Ledger:
         try:
             answer = api.change("/v1/messages", draft, key=sending.id).one()
         except Failure as failure:
-            outcome = {69: "down", 74: "unknown", 75: "later"}.get(failure.exit)
-            if outcome is None:
-                self.fault(f"{sending.id}: send failed with {failure}")
-                outcome = "refused"
-        else:
-            outcome = "accepted"
+            return self.record(sending, failure.exit, {"failure": str(failure)})
+        return self.record(sending, 0, answer)
+
+    def record(self, sending: Sending, status: int, answer: Mapping[str, Any]) -> str:
+        """Keep what a try to send ended with: its exit status (CONTRACT section 2) and its answer. The outcome."""
+        outcome = {0: "accepted", 69: "down", 74: "unknown", 75: "later"}.get(status, "refused")
+        if outcome == "refused":
+            self.fault(f"{sending.id}: send ended with {status}: {answer}")
+        if outcome == "accepted":
             self._check_acceptance(sending, answer)
         with self._lock:
+            self.sendings[sending.id] = sending
             sending.outcomes.append(outcome)
             self.outcomes[outcome] += 1
         return outcome
