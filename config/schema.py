@@ -101,7 +101,9 @@ class Messages(Section, frozen=True):
 class Receipts(Section, frozen=True):
     """Answers about messages."""
 
-    gap_notice_s: Seconds = 300
+    gap_notice_s: Seconds = 45
+    grace_s: Annotated[float, Meta(ge=0.01, le=150)] = 60
+    settle_s: Annotated[float, Meta(ge=0, le=150)] = 30
 
 
 class Trust(Section, frozen=True):

@@ -22,7 +22,6 @@ FRAME: Final = "relay/1/frame"
 RECEIPT: Final = "relay/1/receipt"
 PRESENCE: Final = "relay/1/presence"
 PREKEY: Final = "relay/1/prekey"
-TOMBSTONE: Final = "relay/1/tombstone"
 PERSON: Final = "relay/1/person"
 AUDIT: Final = "relay/1/audit"
 

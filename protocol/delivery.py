@@ -35,9 +35,15 @@ class State(Enum):
 _ARRIVED: Final = frozenset({State.DELIVERED, State.OPENED, State.SIGNED_FOR, State.RETURNED})
 
 NOTES: Final = frozenset(
-    {"accepted", "awaiting_prekey", "resealed", "rerouted", "custody_lost", "cancelled", "prekey_gone", "correction"}
-)
-"""Events that are recorded and move no state."""
+    {
+        "accepted", "awaiting_prekey", "resealed", "rerouted", "custody_lost", "cancelled", "prekey_gone",
+        "tombstone", "correction",
+    }
+)  # fmt: skip
+"""Events that are recorded and move no state: a `tombstone` is noted where it proves what is known already."""
+
+SAID_BY: Final = {"tombstone": State.EXPIRED}
+"""Receipts that say a state by another word."""
 
 _RISE: Final[dict[State, tuple[State, ...]]] = {
     State.ACCEPTED: tuple(State)[1:],
@@ -79,6 +85,30 @@ def apply(state: State, event: State) -> tuple[State, Effect]:
     return state, Effect.CORRECTION
 
 
-def verdict_at_expiry(sending_begun: bool) -> State:
-    """What the origin may say when a message's time has passed without an answer (G8)."""
-    return State.UNCONFIRMED if sending_begun else State.EXPIRED
+class Due(Enum):
+    """What an origin does about a message that has no verdict yet."""
+
+    WAIT = "wait"
+    EXPIRED = "expired"
+    ASK = "ask"
+    UNCONFIRMED = "unconfirmed"
+
+
+def due(*, begun: bool, expires_us: int, asked_us: int | None, now_us: int, grace_us: int) -> Due:
+    """What time asks for (G8, G9).
+
+    What was never sent cannot have arrived: it is expired. What was, may have: the recipient is asked by a tombstone,
+    sent at `asked_us`, and has the grace to answer with its own; without an answer nobody can know.
+    """
+    if now_us < expires_us:
+        return Due.WAIT
+    if not begun:
+        return Due.EXPIRED
+    if asked_us is None:
+        return Due.ASK
+    return Due.WAIT if now_us < max(asked_us, expires_us) + grace_us else Due.UNCONFIRMED
+
+
+def ask_again_us(*, asked_us: int, now_us: int, grace_us: int) -> int:
+    """When a tombstone without an answer is sent again: after the grace, and then each time twice as late."""
+    return now_us + max(grace_us, now_us - asked_us)

@@ -2,7 +2,9 @@
 
 The words are different on purpose: `custody` is a relay's, `delivered` the recipient office's after its commit,
 `opened` says that a reader saw it, `signed_for` and `returned` are a clerk's acts, `refused` is final.
-`custody_lost` and `prekey_gone` are not final: the origin sends again.
+`custody_lost` and `prekey_gone` are not final: the origin sends again. A `tombstone` says that a message is dead: by
+its author, that its number will not come any more; by the recipient, that it does not have it and will never deliver
+it as new (G4, G8).
 """
 
 from dataclasses import dataclass
@@ -11,19 +13,23 @@ from typing import Final
 from protocol import limits
 from protocol.cbor import dumps, loads
 from protocol.errors import RemoteError
-from protocol.fields import Fields
-from protocol.ids import Digest, MessageId, NetworkId, OfficeId
+from protocol.fields import Fields, as_bytes, as_uint, elements
+from protocol.ids import Digest, Epoch, MessageId, NetworkId, OfficeId
 from protocol.lanes import Lane
 
 VERSION: Final = 1
 
-CLEAR_TYPES: Final = frozenset({"custody", "delivered", "custody_lost", "prekey_gone"})
+CLEAR_TYPES: Final = frozenset({"custody", "delivered", "custody_lost", "prekey_gone", "tombstone"})
 """These say nothing that the copy's header did not; they travel unsealed."""
 SEALED_TYPES: Final = frozenset({"opened", "signed_for", "returned", "refused"})
 """These name persons, reasons and readers; they travel sealed to the sender."""
 TYPES: Final = CLEAR_TYPES | SEALED_TYPES
 END_TO_END: Final = frozenset({"delivered", "opened", "signed_for", "returned", "refused"})
-"""Made by the recipient over the content digest; the others are about a copy."""
+"""Made by the recipient over the content digest; the others are about a copy, but for tombstones."""
+DEAD: Final = frozenset({"EXPIRED", "CANCELLED"})
+"""What a message can die of, as codes of tombstones."""
+PLACE_BYTES: Final = 32
+"""Largest place in a stream: an array of three with two numbers and eight bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,10 @@ class Receipt:
     """`by` made it about the message `id` of office `to`; `recipient` is whose copy it speaks of.
 
     For `custody` and `custody_lost` `by` is the custodian and `digest` the copy digest; for `prekey_gone` the copy
-    digest too; else the content digest. `lane` and `expires_us` are the receipt's own. `detail` is a person for
-    signed_for, the reason for returned, else empty; `code` the refusal code, or person_signed | office_attested;
-    `proof` is a person's signed record (signed_for) or the current prekey record (prekey_gone), else empty.
+    digest too; else the content digest. A tombstone is by the author to the recipient, or back. `lane` and `expires_us`
+    are the receipt's own. `detail` is a person for signed_for, the reason for returned, else empty; `code` the refusal
+    code, or person_signed | office_attested, or what the message died of; `proof` is a person's signed record
+    (signed_for), the current prekey record (prekey_gone), or the message's place in its stream (tombstone), else empty.
     """
 
     network: NetworkId
@@ -49,6 +56,33 @@ class Receipt:
     code: str = ""
     detail: str = ""
     proof: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message stands in what its author sends to one recipient: `number` counts per (lane, epoch) from 1."""
+
+    lane: Lane
+    epoch: Epoch
+    number: int
+
+
+def encode_place(place: Place) -> bytes:
+    """The proof of a tombstone."""
+    return dumps([int(place.lane), place.epoch, place.number])
+
+
+def decode_place(data: bytes) -> Place:
+    """The place that a tombstone names; raises `RemoteError`."""
+    lane, epoch, number = elements(loads(data, max_bytes=PLACE_BYTES), 3, "place")
+    place = Place(
+        Lane(as_uint(lane, "lane", max(Lane))),
+        Epoch(as_bytes(epoch, "epoch", limits.EPOCH_BYTES)),
+        as_uint(number, "number"),
+    )
+    if place.number == 0:
+        raise RemoteError("MALFORMED", "numbers start at 1")
+    return place
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -99,4 +133,15 @@ def decode_receipt(payload: bytes) -> Receipt:
         raise RemoteError("BAD_LIFE", "a receipt expires after it was made, and within 90 days")
     if receipt.type in END_TO_END and receipt.by != receipt.recipient:
         raise RemoteError("MALFORMED", f"only the recipient says {receipt.type}")
+    if receipt.type == "tombstone":
+        _check_tombstone(receipt)
     return receipt
+
+
+def _check_tombstone(receipt: Receipt) -> None:
+    """Raises `RemoteError` unless it is between author and recipient and names a cause and a place."""
+    if receipt.by == receipt.to or receipt.recipient not in (receipt.by, receipt.to):
+        raise RemoteError("MALFORMED", "a tombstone is between author and recipient")
+    if receipt.code not in DEAD or receipt.detail:
+        raise RemoteError("MALFORMED", "a tombstone names what the message died of, and no more")
+    decode_place(receipt.proof)

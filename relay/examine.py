@@ -34,6 +34,7 @@ from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.receipting import ENTROPY_BYTES, make_receipt, receipt_expiry_us, seal_receipt
 from relay.store.held import Held
+from relay.tombstones import recipient_tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Tombstone:
+    """The author of a message to us says that it is dead. `answer` is ours, true when we do not have it (G8)."""
+
+    item: Item
+    receipt: VerifiedReceipt
+    answer: Held
+
+
+@dataclass(frozen=True, slots=True)
 class Transit:
     """A copy or a receipt for somebody else, verified. `custody_record` tells the origin, for the fast lanes."""
 
@@ -104,7 +114,7 @@ class Rejected:
     detail: str
 
 
-Finding = Message | Answer | Transit | Unopened | Known | Rejected
+Finding = Message | Answer | Tombstone | Transit | Unopened | Known | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +157,14 @@ def _examine_item(item: Item, eyes: Eyes, recent: Collection[bytes], entropy: by
         return Rejected(item, error.code, error.detail)
 
 
-def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Transit:
+def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Tombstone | Transit:
     verified = verify_receipt(item.data, eyes.directory)
     receipt = verified.receipt
     if receipt.expires_us <= eyes.now_us:
         raise RemoteError("EXPIRED", "a receipt past its life")
     if receipt.to == eyes.identity.office:
+        if receipt.type == "tombstone" and receipt.recipient == eyes.identity.office:
+            return Tombstone(item, verified, recipient_tombstone(eyes.identity, receipt, eyes.now_us))
         return Answer(item, verified)
     parcel = Parcel(
         item.digest, RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(item.data), item.trail, False, receipt.id,

@@ -8,7 +8,6 @@ import msgspec
 
 from keys.trust.store import TrustStore
 from protocol.audit import Mark
-from protocol.delivery import State
 from protocol.errors import Refused
 from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, MessageId, OfficeId, message_id_text, parse_message_id
@@ -17,16 +16,17 @@ from relay.accept import Acceptor
 from relay.audit.check import given
 from relay.audit.keeper import Keeper
 from relay.draft import Draft
+from relay.ending import Cancelled, Ended, Ending, Terms
 from relay.evidence import write_evidence
 from relay.ground import Ground
 from relay.inbox import Inbox
+from relay.janitor import act_on, terms_of
 from relay.naming import id_range, only
 from relay.presenting import content_of
 from relay.status import Status
-from relay.store import counters, events, held, quarantine, sent
+from relay.store import held, quarantine
 from relay.store.counters import blob, number
 from relay.store.database import Txn
-from relay.store.events import Event
 from relay.store.fsck import Report, begin_check, check_slice
 from relay.store.quarantine import Suspect
 from relay.store.sealed_table import SealedTable
@@ -118,15 +118,20 @@ class OfficeService:
         return await write_evidence(self._ground, files, id_prefix, redact_body=redact_body)
 
     async def cancel(self, message_id: str, /) -> Object:
-        """End what was never sent; what is on its way can no longer be called back by this office alone."""
+        """End what was never sent; of what was, its recipients are asked by a signed tombstone."""
         return await self._ground.finish(self._cancel(message_id, parse_message_id(message_id)))
 
     async def _cancel(self, message_id: str, wanted: MessageId) -> Object:
-        change = partial(_cancel, message_id=wanted, me=self._ground.identity.office)
-        ended, others, released, logged = await self._ground.store.write(Lane.URGENT, change)
-        self._ground.release(released)
-        self._ground.news.publish(logged)
-        return {"id": message_id, "cancelled": ended, "not_cancelled": others}
+        ground = self._ground
+        cancel = partial(_cancel, terms=terms_of(ground), message_id=wanted)
+        ended, result = await ground.store.write(Lane.URGENT, cancel)
+        act_on(ground, ended)
+        return {
+            "id": message_id,
+            "cancelled": result.ended,
+            "requested": result.requested,
+            "not_cancelled": result.too_late,
+        }
 
     async def status(self) -> Object:
         """The relay on one page."""
@@ -250,25 +255,5 @@ def _suspect_object(suspect: Suspect) -> Object:
     }
 
 
-def _cancel(txn: Txn, message_id: bytes, me: bytes) -> tuple[list[str], list[str], list[Digest], list[Event]]:
-    """Recipients that ended because nothing was ever sent to them, the others, and copies that are over."""
-    standings = sent.standings(txn, message_id)
-    if not standings:
-        raise Refused("NOT_FOUND", "this office sent no such message", field="id")
-    cancelled = {event.office for event in events.of_message(txn, message_id) if event.type == "cancelled"}
-    ended, others, released, log = [], [], [], []
-    for one in standings:
-        if one.office in cancelled:
-            ended.append(one.address)
-            continue
-        if one.begun or one.state.final:
-            others.append(one.address)
-            continue
-        sent.set_state(txn, message_id, one.office, State.EXPIRED)
-        log += [Event(message_id, one.office, type_, txn.now_us, me) for type_ in ("cancelled", "expired")]
-        ended.append(one.address)
-        for digest in held.of_copy(txn, message_id, one.office):
-            held.forget(txn, digest)
-            released.append(Digest(digest))
-    counters.count(txn, {"expired": sum(event.type == "expired" for event in log)})
-    return ended, others, released, events.append(txn, log)
+def _cancel(txn: Txn, terms: Terms, message_id: bytes) -> tuple[Ended, Cancelled]:
+    return Ending(txn, terms).by_will(message_id)

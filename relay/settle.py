@@ -11,9 +11,10 @@ from keys.primitives import sha256
 from protocol.frame import COPY_ITEM, Nack
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import TRAIL_OFFICES
+from protocol.limits import RECEIPT_EXTRA_LIFE_US, TRAIL_OFFICES
 from protocol.parcel import Parcel
-from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Transit, Unopened
+from protocol.receipt import Place, decode_place
+from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Tombstone, Transit, Unopened
 from relay.receipting import answer_again
 from relay.store import counters, events, held, inbox, lost, quarantine
 from relay.store.database import Txn
@@ -23,10 +24,15 @@ from relay.store.inbox import Received, SealedReceipt
 from relay.store.lost import Lost
 from relay.store.quarantine import Suspect
 from relay.store.retention import FORGET_AFTER_US
+from relay.store.streams import Streams
 from relay.verdicts import Verdicts
 
 SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE"})
 """What may verify later (a newer directory, a clock that is right again): the neighbour is told to keep it."""
+
+
+FIRST_WORDS = ("delivered", "refused", "tombstone")
+"""What this office may first have said of a message; of these it says one, and the same ever after (M26)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Settlement:
         self._bounds = bounds
         self._outcome = Outcome()
         self._verdicts = Verdicts(txn)
-        self._streams = inbox.Streams(txn)
+        self._streams = Streams(txn, me)
         self._hold: list[Held] = []
         self._counts = dict.fromkeys(counters.NAMES, 0)
         self._suspects: list[Suspect] = []
@@ -91,6 +97,7 @@ class Settlement:
                 self._take_finding(finding, examined)
         self._outcome.taken = held.hold(self._txn, self._hold)
         self._streams.close()
+        self._verdicts.log += self._streams.log
         self._close_verdicts()
         if self._suspects:
             self._counts["quarantined"] += len(self._suspects)
@@ -105,6 +112,7 @@ class Settlement:
         outcome.again = verdicts.again
         self._counts["delivered"] += verdicts.delivered
         self._counts["refused"] += verdicts.refused
+        self._counts["expired"] += verdicts.expired
         self._counts["quarantined"] += verdicts.mismatched
 
     # What a neighbour says about what we sent it.
@@ -135,6 +143,8 @@ class Settlement:
                 taken = self._take_message(finding, examined)
             case Answer():
                 taken = self._take_answer(finding, examined)
+            case Tombstone():
+                taken = self._take_tombstone(finding, examined)
             case Transit():
                 taken = self._take_transit(finding, examined)
             case Unopened():
@@ -152,7 +162,8 @@ class Settlement:
         if taken:
             self._owe(finding.item.digest, examined)
             if isinstance(finding, Message | Known) or (isinstance(finding, Answer) and not _is_copy(finding)):
-                # What ends here stays known; what is carried on may be lost here, and is then to be taken again.
+                # What ends here stays known; what is carried on may be lost here, and is then to be taken again. A
+                # tombstone is answered by what is known of its message.
                 self._outcome.remembered.append(finding.item.digest)
 
     def _take_message(self, finding: Message, examined: Examined) -> bool:
@@ -198,6 +209,10 @@ class Settlement:
         if before.digest != finding.message.digest:
             return self._suspect(finding.item.data, "ID_REUSED", "known id with other content", examined)
         forget_us = content.expires_us + FORGET_AFTER_US
+        if before.state == "dead":
+            lane = copy.header.lane
+            inbox.bury(self._txn, content.sender, content.id, lane, finding.message.digest, forget_us)
+            return self._answer_again(content.sender, content.id)
         lost.put_back(self._txn, before, self._received(finding, numbered=False), copy.digest, forget_us)
         self._counts["duplicates"] += 1
         self._answer_again(content.sender, content.id)
@@ -230,19 +245,42 @@ class Settlement:
     def _flags(self, finding: Message, *, numbered: bool) -> int:
         header = finding.copy.copy.header
         content = finding.message.content
-        flags = self._streams.note(header.sender, header.lane, header.epoch, header.number) if numbered else 0
+        place = Place(header.lane, header.epoch, header.number)
+        flags = self._streams.note(header.sender, place, header.id) if numbered else 0
         if content.drill:
             flags |= inbox.DRILL
         if content.deadline_us is not None and self._txn.now_us > content.deadline_us:
             flags |= inbox.LATE
         return flags
 
-    def _answer_again(self, sender: OfficeId, message_id: bytes) -> None:
-        """A duplicate is answered with the same stored receipt bytes (D1)."""
-        for type_ in ("delivered", "refused"):
-            record = inbox.receipt(self._txn, sender, message_id, type_)
+    def _take_tombstone(self, finding: Tombstone, examined: Examined) -> bool:
+        """Its author says that a message is dead. What we said of it before, we say again; else, from this commit on,
+        we do not have it and never will: that is what our own tombstone says (G8). Its number is closed (G4).
+        """
+        receipt = finding.receipt.receipt
+        known = inbox.digests(self._txn, receipt.by, receipt.id)
+        if known is not None and known[0] != receipt.digest:
+            return self._suspect(finding.item.data, "ID_REUSED", "a tombstone of other content", examined)
+        if self._answer_again(receipt.by, receipt.id) or known is not None:
+            return True
+        if not self._txn.space.admits(receipt.lane):
+            return self._nack(finding.item.digest, "FULL", examined)
+        place = decode_place(receipt.proof)
+        forget_us = receipt.expires_us + FORGET_AFTER_US - RECEIPT_EXTRA_LIFE_US
+        inbox.bury(self._txn, receipt.by, receipt.id, place.lane, receipt.digest, forget_us)
+        data, now_us = finding.answer.data, self._txn.now_us
+        inbox.keep_receipt(self._txn, receipt.by, receipt.id, "tombstone", now_us, data, data)
+        self._hold.append(finding.answer)
+        self._streams.note(receipt.by, place, receipt.id, receipt.code)
+        return True
+
+    def _answer_again(self, sender: OfficeId, message_id: bytes) -> bool:
+        """A duplicate is answered with the same stored receipt bytes (D1); whether there were any."""
+        said = [(type_, inbox.receipt(self._txn, sender, message_id, type_)) for type_ in FIRST_WORDS]
+        for type_, record in said:
             if record is not None:
                 self._hold_again(answer_again(record, type_, self._me))
+        return any(record is not None for _, record in said)
 
     def _hold_again(self, parcel: Held) -> None:
         """Hold what may have gone on from here before: round whoever took it then and kept silent (SPEC M34, M35)."""

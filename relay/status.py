@@ -7,17 +7,21 @@ from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from protocol.ids import message_id_text
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.beacon import Beacon
 from relay.ground import Ground
 from relay.mqtt_link import LinkState
-from relay.store import counters, held, inbox
+from relay.store import counters, held, inbox, streams
 from relay.store.database import Txn, count_damaged
+from relay.store.streams import Gap
 from relay.timekeeper import clock_object
 from relay.times import time_text
 from relay.version import program_version
 
+GAPS_SHOWN: Final = 100
+"""Most gaps in one report, the oldest: whoever has more has one cause, not a hundred."""
 PAGE_BYTES: Final = resource.getpagesize()
 
 
@@ -55,6 +59,7 @@ class Status:
             "links": self._link_objects(),
             "lanes": self._lanes(found["held"], now_us),
             "inbox": found["inbox"],
+            "gaps": [self._gap(gap) for gap in found["gaps"]],
             "store": {
                 "bytes": found["space"].used_bytes,
                 "quota_bytes": found["space"].quota_bytes,
@@ -97,6 +102,9 @@ class Status:
             connected.labels(link["broker"]).set(int(link["state"] == "connected"))
         Gauge("relay_store_bytes", "Bytes used in the store", registry=registry).set(report["store"]["bytes"])
         Gauge("relay_rss_bytes", "Resident memory", registry=registry).set(report["rss_bytes"])
+        missing = Gauge("relay_numbers_missing", "Numbers missing in gaps, by sender", ["sender"], registry=registry)
+        for gap in report["gaps"]:
+            missing.labels(gap["from"]).inc(gap["missing"])
         sounding = Gauge("relay_alarm", "Alarms that sound", ["code"], registry=registry)
         for alarm in report["alarms"]:
             sounding.labels(alarm["code"]).set(1)
@@ -123,6 +131,17 @@ class Status:
             for broker, links in by_broker.items()
         ]
 
+    def _gap(self, gap: Gap) -> dict[str, Any]:
+        """Numbers that somebody gave and that did not come (G4)."""
+        return {
+            "from": self._ground.address_of(gap.sender),
+            "lane": gap.lane.label,
+            "numbers": streams.numbers_text(gap.hole),
+            "missing": min(gap.hole.count, streams.COUNT_MAX),
+            "after": message_id_text(gap.hole.after),
+            "since": time_text(gap.hole.since_us),
+        }
+
     def _lanes(self, shape: dict[Lane, tuple[int, int]], now_us: int) -> dict[str, dict[str, int]]:
         """Per lane: waiting, sent without custody yet, and the age of the oldest parcel."""
         sent = dict.fromkeys(Lane, 0)
@@ -148,6 +167,7 @@ def _read(txn: Txn) -> dict[str, Any]:
     return {
         "held": held.shape(txn),
         "inbox": inbox.counts(txn),
+        "gaps": streams.gaps(txn, GAPS_SHOWN),
         "counters": counters.counters(txn),
         "space": txn.space,
         "damaged": count_damaged(txn),

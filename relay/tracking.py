@@ -23,7 +23,7 @@ WAITED_FOR: Final = {
     "signed_for": frozenset({State.SIGNED_FOR}),
 }
 """The states that satisfy `--wait`."""
-DONE_HERE: Final = frozenset({"received", "refused_here", "opened", "signed_for", "returned"})
+DONE_HERE: Final = frozenset({"received", "refused_here", "opened", "signed_for", "returned", "gap", "gap_closed"})
 """What this office says itself of messages that came to it; of its own messages only recipients say such things."""
 EVENTS_AT_ONCE: Final = 500
 

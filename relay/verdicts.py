@@ -6,10 +6,10 @@ One `Verdicts` serves one change. Rows are read once, moved in memory by `protoc
 
 from dataclasses import dataclass, field, replace
 
-from protocol.delivery import Effect, State, apply
+from protocol.delivery import SAID_BY, Effect, State, apply
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.receipt import Receipt
-from relay.store import events, held, sent
+from relay.store import endings, events, held, sent
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.sent import Standing
@@ -26,6 +26,7 @@ class _Story:
 
     standing: Standing
     state: State
+    answered: bool = False
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Verdicts:
     again: list[tuple[MessageId, OfficeId]] = field(default_factory=list)
     delivered: int = 0
     refused: int = 0
+    expired: int = 0
     mismatched: int = 0
     _stories: dict[tuple[bytes, bytes], _Story] = field(default_factory=dict)
 
@@ -66,18 +68,24 @@ class Verdicts:
             self.lost.append((receipt.digest, receipt.by))
             if not self._recorded(event):
                 self.log.append(event)
-        elif receipt.type == "custody" or receipt.digest == story.standing.digest:
+        elif receipt.type == "custody":
+            self._apply(story, event)
+        elif receipt.by == receipt.recipient and receipt.digest == story.standing.digest:
+            story.answered = True
             self._apply(story, event)
         else:
-            # Signed by the right office, yet over other content: nothing of ours.
+            # Signed, yet over other content or not by the recipient: nothing that is to be believed.
             self.mismatched += 1
         return True
 
     def close(self) -> list[Event]:
         """Write what moved; the events come back numbered."""
         for story in self._stories.values():
-            if story.state is not story.standing.state:
-                sent.set_state(self.txn, story.standing.message_id, story.standing.office, story.state)
+            one = story.standing
+            if story.state is not one.state:
+                sent.set_state(self.txn, one.message_id, one.office, story.state)
+            if story.answered and one.asked_us is not None:
+                endings.mark_answered(self.txn, one.message_id, one.office)
         return events.append(self.txn, self.log)
 
     def _story(self, message_id: bytes, recipient: bytes) -> _Story | None:
@@ -93,16 +101,20 @@ class Verdicts:
     def _apply(self, story: _Story, event: Event) -> None:
         """Move the state, or record what came late or contradicts; every fact once."""
         before = story.state
-        story.state, effect = apply(before, State(event.type))
-        if effect is not Effect.MOVES and self._recorded(event):
+        said = SAID_BY.get(event.type) or State(event.type)
+        story.state, effect = apply(before, said)
+        if effect is not Effect.MOVES and self._recorded(event, said):
             return
-        if effect is Effect.CORRECTION:
+        if effect is Effect.MOVES:
+            event = replace(event, type=said.value)
+        elif effect is Effect.CORRECTION:
             self.delivered += event.type == "delivered"
-            event = replace(event, type="correction", code=event.code or event.type)
+            event = replace(event, type="correction", code=said.value, detail=event.code or event.detail)
         self.log.append(event)
         if story.state.final and not before.final:
             self.delivered += story.state.arrived
             self.refused += story.state is State.REFUSED
+            self.expired += story.state is State.EXPIRED
             self._release_copies(event.message_id, event.office)
 
     def _release_copies(self, message_id: bytes, office: bytes) -> None:
@@ -118,7 +130,8 @@ class Verdicts:
         copies = held.of_copy(self.txn, message_id, office)
         if receipt.by != office or receipt.digest not in copies or tries >= RESEALS_MAX or story.state.final:
             return
-        sent.seal_again(self.txn, message_id, office)
+        if not sent.seal_again(self.txn, message_id, office):
+            return
         self._release_copies(message_id, office)
         self.prekeys.append(receipt.proof)
         self.log.append(Event(message_id, office, "resealed", receipt.at_us, receipt.by, True))
@@ -133,13 +146,14 @@ class Verdicts:
         if story.state.arrived:
             self.again.append((receipt.id, receipt.recipient))
 
-    def _recorded(self, event: Event) -> bool:
-        """Whether this very fact is in the record already."""
+    def _recorded(self, event: Event, said: State | None = None) -> bool:
+        """Whether this very fact is in the record already, by whatever word it was recorded."""
+        words = {event.type} if said is None else {event.type, said.value}
         known = [*events.of_recipient(self.txn, event.message_id, event.office), *self.log]
         return any(
             one.message_id == event.message_id
             and one.office == event.office
             and one.by == event.by
-            and (one.type == event.type or (one.type == "correction" and one.code == event.type))
+            and (one.type in words or (one.type == "correction" and one.code in words))
             for one in known
         )

@@ -13,7 +13,7 @@ from protocol.ids import Address, Digest, Epoch, KeyId, MessageId, NetworkId, Of
 from protocol.lanes import GROUPS, KINDS, LEVELS, ORDINARY, RECEIPT, URGENCIES, Lane, may_ride
 from protocol.moment import Moment
 from protocol.presence import Presence
-from protocol.receipt import END_TO_END, TYPES, Receipt
+from protocol.receipt import DEAD, END_TO_END, TYPES, Place, Receipt, encode_place
 
 
 def fixed(size: int) -> st.SearchStrategy[bytes]:
@@ -160,22 +160,29 @@ frames = st.builds(
 def receipts(draw: st.DrawFn) -> Receipt:
     """Well-formed receipts of every type."""
     kind = draw(st.sampled_from(sorted(TYPES)))
-    by = draw(office_ids)
+    by, to, other = draw(st.tuples(office_ids, office_ids, office_ids).filter(lambda three: three[0] != three[1]))
     at, expires = draw(lives())
+    if kind == "tombstone":
+        recipient = draw(st.sampled_from([by, to]))
+        place = Place(draw(lanes), draw(epochs), draw(st.integers(1, UINT64_MAX)))
+        code, detail, proof = draw(st.sampled_from(sorted(DEAD))), "", encode_place(place)
+    else:
+        recipient = by if kind in END_TO_END else other
+        code, detail, proof = draw(texts), draw(texts), draw(st.binary(max_size=80))
     return Receipt(
         network=draw(network_ids),
         type=kind,
         id=draw(message_ids),
         by=by,
-        recipient=by if kind in END_TO_END else draw(office_ids),
-        to=draw(office_ids),
+        recipient=recipient,
+        to=to,
         digest=draw(digests),
         at_us=at,
         lane=draw(lanes),
         expires_us=expires + draw(st.sampled_from([0, limits.RECEIPT_EXTRA_LIFE_US])),
-        code=draw(texts),
-        detail=draw(texts),
-        proof=draw(st.binary(max_size=80)),
+        code=code,
+        detail=detail,
+        proof=proof,
     )
 
 

@@ -16,7 +16,7 @@ from protocol.lanes import Lane, entitlement_of, lane_for
 from protocol.limits import SECOND_US
 from protocol.moment import NO_EPOCH, Moment
 from protocol.presence import Presence
-from protocol.receipt import Receipt
+from protocol.receipt import Place, Receipt, encode_place
 
 NOW_US: Final = 1_767_225_600 * SECOND_US
 """2026-01-01T00:00:00Z."""
@@ -175,6 +175,12 @@ def make_receipt(**changes: object) -> Receipt:
         "expires_us": NOW_US + 48 * DAY_US,
     }
     return Receipt(**(fields | changes))  # type: ignore[arg-type]
+
+
+def make_tombstone(**changes: object) -> Receipt:
+    """The province says that it does not have the report and will never take it as new."""
+    proof = encode_place(Place(Lane.FLASH, EPOCH, 7))
+    return make_receipt(**{"type": "tombstone", "code": "EXPIRED", "proof": proof, **changes})
 
 
 def make_frame(encoded_items: bytes, **changes: object) -> Frame:

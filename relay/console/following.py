@@ -192,6 +192,14 @@ def _tell_verdict(found: Mapping[str, Any], lang: str) -> None:
     click.echo(say("root_fingerprint", lang, fingerprint=found.get("root_fingerprint", "")))
 
 
+CANCELLED: Final = {
+    "cancelled": "cancel_ended",
+    "requested": "cancel_requested",
+    "not_cancelled": "cancel_too_late",
+}
+"""What became of the wish, by the lists of the answer."""
+
+
 @command("cancel")
 @argument("message_id", "ID")
 def cancel(choices: Choices, message_id: str) -> None:
@@ -201,6 +209,9 @@ def cancel(choices: Choices, message_id: str) -> None:
         emit(found)
     else:
         click.echo(say("cancelled", choices.lang, id=found.get("id", message_id)))
+        for name, phrase in CANCELLED.items():
+            if found.get(name):
+                click.echo("  " + say(phrase, choices.lang, to=" ".join(map(str, found[name]))))
 
 
 @command("overdue")

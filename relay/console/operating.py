@@ -68,6 +68,8 @@ def _tell_status(found: Mapping[str, Any], lang: str) -> None:
     lanes = [{"lane": name, **each} for name, each in _part(found, "lanes").items()]
     columns = {"lane": "lane_head", "queued": "queued", "inflight": "inflight", "oldest_s": "oldest"}
     _table_of(say("lanes", lang), lanes, columns, lang)
+    columns = {"from": "from", "lane": "lane_head", "numbers": "numbers", "since": "since"}
+    _table_of(say("gaps", lang), found.get("gaps", []), columns, lang)
     click.echo(f"{say('counters', lang)}  " + " · ".join(f"{k} {v}" for k, v in _part(found, "counters").items()))
 
 

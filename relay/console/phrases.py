@@ -52,6 +52,9 @@ PHRASES: Final = MappingProxyType(
         "signed_for": ("已签收 {id}（{by}）", "Signed for {id} ({by})"),
         "returned": ("已退回 {id}", "Returned {id}"),
         "cancelled": ("已请求撤销 {id}", "Cancellation requested for {id}"),
+        "cancel_ended": ("已撤销，从未发出：{to}", "Ended, never sent: {to}"),
+        "cancel_requested": ("已发出，已请对方作废：{to}", "Sent before, asked to let it die: {to}"),
+        "cancel_too_late": ("已有结果，不能撤销：{to}", "Too late, there is a verdict: {to}"),
         "evidence_written": ("证据已写入 {file}（{bytes} 字节）", "Evidence written to {file} ({bytes} bytes)"),
         # Verifying and checking.
         "verify_ok": ("核验通过", "Verified"),
@@ -103,6 +106,8 @@ PHRASES: Final = MappingProxyType(
         "inflight": ("在途", "In flight"),
         "oldest": ("最久", "Oldest"),
         "clock": ("时钟", "Clock"),
+        "gaps": ("缺号", "Missing numbers"),
+        "numbers": ("编号", "Numbers"),
         "store": ("存储", "Store"),
         "trust": ("信任目录", "Directory"),
         "counters": ("计数", "Counters"),
@@ -133,6 +138,8 @@ TERMS: Final = MappingProxyType(
         "rerouted": ("已改道", "rerouted"),
         "custody_lost": ("接管单位已丢失", "custody lost"),
         "cancelled": ("已撤销", "cancelled"),
+        "tombstone": ("作废声明", "tombstone"),
+        "gap_closed": ("缺号已结", "gap closed"),
         # States and flags of the inbox (CONTRACT section 6).
         "new": ("新", "new"),
         "taken": ("已领取", "taken"),

@@ -8,13 +8,13 @@ from protocol.content import Bundle, decode_bundle, encode_bundle
 from protocol.copy import copy_digest
 from protocol.errors import Refused
 from protocol.fields import elements
-from protocol.ids import Digest, Epoch, MessageId, OfficeId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
 from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.sealed_table import Row, Value
-from relay.store.tables import INBOX, RECEIPTS, STREAMS
+from relay.store.tables import INBOX, RECEIPTS
 
 DRILL, LATE, GAP, FILLS_GAP, DOUBTED, REDELIVERED = 1, 2, 4, 8, 16, 32
 FLAGS = {
@@ -26,11 +26,9 @@ FLAGS = {
     "redelivered": REDELIVERED,
 }
 """Bits of the `flags` column by their names in CONTRACT sections 6 and 11."""
-MISSING_MAX = 1_000
-"""Most missing numbers remembered per stream; older holes stay visible as the flag on the message after them."""
 SEALED_LOOKED_AT = 500
 """Most receipts looked through for one that its reader could not open: bounds what a false claim can cost."""
-SHOWN = "state NOT IN ('refused', 'purged')"
+SHOWN = "state NOT IN ('refused', 'purged', 'dead')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,12 @@ def digests(txn: Txn, sender: bytes, message_id: bytes) -> tuple[bytes, bytes] |
     return (blob(found[0]["digest"]), blob(found[0]["copy_digest"])) if found else None
 
 
+def state_of(txn: Txn, sender: bytes, message_id: bytes) -> str | None:
+    """What is remembered of a message: its state, also `refused`, `purged` or `dead`; None for one never heard of."""
+    found = INBOX.unverified_clear(txn, "sender = ? AND message_id = ?", (sender, message_id))
+    return str(found[0]["state"]) if found else None
+
+
 def of_copy(txn: Txn, copy_digest: bytes) -> tuple[OfficeId, MessageId] | None:
     """(sender, id) of the message that a copy brought."""
     found = INBOX.unverified_clear(txn, "copy_digest = ?", (copy_digest,), limit=1)
@@ -85,50 +89,26 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
 
 
-class Streams:
-    """Numbers of (sender, lane, epoch) during one change: each stream is read once and written once (G4)."""
-
-    def __init__(self, txn: Txn) -> None:
-        self._txn = txn
-        self._open: dict[tuple[bytes, int, bytes], tuple[int, list[int]]] = {}
-
-    def note(self, sender: OfficeId, lane: Lane, epoch: Epoch, given: int) -> int:
-        """GAP when this number skipped others, FILLS_GAP when it was one of those skipped, else 0."""
-        key = (sender, int(lane), epoch)
-        highest, missing = self._open[key] if key in self._open else self._read(key)
-        flag = 0
-        if given > highest:
-            skipped = range(max(highest + 1, given - MISSING_MAX), given)
-            missing, highest = [*missing, *skipped][-MISSING_MAX:], given
-            flag = GAP if skipped else 0
-        elif given in missing:
-            missing = [one for one in missing if one != given]
-            flag = FILLS_GAP
-        self._open[key] = highest, missing
-        return flag
-
-    def close(self) -> None:
-        """Write every stream that was noted."""
-        for (sender, lane, epoch), (highest, missing) in self._open.items():
-            STREAMS.put(self._txn, {"sender": sender, "lane": lane, "epoch": epoch}, dumps([highest, missing]))
-
-    def _read(self, key: tuple[bytes, int, bytes]) -> tuple[int, list[int]]:
-        row = STREAMS.get(self._txn, *key)
-        if row is None:
-            return 0, []
-        highest, missing = elements(loads(row.body, max_bytes=CONTENT_BYTES), 2, "stream")
-        return highest, missing
+def bury(txn: Txn, sender: OfficeId, message_id: MessageId, lane: Lane, digest: Digest, forget_us: int) -> None:
+    """Remember that a message which never came will never be new; raises `RowExists` for a known one (G8)."""
+    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()
+    clear: dict[str, Value] = {
+        "sender": sender, "message_id": message_id, "seq": last + 1, "state": "dead", "lane": lane,
+        "received_us": txn.now_us, "handed_us": None, "acked": 1, "done_us": None, "flags": 0, "digest": digest,
+        "copy_digest": b"", "forget_us": forget_us,
+    }  # fmt: skip
+    INBOX.insert(txn, clear, b"")
 
 
 def get(txn: Txn, sender: bytes, message_id: bytes) -> Received | None:
     """One message, also a purged one, which is its bare record; raises `RowDamaged`."""
     row = INBOX.get(txn, sender, message_id)
-    return None if row is None or row["state"] == "refused" else _received(row)
+    return None if row is None or row["state"] in ("refused", "dead") else _received(row)
 
 
 def find(txn: Txn, low: bytes, high: bytes, *, purged: bool = False) -> list[tuple[bytes, bytes]]:
     """(sender, id) of messages whose id is between two ids, at most three; of purged ones only on demand."""
-    known = "state != 'refused'" if purged else SHOWN
+    known = "state NOT IN ('refused', 'dead')" if purged else SHOWN
     rows = INBOX.unverified_clear(txn, f"message_id BETWEEN ? AND ? AND {known}", (low, high), limit=3)
     return [(blob(row["sender"]), blob(row["message_id"])) for row in rows]
 

@@ -32,7 +32,7 @@ _DECIDED: Final = ("signed_for", "returned", "refused")
 class Lost:
     """A message of which only our receipts are left. `digest` is of its content, `lane` that of its receipts.
 
-    `state` is what the receipts say; `handed` whether a reader may have had it.
+    `state` is what the receipts say, `dead` after a tombstone of ours; `handed` whether a reader may have had it.
     """
 
     sender: OfficeId
@@ -48,11 +48,12 @@ def of(txn: Txn, sender: bytes, message_id: bytes) -> Lost | None:
     """What is known of a message that has no row; None for one that never came."""
     where = "sender = ? AND message_id = ?"
     types = {row["type"] for row in RECEIPTS.unverified_clear(txn, where, (sender, message_id))}
-    for said in ("delivered", "refused"):
+    for said in ("delivered", "refused", "tombstone"):
         record = inbox.plain_receipt(txn, sender, message_id, said) if said in types else None
         if record is not None:
             receipt = decode_receipt(UnverifiedRecord(record, max_bytes=RECORD_BYTES).payload)
             state = next((one for one in _DECIDED if one in types), "opened" if "opened" in types else "new")
+            state = "dead" if said == "tombstone" else state
             return Lost(
                 sender=OfficeId(sender),
                 message_id=MessageId(message_id),

@@ -38,6 +38,7 @@ def purge(txn: Txn, keeping: Keeping) -> bool:
         _strip_inbox(txn, txn.now_us - keeping.inbox_us),
         _forget_inbox(txn, "purged", txn.now_us - keeping.evidence_us),
         _forget_inbox(txn, "refused", txn.now_us - keeping.evidence_us),
+        _forget_inbox(txn, "dead", txn.now_us - keeping.evidence_us),
         _strip_sent(txn, txn.now_us - keeping.sent_us),
         _forget_sent(txn, txn.now_us - keeping.evidence_us),
         _forget_proofs(txn, txn.now_us - max(keeping.evidence_us, MAX_LIFE_US + FORGET_AFTER_US)),
@@ -55,7 +56,7 @@ def _strip_inbox(txn: Txn, done_before_us: int) -> int:
 
 
 def _forget_inbox(txn: Txn, state: str, received_before_us: int) -> int:
-    """Memories of received and refused messages end with their receipts, and never before these can come again."""
+    """Memories of what came, was refused or died end with their receipts, and never before these can come again."""
     # Left to itself SQLite would read every row of the state and sort them.
     query = (
         f"SELECT sender, message_id FROM inbox INDEXED BY inbox_{state} "  # noqa: S608 - constants of this module

@@ -118,7 +118,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message to one recipient stands; `digest` is of its content, `number` counts in `epoch`."""
+    """How a message to one recipient stands; `digest` is of its content, `number` counts in `epoch`.
+
+    `asked_us`: when this office first said by a tombstone that it is dead.
+    """
 
     message_id: MessageId
     office: OfficeId
@@ -130,6 +133,7 @@ class Standing:
     expires_us: int
     deadline_us: int | None
     begun: bool
+    asked_us: int | None
     digest: bytes
 
 
@@ -196,7 +200,7 @@ def _insert(txn: Txn, message: Prepared, numbers: Numbers, sealing: Sealing) -> 
             "message_id": message.message_id, "office": one.office, "stage": TO_SEAL if copy is None else ON_ITS_WAY,
             "state": State.ACCEPTED.value, "lane": message.lane, "number": wanted.number,
             "expires_us": message.expires_us, "deadline_us": message.deadline_us,
-            "begun": int(copy is not None and sealing.begun),
+            "begun": int(copy is not None and sealing.begun), "asked_us": None, "again_us": None,
         }  # fmt: skip
         body = [one.address, message.entitlement, message.created_us, message.digest, wanted.epoch]
         RECIPIENTS.insert(txn, row, dumps(body))
@@ -215,13 +219,13 @@ def message(txn: Txn, message_id: bytes) -> Message | None:
 
 def standings(txn: Txn, message_id: bytes) -> list[Standing]:
     """How a message stands with each of its recipients."""
-    return [_standing(row) for row in RECIPIENTS.select(txn, "message_id = ?", (message_id,), order="rowid")]
+    return [standing_of(row) for row in RECIPIENTS.select(txn, "message_id = ?", (message_id,), order="rowid")]
 
 
 def standing(txn: Txn, message_id: bytes, office: bytes) -> Standing | None:
     """How a message stands with one recipient."""
     row = RECIPIENTS.get(txn, message_id, office)
-    return None if row is None else _standing(row)
+    return None if row is None else standing_of(row)
 
 
 def to_seal(txn: Txn, limit: int) -> list[ToSeal]:
@@ -299,9 +303,9 @@ def is_unbegun(txn: Txn, message_id: bytes, office: bytes) -> bool:
 
 
 def seal_again(txn: Txn, message_id: bytes, office: bytes) -> bool:
-    """Back to be sealed (prekey gone, damaged copy); false when the verdict was given."""
+    """Back to be sealed (prekey gone, damaged copy); false when the verdict was given, or it is declared dead."""
     row = RECIPIENTS.get(txn, message_id, office)
-    if row is None or number(row["stage"]) == FINAL:
+    if row is None or number(row["stage"]) == FINAL or row["asked_us"] is not None:
         return False
     RECIPIENTS.update(txn, row, stage=TO_SEAL)
     return True
@@ -314,19 +318,10 @@ def set_state(txn: Txn, message_id: bytes, office: bytes, state: State) -> None:
         RECIPIENTS.update(txn, row, state=state.value, stage=FINAL if state.final else number(row["stage"]))
 
 
-def expired(txn: Txn, never_begun_us: int, begun_us: int, limit: int) -> list[Standing]:
-    """Recipients without a verdict, expired by these times: where sending never began, and where it did."""
-    # The first bound is for the index: without it every turn of the janitor reads all that is under way.
-    where = "stage < 2 AND expires_us <= ? AND expires_us <= iif(begun, ?, ?)"
-    times = (max(begun_us, never_begun_us), begun_us, never_begun_us)
-    rows = RECIPIENTS.select(txn, where, times, order="expires_us", limit=limit)
-    return [_standing(row) for row in rows]
-
-
 def overdue(txn: Txn, now_us: int, limit: int = 10_000) -> list[Standing]:
     """Recipients without a verdict past their deadline, the oldest deadline first."""
     rows = RECIPIENTS.select(txn, "stage < 2 AND deadline_us <= ?", (now_us,), order="deadline_us", limit=limit)
-    return [_standing(row) for row in rows]
+    return [standing_of(row) for row in rows]
 
 
 def find(txn: Txn, low: bytes, high: bytes) -> list[bytes]:
@@ -354,7 +349,8 @@ def _message(row: Row) -> Message:
     )
 
 
-def _standing(row: Row) -> Standing:
+def standing_of(row: Row) -> Standing:
+    """How a row of `recipients` says that it stands."""
     address, _, _, digest, epoch = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
     return Standing(
         message_id=MessageId(blob(row["message_id"])),
@@ -367,6 +363,7 @@ def _standing(row: Row) -> Standing:
         expires_us=number(row["expires_us"]),
         deadline_us=_optional(row["deadline_us"]),
         begun=bool(row["begun"]),
+        asked_us=_optional(row["asked_us"]),
         digest=digest,
     )
 

@@ -12,7 +12,7 @@ SENT: Final = SealedTable(
 RECIPIENTS: Final = SealedTable(
     "recipients",
     key=("message_id", "office"),
-    clear=("stage", "state", "lane", "number", "expires_us", "deadline_us", "begun"),
+    clear=("stage", "state", "lane", "number", "expires_us", "deadline_us", "begun", "asked_us", "again_us"),
 )
 NUMBERS: Final = SealedTable("numbers", key=("office", "lane"), clear=("next",))
 EVENTS: Final = SealedTable("events", key=("seq",), clear=("message_id", "office", "type", "at_us"))
@@ -32,7 +32,7 @@ INBOX: Final = SealedTable(
     ),
 )  # fmt: skip
 RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us",))
-STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"))
+STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"), clear=("began_us", "missing", "untold_us"))
 PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))
 OWN_PREKEYS: Final = SealedTable("own_prekeys", key=("prekey_id",), clear=("epoch", "forget_us"))
 QUARANTINE: Final = SealedTable("quarantine", key=("seq",), clear=("at_us", "size", "code"))

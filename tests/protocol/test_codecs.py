@@ -24,7 +24,7 @@ from protocol.frame import (
 )
 from protocol.padding import pack, unpack
 from protocol.presence import decode_presence, encode_presence
-from protocol.receipt import decode_receipt, encode_receipt
+from protocol.receipt import Place, decode_place, decode_receipt, encode_receipt
 from protocol.topics import (
     FrameTopic,
     PrekeyTopic,
@@ -37,7 +37,7 @@ from protocol.topics import (
     trust_topic,
 )
 from tests import strategies as some
-from tests.world import make_content, make_header
+from tests.world import make_content, make_header, make_tombstone
 
 OBJECTS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "content": (some.contents(), encode_content, decode_content),
@@ -171,6 +171,19 @@ def test_g11_clear_fields_are_what_the_codec_shows() -> None:
     assert list(shown) == list(range(1, len(CLEAR_FIELDS) + 1))
     header = make_header()
     assert [shown[number] for number in shown] == [getattr(header, name) for name in CLEAR_FIELDS]
+
+
+def test_g11_a_tombstone_shows_no_more_than_the_header_of_its_message_did() -> None:
+    """Every field of it is one of the header's, its own life and lane, or the digest over the random salt."""
+    tombstone = make_tombstone()
+    own = {"type", "at_us", "lane", "expires_us", "code"}
+    of_header = {"network": "network", "id": "id", "by": "recipient", "recipient": "recipient", "to": "sender"}
+    assert set(of_header.values()) <= set(CLEAR_FIELDS)
+    assert {field.name for field in dataclasses.fields(Place)} <= set(CLEAR_FIELDS)
+    rest = {field.name for field in dataclasses.fields(tombstone)} - own - set(of_header) - {"proof", "digest"}
+    assert rest == {"detail"}
+    assert tombstone.detail == ""
+    assert decode_place(tombstone.proof) == Place(make_header().lane, make_header().epoch, 7)
 
 
 def test_g11_a_header_shows_nothing_of_the_report() -> None:

@@ -1,12 +1,12 @@
 """The delivery table: every state with every event (G8)."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.delivery import NOTES, Effect, State, apply, verdict_at_expiry
+from protocol.delivery import NOTES, SAID_BY, Due, Effect, State, apply, ask_again_us, due
 
 RANK = {
     State.ACCEPTED: 0,
@@ -56,10 +56,37 @@ def test_final_speaks_of_transport_only() -> None:
     assert {state for state in State if state.arrived} == ARRIVED
 
 
-def test_g08_expired_only_if_nothing_was_ever_sent() -> None:
-    assert verdict_at_expiry(sending_begun=False) is State.EXPIRED
-    assert verdict_at_expiry(sending_begun=True) is State.UNCONFIRMED
+TIMES = (0, 1, 999, 1_000, 1_001, 1_059, 1_060, 1_061, 2_000)
+
+
+@pytest.mark.parametrize(
+    ("begun", "asked_us", "now_us"), list(product((False, True), (None, 500, 1_000, 1_030), TIMES))
+)
+def test_g08_g09_what_is_due_at_any_time(begun: bool, asked_us: int | None, now_us: int) -> None:
+    what = due(begun=begun, expires_us=1_000, asked_us=asked_us, now_us=now_us, grace_us=60)
+    if now_us < 1_000:
+        assert what is Due.WAIT, "nothing ends before its time"
+    elif not begun:
+        assert what is Due.EXPIRED, "what was never sent cannot have arrived"
+    elif asked_us is None:
+        assert what is Due.ASK
+    else:
+        over = now_us >= max(1_000, asked_us) + 60
+        assert what is (Due.UNCONFIRMED if over else Due.WAIT), "silence proves nothing"
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**6))
+def test_g04_a_tombstone_without_an_answer_is_sent_ever_more_rarely_and_for_ever(asked_us: int, grace_us: int) -> None:
+    now_us, pauses = asked_us, []
+    for _ in range(20):
+        again_us = ask_again_us(asked_us=asked_us, now_us=now_us, grace_us=grace_us)
+        pauses.append(again_us - now_us)
+        now_us = again_us
+    assert pauses[0] == grace_us
+    assert all(later >= earlier for earlier, later in pairwise(pauses))
+    assert pauses[-1] == 2**18 * grace_us
 
 
 def test_notes_are_no_states() -> None:
     assert {state.value for state in State if state is not State.ACCEPTED} & NOTES == set()
+    assert set(SAID_BY) <= NOTES

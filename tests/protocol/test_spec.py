@@ -14,7 +14,7 @@ from protocol import cbor
 from protocol.errors import REMOTE_CODES, RemoteError
 from protocol.frame import NACK_CODES
 from protocol.lanes import KINDS
-from protocol.receipt import TYPES
+from protocol.receipt import DEAD, TYPES
 from relay import evidence, settle
 from tests.protocol.spec_example import codes_list, example_text, limits_table, make_evidence, maps
 
@@ -72,7 +72,7 @@ def test_what_may_verify_later_is_named() -> None:
 def test_words_of_the_wire_are_all_named() -> None:
     purposes = {value for value in vars(signing).values() if isinstance(value, str) and value.startswith("relay/1/")}
     assert all(f"`{purpose}`" in SPEC for purpose in purposes)
-    for word in (*KINDS, *TYPES, *NACK_CODES):
+    for word in (*KINDS, *TYPES, *NACK_CODES, *DEAD):
         assert f'"{word}"' in SPEC
 
 

@@ -12,7 +12,7 @@ from protocol.copy import OUTER_BYTES, read_outer, split_copy
 from protocol.frame import COPY_ITEM, decode_frame_payload, decode_items, split_frame
 from protocol.ids import message_id_text
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
-from protocol.receipt import Receipt, decode_receipt
+from protocol.receipt import Place, Receipt, decode_receipt
 from tests.sim.broken import Broken
 from tests.sim.checks import reading, secrecy, truth
 from tests.sim.facts import CopyFact, Sent
@@ -43,7 +43,9 @@ class History:
     begun: set[tuple[str, bytes]] = field(default_factory=set)
     forged: set[bytes] = field(default_factory=set)
     told: dict[tuple[str, bytes, bytes], bytes] = field(default_factory=dict)
-    """The first bytes of each delivered receipt."""
+    """The first bytes of each delivered receipt and of each recipient's tombstone."""
+    places: dict[tuple[bytes, bytes, bytes], Place] = field(default_factory=dict)
+    """Where messages stand that their authors declared dead, by author, id and recipient."""
     _receipts: dict[bytes, Receipt] = field(default_factory=dict)
     _trace: Any = field(default_factory=hashlib.sha256)
 

@@ -26,6 +26,7 @@ from tests.world import (
     CITY,
     CITY_KEY,
     COUNTY,
+    COUNTY_KEY,
     DAY_US,
     DIRECTORY,
     HOUR_US,
@@ -41,6 +42,7 @@ from tests.world import (
     make_frame,
     make_presence,
     make_receipt,
+    make_tombstone,
     seed,
 )
 
@@ -52,6 +54,7 @@ def vectors() -> Iterator[Vector]:
     """What is signed and travels in the clear."""
     yield from _sign1()
     yield from _receipts()
+    yield from _tombstones()
     yield from _frames()
     yield from _presence()
     yield from _prekeys()
@@ -148,6 +151,32 @@ def _receipts() -> Iterator[Vector]:
     )
     long = encode_receipt(replace(good, proof=bytes(16 * 1024)))
     yield vector("too-large", "A record over 16 KiB.", _receipt_record(long), "TOO_LARGE")
+
+
+def _tombstones() -> Iterator[Vector]:
+    def vector(name: str, comment: str, payload: bytes, expect: str = "MALFORMED") -> Vector:
+        return Vector(f"tombstone-{name}", comment, "receipt", expect, _receipt_record(payload))
+
+    good = make_tombstone()
+    payload = encode_receipt(good)
+    place = cbor.loads(good.proof, max_bytes=100)
+    yield vector("ok-recipient", "The province will never take the report as new.", payload, "ok")
+    asked = sign_record(COUNTY_KEY, RECEIPT, encode_receipt(replace(good, by=COUNTY, to=PROVINCE, code="CANCELLED")))
+    yield Vector("tombstone-ok-author", "The county cancels its report.", "receipt", "ok", asked)
+    yield vector("about-another", "By the province, about the city's copy, to the county.", changed(payload, f5=CITY))
+    yield vector("to-itself", "By the province to itself.", changed(payload, f6=PROVINCE))
+    yield vector("code", "It died of DELIVERED.", changed(payload, f11="DELIVERED"))
+    yield vector("no-code", "It died of nothing.", changed(payload, f11=""))
+    yield vector("detail", "With a reason in words.", changed(payload, f12="because"))
+    yield vector("no-place", "Without a place in a stream.", changed(payload, f13=b""))
+    yield vector("number-0", "The number 0.", changed(payload, f13=cbor.dumps([*place[:2], 0])))
+    yield vector("lane-5", "A lane that does not exist.", changed(payload, f13=cbor.dumps([5, *place[1:]])))
+    yield vector(
+        "short-epoch", "An epoch of 7 bytes.", changed(payload, f13=cbor.dumps([place[0], bytes(7), place[2]]))
+    )
+    yield vector("long-place", "A fourth element.", changed(payload, f13=cbor.dumps([*place, 0])))
+    yield vector("large-place", "A place over 32 bytes.", changed(payload, f13=bytes(33)), "TOO_LARGE")
+    yield vector("loose-place", "A number in a longer form.", changed(payload, f13=good.proof[:-1] + b"\x18\x07"))
 
 
 def _frames() -> Iterator[Vector]:

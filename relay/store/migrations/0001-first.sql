@@ -16,16 +16,19 @@ CREATE TABLE sent (
 CREATE INDEX sent_accepted ON sent (accepted_us);
 CREATE INDEX sent_bare ON sent (bare, accepted_us);
 
--- One row per (message, recipient): stage -1 waits for a prekey, 0 to be sealed, 1 on its way, 2 final.
+-- One row per (message, recipient): stage -1 waits for a prekey, 0 to be sealed, 1 on its way, 2 final. asked_us: when a
+-- tombstone was first made for it; again_us: when it is to be sent again, until the recipient answers.
 CREATE TABLE recipients (
     message_id BLOB NOT NULL, office BLOB NOT NULL, stage INTEGER NOT NULL, state TEXT NOT NULL,
     lane INTEGER NOT NULL, number INTEGER NOT NULL, expires_us INTEGER NOT NULL, deadline_us INTEGER,
-    begun INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
+    begun INTEGER NOT NULL, asked_us INTEGER, again_us INTEGER, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (message_id, office)
 ) STRICT;
 CREATE INDEX recipients_stage ON recipients (stage, lane) WHERE stage < 2;
 CREATE INDEX recipients_waiting ON recipients (office, stage) WHERE stage = -1;
-CREATE INDEX recipients_expiry ON recipients (expires_us) WHERE stage < 2;
+CREATE INDEX recipients_expiry ON recipients (expires_us) WHERE stage < 2 AND asked_us IS NULL;
+CREATE INDEX recipients_asked ON recipients (asked_us) WHERE stage < 2 AND asked_us IS NOT NULL;
+CREATE INDEX recipients_again ON recipients (again_us) WHERE again_us IS NOT NULL;
 
 -- The next number per (recipient, lane) in this home's epoch (G4).
 CREATE TABLE numbers (
@@ -63,7 +66,7 @@ CREATE TABLE passed (
 ) STRICT;
 CREATE INDEX passed_forget ON passed (forget_us);
 
--- Messages for this office, and the memory of refused and purged ones (state refused, purged). done_us: when a whole
+-- Messages for this office, and the memory of refused, purged and dead ones. done_us: when a whole
 -- one was acknowledged or decided, from which its retention counts.
 CREATE TABLE inbox (
     sender BLOB NOT NULL, message_id BLOB NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, lane INTEGER NOT NULL,
@@ -78,6 +81,7 @@ CREATE INDEX inbox_waiting ON inbox (lane, seq) WHERE acked = 0;
 CREATE INDEX inbox_done ON inbox (done_us) WHERE done_us IS NOT NULL;
 CREATE INDEX inbox_refused ON inbox (forget_us) WHERE state = 'refused';
 CREATE INDEX inbox_purged ON inbox (forget_us) WHERE state = 'purged';
+CREATE INDEX inbox_dead ON inbox (forget_us) WHERE state = 'dead';
 CREATE INDEX inbox_handed ON inbox (handed_us) WHERE acked = 0 AND handed_us IS NOT NULL;
 CREATE INDEX inbox_state ON inbox (state, seq);
 
@@ -87,11 +91,15 @@ CREATE TABLE receipts (
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id, type)
 ) STRICT;
 
--- Numbers seen per (sender, lane, sender epoch), for gaps (G4).
+-- Numbers seen per (sender, lane, sender epoch), for gaps (G4). missing: how many numbers are; untold_us: since when the
+-- oldest hole is open that people were not told of.
 CREATE TABLE streams (
-    sender BLOB NOT NULL, lane INTEGER NOT NULL, epoch BLOB NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
+    sender BLOB NOT NULL, lane INTEGER NOT NULL, epoch BLOB NOT NULL, began_us INTEGER NOT NULL,
+    missing INTEGER NOT NULL, untold_us INTEGER, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (sender, lane, epoch)
 ) STRICT;
+CREATE INDEX streams_missing ON streams (missing) WHERE missing > 0;
+CREATE INDEX streams_untold ON streams (untold_us) WHERE untold_us IS NOT NULL;
 
 -- Other offices' current prekeys, and our own with their private halves.
 CREATE TABLE prekeys (

@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 
 import relay.store
 from keys.rows import RowCipher
-from protocol.ids import Epoch, OfficeId
+from protocol.ids import Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
+from protocol.receipt import Place
 from relay.store.database import Database, Txn
-from relay.store.inbox import FILLS_GAP, GAP, Streams
+from relay.store.events import Event
+from relay.store.inbox import FILLS_GAP, GAP
 from relay.store.inline import InlineStore
+from relay.store.streams import EPOCHS_MAX, Streams, gaps, tell
+from relay.store.tables import STREAMS
+from tests.relay.office_store import office_store
 from tests.relay.store.place import STORAGE_KEY, HandClock, SystemEntropy
 
 MIGRATIONS = Path(relay.store.__file__).parent / "migrations"
@@ -44,8 +49,57 @@ def test_g04_gaps_are_shown_and_filled_under_duplicates(batches: list[list[int]]
             store.close()
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=25), st.integers(1, 5))
+def test_g04_what_people_are_told_of_gaps_adds_up(arrivals: list[tuple[int, bool]], turn: int) -> None:
+    """Messages and tombstones in any order; now and then people are told. Told and not closed is what is shown."""
+    sender, epoch = OfficeId(bytes(16)), Epoch(bytes(8))
+    with office_store() as store:
+        seen: set[int] = set()
+        told: set[int] = set()
+        for at, (number, dead) in enumerate(arrivals):
+            code = "EXPIRED" if dead else ""
+            closed = store.run(partial(_close, sender=sender, epoch=epoch, number=number, code=code))
+            expected = [("gap_closed", f"routine {number}", code)] if number in told - seen else []
+            assert [(event.type, event.detail, event.code) for event in closed] == expected
+            seen.add(number)
+            if at % turn == 0:
+                for event in store.run(lambda txn: tell(txn, txn.now_us, 10, sender)):
+                    first, _, last = event.detail.removeprefix("routine ").partition("-")
+                    told |= set(range(int(first), int(last or first) + 1))
+                shown = [gap.hole for gap in store.run(lambda txn: gaps(txn, 100))]
+                numbers = [number for hole in shown for number in range(hole.first, hole.last + 1)]
+                assert set(numbers) == set(range(1, max(seen))) - seen
+                assert len(numbers) == len(set(numbers))
+
+
+def test_g04_an_office_with_ever_new_epochs_takes_no_more_room() -> None:
+    sender = OfficeId(bytes(16))
+    with office_store() as store:
+        for _ in range(3):
+            for number in range(20):
+                store.run(partial(_close, sender=sender, epoch=Epoch(number.to_bytes(8)), number=1, code=""))
+                assert store.run(STREAMS.unverified_count) <= EPOCHS_MAX
+        store.run(partial(_many, sender=sender))
+        assert store.run(STREAMS.unverified_count) == EPOCHS_MAX
+
+
+def _many(txn: Txn, sender: OfficeId) -> None:
+    streams = Streams(txn, sender)
+    for number in range(20):
+        streams.note(sender, Place(Lane.ROUTINE, Epoch(number.to_bytes(8)), 1), MessageId(bytes(16)))
+    streams.close()
+
+
+def _close(txn: Txn, sender: OfficeId, epoch: Epoch, number: int, code: str) -> list[Event]:
+    streams = Streams(txn, sender)
+    streams.note(sender, Place(Lane.ROUTINE, epoch, number), MessageId(bytes(16)), code)
+    streams.close()
+    return streams.log
+
+
 def _note(txn: Txn, sender: OfficeId, epoch: Epoch, batch: list[int]) -> list[int]:
-    streams = Streams(txn)
-    flags = [streams.note(sender, Lane.ROUTINE, epoch, number) for number in batch]
+    streams = Streams(txn, sender)
+    flags = [streams.note(sender, Place(Lane.ROUTINE, epoch, number), MessageId(bytes(16))) for number in batch]
     streams.close()
     return flags

@@ -9,16 +9,22 @@ from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.parcel import Parcel
 from relay.daemon import MIGRATIONS
-from relay.store import events, held, inbox, lost, quarantine, retention, sent
+from relay.store import endings, events, held, inbox, lost, quarantine, retention, sent, streams
 from relay.store.database import Txn
 from relay.store.held import Held
 from relay.store.quarantine import Suspect
+from relay.store.tables import STREAMS
 from tests.relay.office_store import office_store
 
 OFFICE, ID = OfficeId(bytes(16)), MessageId(bytes(16))
 PARCEL = Parcel(Digest(bytes(32)), 0, Lane.ROUTINE, OFFICE, OFFICE, 10, (), is_origin=True, message_id=ID)
 REGULAR: dict[str, Callable[[Txn], object]] = {
-    "the janitor's expiry of recipients": lambda txn: sent.expired(txn, 5, 3, 10),
+    "the janitor's expiry of recipients": lambda txn: endings.unasked(txn, 5, 10),
+    "the janitor's recipients without an answer": lambda txn: endings.unanswered(txn, 5, 10),
+    "the janitor's tombstones": lambda txn: endings.to_ask_again(txn, 5, 10),
+    "the janitor's gaps": lambda txn: streams.tell(txn, 5, 10, OFFICE),
+    "gaps": lambda txn: streams.gaps(txn, 10),
+    "a number": lambda txn: STREAMS.get(txn, OFFICE, 0, bytes(8)),
     "the janitor's expiry of parcels": lambda txn: held.expired(txn, 5, 10),
     "the janitor's memory of passed parcels": lambda txn: held.forget_passed(txn, 5, 10),
     "holding": lambda txn: held.hold(txn, [Held(PARCEL, 1, b"")]),

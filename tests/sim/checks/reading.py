@@ -32,7 +32,7 @@ def check_inboxes(history: "History") -> None:
     for address, office in history.offices.items():
         rows = office.look(
             lambda txn: txn.connection.execute(
-                "SELECT sender, message_id, received_us FROM inbox WHERE state != 'refused'"
+                "SELECT sender, message_id, received_us FROM inbox WHERE state NOT IN ('refused', 'dead')"
             ).fetchall()
         )
         for sender, message_id, received_us in rows:

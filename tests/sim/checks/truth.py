@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from protocol.receipt import Receipt
-from relay.store import inbox
+from protocol.receipt import Receipt, decode_place
+from relay.store import inbox, sent
 from tests.sim.broken import Broken
 
 if TYPE_CHECKING:
@@ -16,9 +16,16 @@ _HAS_COPY = "SELECT 1 FROM held WHERE digest = ?1 UNION ALL SELECT 1 FROM passed
 
 def check_receipt(history: "History", receipt: Receipt, data: bytes) -> None:
     """A `delivered` receipt: the message with this very digest is in its signer's inbox, and every such receipt for it
-    has the same bytes (D1).
+    has the same bytes (D1). A recipient's `tombstone`: the message is remembered there as dead, and the same bytes ever
+    after. An author's: it is recorded that it was made, so that no copy is made any more.
     """
-    if receipt.type != "delivered":
+    if receipt.type == "tombstone" and receipt.by != receipt.recipient:
+        history.places[receipt.by, receipt.id, receipt.recipient] = decode_place(receipt.proof)
+        standing = history.by_id(receipt.by).look(lambda txn: sent.standing(txn, receipt.id, receipt.recipient))
+        if standing.asked_us != receipt.at_us:
+            raise Broken("G8", "a tombstone that nobody recorded")
+        return
+    if receipt.type not in ("delivered", "tombstone"):
         return
     key = (receipt.type, receipt.id, receipt.by)
     known = history.told.get(key)
@@ -28,9 +35,12 @@ def check_receipt(history: "History", receipt: Receipt, data: bytes) -> None:
         return
     digests = history.by_id(receipt.by).look(lambda txn: inbox.digests(txn, receipt.to, receipt.id))
     if digests is None:
-        raise Broken("G7", "a delivered receipt without the message in the inbox")
+        raise Broken("G7", f"a {receipt.type} receipt about what the inbox does not know")
     if digests[0] != receipt.digest:
-        raise Broken("G7", "a delivered receipt over another content than the inbox holds")
+        raise Broken("G7", f"a {receipt.type} receipt over another content than the inbox holds")
+    state = history.by_id(receipt.by).look(lambda txn: inbox.state_of(txn, receipt.to, receipt.id))
+    if (state == "dead") != (receipt.type == "tombstone"):
+        raise Broken("G8", f"a {receipt.type} receipt about a message that is {state}")
     history.told[key] = data
 
 

@@ -23,7 +23,8 @@ def check_stories(
     """Every accepted (message, recipient), `accepted` taken before the senders were asked.
 
     G1: its sender knows it, and while it has no verdict its content is kept. G7: what is called delivered is in the
-    inbox. G8: one verdict; `expired` is not in the recipient's inbox, and was never published. When `healed`: it has
+    inbox. G8: one verdict; `expired` is not in the recipient's inbox, and either was never published or is remembered
+    there as dead, which it stays. When `healed`: it has
     its verdict, and none was given up before its time (G16).
     """
     for (message_id, to), sent in accepted.items():
@@ -31,7 +32,7 @@ def check_stories(
         if story is None:
             raise Broken("G1", f"{sent.sender} forgot {message_id}")
         (recipient,) = [one for one in story["recipients"] if one["to"] == to]
-        _check_verdict(history, recipient, message_id, sent)
+        _check_verdict(recipient, message_id, sent)
         _check_arrival(history, recipient, message_id, sent)
         if not recipient["final"]:
             _check_unfinished(history, recipient, message_id, sent, healed=healed)
@@ -40,25 +41,28 @@ def check_stories(
             raise Broken("G1", f"{message_id} was given up as {recipient['state']} before its time")
 
 
-def _check_verdict(history: "History", recipient: dict[str, Any], message_id: str, sent: Sent) -> None:
+def _check_verdict(recipient: dict[str, Any], message_id: str, sent: Sent) -> None:
     types = [event["type"] for event in recipient["events"]]
     verdicts = [type_ for type_ in types if type_ in VERDICTS]
     if len(verdicts) > 1:
         raise Broken("G8", f"{message_id} to {sent.to} has verdicts {verdicts}")
     if recipient["final"] and not verdicts and not {"opened", "signed_for", "returned"} & set(types):
         raise Broken("G8", f"{message_id} is final without a verdict: {types}")
-    if recipient["state"] == "expired" and (message_id, history.offices[sent.to].seat.office) in history.begun:
-        raise Broken("G8", f"{message_id} is called expired although it was sent")
 
 
 def _check_arrival(history: "History", recipient: dict[str, Any], message_id: str, sent: Sent) -> None:
     raw = bytes.fromhex(message_id.replace("-", ""))
     from_id = history.offices[sent.sender].seat.office
-    arrived = history.offices[sent.to].look(lambda txn: inbox.digests(txn, from_id, raw))
-    if recipient["state"] in ARRIVED and arrived is None:
+    there = history.offices[sent.to].look(lambda txn: inbox.state_of(txn, from_id, raw))
+    if recipient["state"] in ARRIVED and there in (None, "dead"):
         raise Broken("G7", f"{message_id} is {recipient['state']} and not in the inbox of {sent.to}")
-    if recipient["state"] == "expired" and arrived is not None:
+    if recipient["state"] != "expired":
+        return
+    if there not in (None, "dead"):
         raise Broken("G8", f"{message_id} is called expired and is in the inbox of {sent.to}")
+    published = (message_id, history.offices[sent.to].seat.office) in history.begun
+    if published and there != "dead":
+        raise Broken("G8", f"{message_id} is called expired although it was sent and {sent.to} never said so")
 
 
 def _check_unfinished(
