@@ -1,4 +1,4 @@
-"""What was promised and what was seen, from outside; at the end the two must agree (G1, G2, G3, G7, G8).
+"""What was promised and what was seen, from outside; at the end the two must agree (G1, G2, G3, G7, G8, G15).
 
 A sender's answers have three outcomes: accepted, not accepted (nothing was sent, or try later), unknown. What was
 accepted must arrive; what is unknown may have been accepted, and then must arrive, too; nothing else may be seen.
@@ -179,9 +179,12 @@ class Ledger:
             self.fault(f"{office}: counters say {found}, not {wanted}")
         if status.get("alarms"):
             self.fault(f"{office}: a false alarm: {status['alarms']}")
-        checked = stage.fsck(office)
-        if checked["ok"] is not True:
-            self.fault(f"{office}: fsck says {checked}")
+        for check in ("fsck", "audit/verify"):
+            with stage.api(office) as api:
+                said = api.change(f"/v1/{check}").one()
+            if said["ok"] is not True:
+                # A line that a kill or a cut tore is not tampering, either (G15).
+                self.fault(f"{office}: {check} says {said}")
 
     def judge_evidence(self, stage: Stage, folder: Path, sending: Sending) -> None:
         """The evidence of a message, written by sender and recipient, verifies offline."""

@@ -207,10 +207,6 @@ class Stage:
         with self.api(office) as api:
             return list(api.read("/v1/queue").many())
 
-    def fsck(self, office: str) -> dict[str, Any]:
-        with self.api(office) as api:
-            return api.change("/v1/fsck").one()
-
 
 @contextmanager
 def stage(folder: Path, plan: str | None = None) -> Iterator[Stage]:
