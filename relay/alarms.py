@@ -19,7 +19,7 @@ AlarmCode = Literal[
     "RESTORED",
     "TRUST_FORK",
 ]
-"""Stable names; what each means and what to do about it is in `relay/console/phrases.py`."""
+"""Stable names; what each means and what to do about it is in `relay/console/advice.py`."""
 
 _log = structlog.get_logger()
 

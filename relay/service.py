@@ -15,6 +15,7 @@ from protocol.lanes import Lane
 from relay.accept import Acceptor
 from relay.audit.check import given
 from relay.audit.keeper import Keeper
+from relay.doctor.running import Doctor
 from relay.draft import Draft
 from relay.ending import Cancelled, Ended, Ending, Terms
 from relay.evidence import write_evidence
@@ -205,6 +206,11 @@ class OfficeService:
             while not report.tables[table.name].complete:
                 await store.read(partial(_check_slice, table=table, report=report))
         return report.as_json()
+
+    async def doctor(self) -> list[Object]:
+        """Examine this relay."""
+        doctor = Doctor(self._ground, self._status, self._tracking, self._kept())
+        return [finding.as_json() for finding in await doctor.examine()]
 
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
         """The last lines of the audit log."""

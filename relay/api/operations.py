@@ -50,6 +50,11 @@ async def fsck(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.fsck())
 
 
+async def doctor(context: Context, _request: Request) -> Response:
+    """GET /v1/doctor: what is right, what will not be for long and what is wrong, one object a check."""
+    return answer_lines(await context.office.doctor())
+
+
 async def live(_context: Context, _request: Request) -> Response:
     """GET /livez: the process answers."""
     return answer_object({"live": True})

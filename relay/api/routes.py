@@ -152,6 +152,7 @@ OPERATIONS: Final = (
     Operation("GET", "/v1/quarantine/{key}", OPERATE, operations.quarantine_show, noted="quarantine_show"),
     Operation("GET", "/v1/overdue", FOLLOW, operations.overdue, answer_type=NDJSON),
     Operation("POST", "/v1/fsck", OPERATE, operations.fsck, noted="fsck"),
+    Operation("GET", "/v1/doctor", OPERATE, operations.doctor, answer_type=NDJSON),
     Operation(
         "GET", "/v1/audit", OPERATE, audit.lines, answer_type=NDJSON, query=("limit", "after"), noted="audit_tail"
     ),

@@ -70,6 +70,10 @@ class OfficeOperations(Protocol):
 
     async def fsck(self) -> Object: ...
 
+    async def doctor(self) -> list[Object]:
+        """What is right and what is not, one object a check."""
+        ...
+
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]: ...
 
     async def audit_verify(self, heads: Sequence[Mark], /) -> Object:

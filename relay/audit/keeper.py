@@ -63,6 +63,7 @@ class Keeper:
 
     def __init__(self, ground: Ground, home: Path) -> None:
         self._ground = ground
+        self.home = home
         self._folder = home / FOLDER
         self._settings = ground.settings.audit
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="audit")
@@ -75,6 +76,8 @@ class Keeper:
         self._failure: str | None = None
         self._writing = asyncio.Lock()
         self._looking = asyncio.Lock()
+        self.was_checked = False
+        """Whether the whole log was checked since the start."""
         self.opened = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -122,9 +125,18 @@ class Keeper:
             await self._finish(check.slices(), breath_s)
             report = check.report()
         if not anchors or report.ok:
-            self._damage = report.problems
+            self._damage, self.was_checked = report.problems, True
             self._tell()
         return report
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What the last check found, and what was noticed since."""
+        return (*self._damage, *(() if self._log is None else self._log.problems))
+
+    def size_bytes(self) -> int:
+        """The size of all files."""
+        return sum(path.stat().st_size for path in files_of(self._folder))
 
     async def lines(self, most: int, after: int) -> list[dict[str, Any]]:
         """The last lines, oldest first. Raises `Refused` BUSY."""
@@ -262,7 +274,7 @@ class Keeper:
     def _tell(self) -> None:
         """The alarm says what is wrong, or is over."""
         ground = self._ground
-        damage = (*self._damage, *(() if self._log is None else self._log.problems))
+        damage = self.problems
         if self._failure is not None:
             detail = f"the audit log cannot be written: {self._failure}"
         elif damage:

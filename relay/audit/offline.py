@@ -22,10 +22,10 @@ from relay.audit.check import Anchor, Check, Walk, check_folder, given, head_ver
 from relay.audit.entry import Owner, read_line
 from relay.audit.folder import FOLDER, files_of, last_lines
 from relay.audit.keeper import recall_mark
-from relay.clock import SystemEntropy
 from relay.opening import find_office, read_signing_key, row_key
 from relay.store import lives
-from relay.store.database import DATABASE_NAME, HomeInUse, Space, StoreLock, Txn, decode_text
+from relay.store.database import HomeInUse, Txn
+from relay.store.stopped import ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _read_home(path: Path) -> Home:
         storage_key = load_storage_key(path)
         store = TrustStore(path)
         trust = store.load(time.time_ns() // 1_000)
-        stored, epoch = _read_store(path / "store", storage_key)
+        stored, epoch = ask(path / "store", RowCipher(row_key(storage_key)), _mark_and_epoch)
     except KeyFileError as error:
         raise Refused("BAD_KEYS", str(error)) from None
     except TrustError as error:
@@ -103,18 +103,5 @@ def _read_home(path: Path) -> Home:
     return Home(path, storage_key, store.publishable_files(), trust, office, stored, epoch)
 
 
-def _read_store(folder: Path, storage_key: bytes) -> tuple[Mark, Epoch]:
-    """The mark and the epoch in the store, which no daemon holds; nothing is changed."""
-    file = folder / DATABASE_NAME
-    file.stat()
-    lock = StoreLock(folder)
-    try:
-        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        try:
-            connection.text_factory = decode_text
-            txn = Txn(connection, RowCipher(row_key(storage_key)), SystemEntropy(), 0, Space(0, 0, 0, 0))
-            return recall_mark(txn), lives.epoch(txn)
-        finally:
-            connection.close()
-    finally:
-        lock.release()
+def _mark_and_epoch(txn: Txn) -> tuple[Mark, Epoch]:
+    return recall_mark(txn), lives.epoch(txn)

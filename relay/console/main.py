@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "queue": "relay.console.operating:queue_group",
     "quarantine": "relay.console.operating:quarantine_group",
     "overdue": "relay.console.following:overdue",
+    "doctor": "relay.console.doctoring:doctor",
     "audit": "relay.console.auditing:group",
     "keys": "relay.console.keys:group",
     "config": "relay.console.operating:config_group",

@@ -82,6 +82,10 @@ HELP: Final = MappingProxyType(
         "config check": ("检查 relay.toml。", "Check relay.toml."),
         "config show": ("显示生效的设置。", "Show the settings in force."),
         "fsck": ("检查存储的完整性。", "Check the store."),
+        "doctor": (
+            "全面检查：每项给出 PASS、WARN 或 FAIL 及下一步。",
+            "Check everything: PASS, WARN or FAIL, each with the next step.",
+        ),
         "audit": ("审计日志：谁做了什么。", "The audit log: who did what."),
         "audit tail": ("显示审计日志的最后几条。", "Show the last lines of the audit log."),
         "audit verify": (

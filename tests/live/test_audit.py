@@ -137,6 +137,40 @@ def test_g15_an_exported_log_is_verified_by_whoever_knows_the_root(lab: Network,
     assert lab.command("audit", "verify", str(again), "--root", lab.root_fingerprint, "--json").exit == 0
 
 
+def doctored(lab: Network, office: str) -> tuple[int, dict[str, str]]:
+    """Exit status and the result of each check; an alarm counts by its code."""
+    said = lab.relay(office, "doctor")
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert all(one["v"] == 1 and one["message"] and bool(one["next"]) == (one["result"] != "PASS") for one in found)
+    return said.exit, {one["code"]: one["result"] for one in found}
+
+
+def test_the_doctor_finds_nothing_wrong_and_says_what_to_do_when_the_relay_or_its_broker_is_down(lab: Network) -> None:
+    exit_, found = doctored(lab, PROVINCE)
+    assert (exit_, set(found.values())) == (0, {"PASS"}), found
+    assert {"DAEMON_UP", "STORE_OK", "KEY_OK", "LINKS_OK", "AUDIT_OK", "ALARMS_NONE"} <= set(found)
+    lab.stop(PROVINCE)
+    exit_, found = doctored(lab, PROVINCE)
+    assert (exit_, found.pop("DAEMON_DOWN")) == (1, "FAIL")
+    assert set(found.values()) == {"PASS"}, found
+    assert {"STORE_OK", "KEY_OK", "TRUST_OK", "PREKEY_OK", "AUDIT_OK"} <= set(found)
+    human = lab.command("doctor", "--lang", "zh_CN", home=PROVINCE)
+    assert human.exit == 1
+    assert "FAIL  daemon: 中继没有运行" in human.out
+    assert "relay run" in human.out
+    exit_, found = doctored(lab, CITY)
+    assert (exit_, found["DAEMON_DOWN"], found["NEVER_RAN"]) == (1, "FAIL", "PASS")
+    lab.start(PROVINCE)
+    lab.wait_connected(PROVINCE)
+    lab.kill_broker("yancheng")
+    until(lambda: lab.status(PROVINCE)["links"][0]["state"] != "connected")
+    exit_, found = doctored(lab, PROVINCE)
+    assert (exit_, found["LINKS_DOWN"]) == (1, "FAIL")
+    lab.start_broker("yancheng")
+    lab.wait_connected(PROVINCE)
+    lab.wait_connected(COUNTY)
+
+
 def test_g15_a_changed_byte_is_found_up_and_down_and_the_daemon_starts_with_an_alarm(lab: Network) -> None:
     for which in (0, -1):
         lab.stop(COUNTY)
@@ -150,6 +184,8 @@ def test_g15_a_changed_byte_is_found_up_and_down_and_the_daemon_starts_with_an_a
         lab.start(COUNTY)
         until(lambda: [alarm["code"] for alarm in lab.status(COUNTY)["alarms"]] == ["AUDIT_DAMAGED"])
         assert verified(lab, COUNTY).exit == 1
+        exit_, found = doctored(lab, COUNTY)
+        assert (exit_, found["AUDIT_CHANGED"], found["AUDIT_DAMAGED"]) == (1, "FAIL", "FAIL")
         lab.wait_connected(COUNTY)
         lab.wait_delivered(COUNTY, lab.send(COUNTY, PROVINCE, TITLE, BODY))
         lab.stop(COUNTY)

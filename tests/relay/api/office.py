@@ -145,6 +145,9 @@ class MemoryOffice:
     async def fsck(self) -> Object:
         return {"ok": True}
 
+    async def doctor(self) -> list[Object]:
+        return [{"check": "store", "result": "PASS", "code": "STORE_OK", "detail": ""}]
+
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
         return [{"n": after + 1, "limit": limit}]
 

@@ -1,0 +1,215 @@
+"""What the doctor's findings mean and what to do about them: code → (Chinese, English), each (what is, next step)."""
+
+from types import MappingProxyType
+from typing import Final
+
+Words = tuple[str, str]
+"""What is, and the next step; no step where nothing is to be done."""
+
+ADVICE: Final = MappingProxyType(
+    {
+        # The home.
+        "SETTINGS_OK": (("设置正确", ""), ("the settings are right", "")),
+        "SETTINGS_WRONG": (
+            ("relay.toml 有误，下次启动会失败", "运行 relay config check 并改正"),
+            ("relay.toml is wrong, the next start will fail", "run relay config check and mend it"),
+        ),
+        "SETTINGS_CHANGED": (
+            ("relay.toml 已改，运行中的中继仍用旧设置", "重启中继使新设置生效"),
+            ("relay.toml was changed, the running relay has the old settings", "restart the relay"),
+        ),
+        "MODES_OK": (("私钥和目录只有本用户可读", ""), ("keys and folders are private", "")),
+        "KEYS_OPEN": (
+            ("其他用户可以读到私钥文件", "运行 chmod -R go-rwx HOME/keys，并考虑更换密钥"),
+            ("others may reach the private keys", "run chmod -R go-rwx HOME/keys, and consider new keys"),
+        ),
+        "HOME_OPEN": (
+            ("其他用户可以进入单位目录", "运行 chmod 700 这些目录"),
+            ("others may look into folders of the home", "run chmod 700 on them"),
+        ),
+        # The daemon.
+        "DAEMON_UP": (("中继在运行", ""), ("the relay runs", "")),
+        "DAEMON_DOWN": (
+            ("中继没有运行：不收也不发", "启动它：relay run 或 systemctl start relay"),
+            ("the relay does not run: nothing comes and nothing goes", "start it: relay run, or systemctl start relay"),
+        ),
+        "NEVER_RAN": (("这个目录还没有运行过", ""), ("this home never ran", "")),
+        "NOT_LOOKED": (
+            ("无法检查", "先解决上面的问题，再运行 relay doctor"),
+            ("not looked at", "mend the above first"),
+        ),
+        # The store.
+        "STORE_OK": (("存储完好", ""), ("the store is sound", "")),
+        "STORE_LOW": (
+            ("空间不足，不再受理平急和批量信息", "清理磁盘，或调大 [store] quota_bytes"),
+            ("space runs short, routine and bulk are refused", "free disk space or raise [store] quota_bytes"),
+        ),
+        "STORE_FULL": (
+            ("空间已满，任何信息都不再受理", "立即清理磁盘，或调大 [store] quota_bytes"),
+            ("no space is left, nothing is accepted", "free disk space now or raise [store] quota_bytes"),
+        ),
+        "STORE_PAGES": (
+            ("数据库文件有损坏的页", "运行 relay fsck；备份后更换磁盘"),
+            ("pages of the database are damaged", "run relay fsck; make a backup and change the disk"),
+        ),
+        "STORE_ROWS": (
+            ("有损坏的记录，已另存，正向来源重新索取", "运行 relay fsck；检查磁盘"),
+            ("damaged rows were set aside and are asked for again", "run relay fsck; look at the disk"),
+        ),
+        "STORE_UNREADABLE": (
+            ("无法打开存储", "看详情；检查磁盘和 keys/storage.key，必要时从备份恢复"),
+            (
+                "the store cannot be opened",
+                "look at the disk and the storage key, else restore a backup",
+            ),
+        ),
+        "STORE_HELD": (
+            ("有进程占用存储，却不应答", "查看该进程和日志；必要时重启中继"),
+            ("a process holds the store and does not answer", "look at it and its log; restart the relay if need be"),
+        ),
+        # Keys and directory.
+        "KEY_OK": (("签名密钥有效", ""), ("the signing key is valid", "")),
+        "KEY_ENDS_SOON": (
+            ("签名密钥即将到期", "联系网络管理员更换密钥"),
+            ("the signing key ends soon", "ask the network's administrator for a new one"),
+        ),
+        "KEY_ENDED": (
+            ("签名密钥已过期，别的单位不再接受", "立即联系网络管理员更换密钥"),
+            ("the signing key has ended, nobody accepts it", "ask the network's administrator for a new one now"),
+        ),
+        "KEY_REVOKED": (
+            ("签名密钥已被吊销", "联系网络管理员"),
+            ("the signing key was revoked", "speak to the network's administrator"),
+        ),
+        "KEY_UNKNOWN": (
+            ("目录中没有本单位或其密钥，或单位已停用", "联系网络管理员"),
+            ("the directory does not have this office or its key as active", "speak to the network's administrator"),
+        ),
+        "KEYS_UNREADABLE": (
+            ("读不到密钥", "看详情；从备份恢复 HOME/keys"),
+            ("the keys cannot be read", "see the detail; restore HOME/keys from a backup"),
+        ),
+        "TRUST_OK": (("网络目录有效", ""), ("the network directory is in force", "")),
+        "TRUST_STALE": (
+            ("网络目录已旧", "检查与上级的链路；上级恢复后会自动更新"),
+            ("the network directory is old", "look at the link upward: a newer one comes by itself"),
+        ),
+        "TRUST_EXPIRED": (
+            ("网络目录过旧，不再受理信息", "恢复与上级的链路，或联系网络管理员"),
+            (
+                "the network directory is too old, nothing is accepted",
+                "mend the link upward, or speak to the network's administrator",
+            ),
+        ),
+        "TRUST_FILES": (
+            ("磁盘上有目录文件已损坏，正使用完好的一份", "检查磁盘；下次更新会重写"),
+            ("files of the directory are damaged on disk, a sound copy is in use", "look at the disk"),
+        ),
+        "TRUST_UNREADABLE": (
+            ("读不到网络目录", "从备份恢复 HOME/trust"),
+            ("the network directory cannot be read", "restore HOME/trust from a backup"),
+        ),
+        "PREKEY_OK": (("收件预备密钥有效", ""), ("the prekey that others seal to is valid", "")),
+        "PREKEY_ENDS_SOON": (
+            ("收件预备密钥即将到期", "查看日志中的更新情况；联系网络管理员"),
+            ("the prekey ends soon and was not renewed", "look for its renewal in the log"),
+        ),
+        "PREKEY_ENDED": (
+            ("收件预备密钥已过期：发给本单位的信息都在等待", "联系网络管理员"),
+            ("the prekey has ended: what is sent to us waits", "speak to the network's administrator"),
+        ),
+        "PREKEY_MISSING": (
+            ("没有收件预备密钥：发给本单位的信息都在等待", "联系网络管理员"),
+            ("there is no prekey: what is sent to us waits", "speak to the network's administrator"),
+        ),
+        # Clock.
+        "CLOCK_OK": (("时钟可信", ""), ("the clock is believed", "")),
+        "CLOCK_HELD": (
+            ("时钟跳变，未经确认前不按它判定过期", "校准时钟；确认无误后运行 relay clock accept"),
+            ("the clock jumped and is not believed", "set it right; if it is right, run relay clock accept"),
+        ),
+        "CLOCK_BEHIND": (
+            ("时钟早于目录的签发时间", "校准时钟（NTP）"),
+            ("the clock is behind a signed time", "set it right (NTP)"),
+        ),
+        # Traffic.
+        "LINKS_OK": (("所有消息代理已连接", ""), ("all brokers are connected", "")),
+        "LINKS_NONE": (
+            ("没有配置消息代理：受理的信息都在等待", "在 relay.toml 中加入 [[brokers]]"),
+            ("no broker is set: what is accepted waits", "add [[brokers]] to relay.toml"),
+        ),
+        "LINKS_SOME_DOWN": (
+            ("部分消息代理未连接", "检查网络、端口和证书；relay status 有最近错误"),
+            (
+                "some brokers are not connected",
+                "look at network, port and certificate; see relay status",
+            ),
+        ),
+        "LINKS_DOWN": (
+            ("没有连上任何消息代理：信息只进不出", "检查网络、端口和证书；relay status 有最近错误"),
+            ("no broker is connected: nothing leaves", "look at network, port and certificate; see relay status"),
+        ),
+        "QUEUE_OK": (("队列正常", ""), ("the queues move", "")),
+        "QUEUE_OLD": (
+            ("有信息等待过久", "relay queue list 查看原因：对方离线或没有路径"),
+            ("something has waited too long", "see relay queue list: its recipient is away, or there is no way"),
+        ),
+        "OVERDUE_NONE": (("没有逾期信息", ""), ("nothing is overdue", "")),
+        "OVERDUE_SOME": (
+            ("有信息超过期限仍未送达", "relay overdue 查看；必要时电话告知对方"),
+            ("messages are past their deadline", "see relay overdue; call the recipient if need be"),
+        ),
+        # The audit log.
+        "AUDIT_OK": (("审计日志完整", ""), ("the audit log is whole", "")),
+        "AUDIT_CHANGED": (
+            ("审计日志被改动或损坏", "relay audit verify 查看位置；保留现场，报告安全负责人"),
+            ("the audit log was changed or damaged", "see relay audit verify; touch nothing and tell who is in charge"),
+        ),
+        "AUDIT_UNWRITABLE": (
+            ("审计日志写不进去，记录暂存内存", "检查磁盘空间和 HOME/audit 的权限"),
+            ("the audit log cannot be written, its notes wait in memory", "look at disk space and modes of HOME/audit"),
+        ),
+        "AUDIT_UNREADABLE": (
+            ("无法核验审计日志", "看详情，先解决存储或密钥的问题"),
+            ("the audit log cannot be checked", "see the detail; mend store or keys first"),
+        ),
+        # Alarms (relay/alarms.py).
+        "ALARMS_NONE": (("没有告警", ""), ("no alarm sounds", "")),
+        "AUDIT_DAMAGED": (
+            ("告警：审计日志被改动、损坏或写不进去", "relay audit verify；保留现场，报告安全负责人"),
+            ("alarm: the audit log was changed, damaged or cannot be written", "see relay audit verify; touch nothing"),
+        ),
+        "CLOCK_JUMP": (
+            ("告警：时钟跳变", "校准时钟；确认无误后运行 relay clock accept"),
+            ("alarm: the clock jumped", "set it right; if it is right, run relay clock accept"),
+        ),
+        "CLOCK_SKEW": (
+            ("告警：邻近单位的时钟与本机不同", "校准双方时钟（NTP）"),
+            ("alarm: clocks of neighbours differ from ours", "set them right (NTP), there and here"),
+        ),
+        "CLONED": (
+            ("告警：本单位目录有另一份副本在运行", "立即停掉副本；只留一份"),
+            ("alarm: a copy of this home runs elsewhere", "stop the copy now; only one may run"),
+        ),
+        "DAMAGED_ROWS": (
+            ("告警：存储中有记录损坏", "运行 relay fsck；检查磁盘"),
+            ("alarm: rows of the store are damaged", "run relay fsck; look at the disk"),
+        ),
+        "RESTORED": (
+            ("告警：本单位目录被恢复到较早的状态", "核对最近收发的信息，再确认告警"),
+            ("alarm: this home was put back to an earlier state", "compare what came and went lately, then confirm"),
+        ),
+        "TRUST_FORK": (
+            ("告警：有单位的网络目录与本单位同版不同文", "立即联系网络管理员：签发密钥可能已泄露"),
+            ("alarm: two directories of one version", "speak to the network's administrator: keys may be stolen"),
+        ),
+    }
+)
+
+
+def advice(code: str, lang: str) -> Words:
+    """What is, and the next step, in `zh_CN` or `en`; a code that is not known says itself."""
+    words = ADVICE.get(code)
+    if words is None:
+        return code, ""
+    return words[0] if lang == "zh_CN" else words[1]

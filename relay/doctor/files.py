@@ -1,0 +1,47 @@
+"""What the files of a home look like from outside: settings and modes. The same for a running and a stopped relay."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from config.load import load
+from config.problems import ConfigError
+from config.schema import Settings
+from relay.doctor.finding import Finding
+
+PRIVATE: Final = ("store", "audit")
+"""Folders that nobody else needs to read; what is in them is sealed, or names no text."""
+
+
+def look_at_files(home: Path, running: Settings | None) -> Iterator[Finding]:
+    """Settings, compared with those in force if a relay runs; and modes. Raises `OSError` where we may not look."""
+    yield _look_at_settings(home, running)
+    yield _look_at_modes(home)
+
+
+def _look_at_settings(home: Path, running: Settings | None) -> Finding:
+    try:
+        settings = load(home).settings
+    except ConfigError as error:
+        return Finding("settings", "FAIL", "SETTINGS_WRONG", "; ".join(one.text("en") for one in error.problems))
+    if running is not None and settings != running:
+        return Finding("settings", "WARN", "SETTINGS_CHANGED")
+    return Finding("settings", "PASS", "SETTINGS_OK")
+
+
+def _look_at_modes(home: Path) -> Finding:
+    """Private keys are nobody else's; the other folders should not be."""
+    keys = home / "keys"
+    open_keys = [path.name for path in (keys, *sorted(keys.glob("*"))) if _is_open(path)] if keys.is_dir() else ["keys"]
+    if open_keys:
+        return Finding("modes", "FAIL", "KEYS_OPEN", ", ".join(open_keys[:5]))
+    others = [name for name in PRIVATE if (home / name).is_dir() and _is_open(home / name)]
+    if others:
+        return Finding("modes", "WARN", "HOME_OPEN", ", ".join(others))
+    return Finding("modes", "PASS", "MODES_OK")
+
+
+def _is_open(path: Path) -> bool:
+    """Whether group or others may do anything with it."""
+    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)

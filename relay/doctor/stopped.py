@@ -1,0 +1,98 @@
+"""The command looks at a home that nobody runs: as much as can be seen without changing anything."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from config.problems import ConfigError
+from keys.keyfile import load_storage_key
+from keys.prekeys import parse_prekey
+from keys.private_files import KeyFileError
+from keys.rows import RowCipher, RowDamaged
+from keys.trust.metadata import TrustError
+from keys.trust.store import Trust, TrustStore
+from protocol.errors import Refused, RemoteError
+from relay.audit.offline import check_home as check_audit
+from relay.doctor.files import look_at_files
+from relay.doctor.finding import Finding
+from relay.doctor.running import judge_audit, judge_key, judge_prekey, judge_trust
+from relay.fsck import check_home as check_store
+from relay.opening import find_office, read_signing_key, row_key
+from relay.store import prekeys, stopped
+from relay.store.database import HomeInUse
+
+
+def examine_stopped(home: Path) -> Iterator[Finding]:
+    """Everything that can be seen of a stopped relay. Raises `OSError` where we may not look."""
+    now_us = time.time_ns() // 1_000
+    yield Finding("daemon", "FAIL", "DAEMON_DOWN")
+    yield from look_at_files(home, None)
+    yield _tried("store", "STORE_UNREADABLE", partial(_store, home))
+    try:
+        trust = TrustStore(home).load(now_us)
+    except (TrustError, RemoteError) as error:
+        yield Finding("trust", "FAIL", "TRUST_UNREADABLE", str(error))
+        return
+    yield _tried("keys", "KEYS_UNREADABLE", partial(_keys, home, trust, now_us))
+    yield judge_trust(trust.state(now_us), trust.age_us(now_us) // 1_000_000, trust.damaged)
+    yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, now_us))
+    yield _clock(trust, now_us)
+    yield _tried("audit", "AUDIT_UNREADABLE", partial(_audit, home))
+
+
+def _tried(check: str, code: str, look: Callable[[], Finding]) -> Finding:
+    """What a look found; a look that is not possible is a finding, too."""
+    try:
+        return look()
+    except ConfigError:
+        return Finding(check, "WARN", "NOT_LOOKED", "the settings are wrong")
+    except HomeInUse:
+        return Finding(check, "FAIL", "STORE_HELD")
+    except FileNotFoundError:
+        return Finding(check, "PASS", "NEVER_RAN")
+    except Refused as refused:
+        if refused.code == "FILE_MISSING":
+            return Finding(check, "PASS", "NEVER_RAN")
+        if refused.code == "HOME_IN_USE":
+            return Finding(check, "FAIL", "STORE_HELD")
+        return Finding(check, "FAIL", code, f"{refused.code}: {refused.detail}")
+    except (KeyFileError, sqlite3.Error, RowDamaged, RemoteError) as error:
+        return Finding(check, "FAIL", code, str(error))
+
+
+def _store(home: Path) -> Finding:
+    report = check_store(home)
+    damaged = sum(table["damaged"] for table in report["tables"].values())
+    if report["integrity"]:
+        return Finding("store", "FAIL", "STORE_PAGES", report["integrity"][0])
+    if damaged or report["set_aside"]:
+        return Finding("store", "WARN", "STORE_ROWS", f"{damaged + report['set_aside']} rows")
+    rows = sum(table["rows"] for table in report["tables"].values())
+    return Finding("store", "PASS", "STORE_OK", f"every one of {rows} rows opens")
+
+
+def _keys(home: Path, trust: Trust, now_us: int) -> Finding:
+    from config.load import load
+
+    office = find_office(load(home).settings, trust)
+    key = read_signing_key(home, load_storage_key(home), office, trust)
+    return judge_key(trust.directory, office, key.key_id(), now_us)
+
+
+def _prekey(home: Path, now_us: int) -> Finding:
+    cipher = RowCipher(row_key(load_storage_key(home)))
+    records = stopped.ask(home / "store", cipher, lambda txn: [record for _, _, record in prekeys.own(txn)])
+    newest = max((parse_prekey(record) for record in records), key=lambda record: record.epoch, default=None)
+    return judge_prekey(newest, now_us)
+
+
+def _clock(trust: Trust, now_us: int) -> Finding:
+    if now_us < trust.clock_floor_us:
+        return Finding("clock", "FAIL", "CLOCK_BEHIND", "a signed time of the directory is later")
+    return Finding("clock", "PASS", "CLOCK_OK")
+
+
+def _audit(home: Path) -> Finding:
+    return judge_audit(tuple(check_audit(home)["problems"]))
