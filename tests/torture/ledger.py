@@ -54,6 +54,7 @@ class Ledger:
         self.seen: dict[str, tuple[str, str]] = {}
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
+        self._left: dict[str, set[str]] = {office: set() for office in OFFICES}
 
     def send(self, api: Daemon, sending: Sending) -> str:
         """Try to send once; the outcome. The same id again and again is what a program does that got no answer."""
@@ -87,15 +88,18 @@ class Ledger:
         if "accepted" in before and not answer.get("repeated"):
             self.fault(f"{sending.id}: accepted a second time as if it were new")
 
-    def take(self, api: Daemon, office: str) -> int:
-        """Take and acknowledge what is there; how many."""
+    def take(self, api: Daemon, office: str, *, acknowledges: bool = True) -> int:
+        """Take what is there; how many. Also acknowledge it, and what was left before, or leave that for later."""
         taken = list(api.change("/v1/inbox/take", {"max": 200}).many())
+        left = self._left[office]
         with self._lock:
             for message in taken:
                 self.seen[message["id"]] = (office, message["body"])
                 self.new[message["id"]] += "redelivered" not in message["flags"]
-        if taken:
-            api.change("/v1/inbox/ack", {"ids": [each["id"] for each in taken]})
+            left |= {message["id"] for message in taken}
+        if acknowledges and left:
+            api.change("/v1/inbox/ack", {"ids": sorted(left)})
+            left.clear()
         return len(taken)
 
     def fault(self, what: str) -> None:

@@ -13,6 +13,8 @@ PAUSE_S = 0.03
 """Between two messages of a sender: enough traffic that every kill meets some, little enough to let daemons start."""
 GIVES_UP = 0.1
 """The share of messages whose sender does not ask again after an unknown outcome."""
+ACKNOWLEDGES = 0.3
+"""How often a reader acknowledges what it took so far; after a kill in between, that comes again as redelivered."""
 BODIES = (40, 400, 4_000)
 """Characters of a body."""
 
@@ -74,7 +76,7 @@ class Traffic:
         while not self._stop_reading.wait(rng.uniform(0.02, 0.1)):
             try:
                 with self._stage.api(office) as api:
-                    self._ledger.take(api, office)
+                    self._ledger.take(api, office, acknowledges=rng.random() < ACKNOWLEDGES)
             except Failure as failure:
                 if failure.code not in ("DAEMON_DOWN", "OUTCOME_UNKNOWN"):
                     self._ledger.fault(f"taking at {office}: {failure}")
