@@ -83,11 +83,15 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Transit:
-    """A copy or a receipt for somebody else, verified. `custody_record` tells the origin, for the fast lanes."""
+    """A copy or a receipt for somebody else, verified. `custody_record` tells the origin, for the fast lanes.
+
+    `dead` is its author's word that a message need not be carried any more.
+    """
 
     item: Item
     parcel: Held
     custody_record: Held | None
+    dead: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Tombstone | Transit:
         item.digest, RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(item.data), item.trail, False, receipt.id,
         item.attempt,
     )  # fmt: skip
-    return Transit(item, Held(parcel, receipt.expires_us, item.data), None)
+    dead = receipt if receipt.type == "tombstone" and receipt.to == receipt.recipient else None
+    return Transit(item, Held(parcel, receipt.expires_us, item.data), None, dead)
 
 
 def _transit(item: Item, header: CopyHeader, eyes: Eyes) -> Transit:

@@ -1,33 +1,22 @@
 """What time does: messages end, gaps are told, memories and lives of parcels are over (G2, G4, G8, G9).
 
-A bounded batch per turn, each in a change of its own.
+A bounded batch per turn, in one change.
 """
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from protocol.ids import Digest, OfficeId
+from protocol.ids import Digest
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.ending import Ended, Ending, Terms
 from relay.ground import Ground
 from relay.store import events, held, streams
 from relay.store.database import Txn
-from relay.store.events import Event
 
 TURN_S: Final = 1.0
 BATCH: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class _Over:
-    """What one turn forgot and told."""
-
-    released: tuple[Digest, ...]
-    events: tuple[Event, ...]
-    more: bool
 
 
 class Janitor:
@@ -40,22 +29,15 @@ class Janitor:
     async def run(self) -> None:
         """Take turns for ever."""
         ground = self._ground
-        notice_us = round(ground.settings.receipts.gap_notice_s * SECOND_US)
-        tidy = partial(_tidy, me=ground.identity.office, notice_us=notice_us)
+        receipts = ground.settings.receipts
+        settle_us, notice_us = (round(time_s * SECOND_US) for time_s in (receipts.settle_s, receipts.gap_notice_s))
         while True:
-            ended = await ground.commit(Lane.ROUTINE, self._end)
+            # After a start answers may wait with neighbours: a verdict of ours must not be quicker than they are.
+            settled = ground.clock.monotonic_us() - self._started_us >= settle_us
+            turn = partial(_turn, terms=terms_of(ground), settled=settled, notice_us=notice_us)
+            ended = await ground.commit(Lane.ROUTINE, turn)
             act_on(ground, ended)
-            over = await ground.commit(Lane.ROUTINE, tidy)
-            ground.release(over.released)
-            ground.news.publish(over.events)
-            await asyncio.sleep(0 if ended.more or over.more else TURN_S)
-
-    def _end(self, txn: Txn) -> Ended:
-        """After a start answers may wait with neighbours: a verdict of ours must not be quicker than they are."""
-        ground = self._ground
-        settle_us = round(ground.settings.receipts.settle_s * SECOND_US)
-        settled = ground.clock.monotonic_us() - self._started_us >= settle_us
-        return Ending(txn, terms_of(ground)).by_time(settled=settled)
+            await asyncio.sleep(0 if ended.more else TURN_S)
 
 
 def terms_of(ground: Ground) -> Terms:
@@ -76,12 +58,13 @@ def act_on(ground: Ground, ended: Ended) -> None:
         ground.kick()
 
 
-def _tidy(txn: Txn, me: OfficeId, notice_us: int) -> _Over:
-    now_us = txn.now_us
-    released = held.expired(txn, now_us, BATCH)
+def _turn(txn: Txn, terms: Terms, *, settled: bool, notice_us: int) -> Ended:
+    """Everything that is over by now, and people who are to be told."""
+    ended = Ending(txn, terms).by_time(settled=settled)
+    released = held.expired(txn, txn.now_us, BATCH)
     for digest in released:
         held.forget(txn, digest)
-    forgotten = held.forget_passed(txn, now_us, BATCH)
-    told = streams.tell(txn, now_us - notice_us, BATCH, me)
-    more = BATCH in (len(released), forgotten)
-    return _Over(tuple(map(Digest, released)), tuple(events.append(txn, told)), more)
+    ended.released += map(Digest, released)
+    ended.events += events.append(txn, streams.tell(txn, txn.now_us - notice_us, BATCH, terms.identity.office))
+    ended.more |= BATCH in (len(released), held.forget_passed(txn, txn.now_us, BATCH))
+    return ended

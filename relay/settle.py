@@ -13,7 +13,7 @@ from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import RECEIPT_EXTRA_LIFE_US, TRAIL_OFFICES
 from protocol.parcel import Parcel
-from protocol.receipt import Place, decode_place
+from protocol.receipt import Place, Receipt, decode_place
 from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Tombstone, Transit, Unopened
 from relay.receipting import answer_again
 from relay.store import counters, events, held, inbox, lost, quarantine
@@ -108,8 +108,9 @@ class Settlement:
     def _close_verdicts(self) -> None:
         verdicts, outcome = self._verdicts, self._outcome
         outcome.events = verdicts.close()
-        outcome.released, outcome.lost, outcome.prekeys = verdicts.released, verdicts.lost, verdicts.prekeys
-        outcome.again = verdicts.again
+        outcome.released += verdicts.released
+        outcome.lost += verdicts.lost
+        outcome.prekeys, outcome.again = verdicts.prekeys, verdicts.again
         self._counts["delivered"] += verdicts.delivered
         self._counts["refused"] += verdicts.refused
         self._counts["expired"] += verdicts.expired
@@ -306,9 +307,17 @@ class Settlement:
         if not self._txn.space.admits(parcel.lane):
             return self._nack(parcel.digest, "FULL", examined)
         self._hold_again(finding.parcel)
+        if finding.dead is not None:
+            self._drop_dead(finding.dead)
         if finding.custody_record is not None:
             self._hold.append(finding.custody_record)
         return True
+
+    def _drop_dead(self, said: Receipt) -> None:
+        """By its author's will a message need not arrive any more: its copies are carried no further (SPEC M43)."""
+        for digest in held.carried(self._txn, said.id, said.by, said.recipient):
+            held.forget(self._txn, digest)
+            self._outcome.released.append(Digest(digest))
 
     def _take_known(self, finding: Known) -> bool:
         """Bytes that ended here a short time ago: custody again, and the same answer again (M26)."""

@@ -24,13 +24,13 @@ IDS: Final = 64
 EVENTS: Final = frozenset(
     {
         *("received", "refused_here", "delivered", "refused", "expired", "unconfirmed", "correction", "cancelled"),
-        *("custody_lost", "opened", "signed_for", "returned"),
+        *("custody_lost", "tombstone", "gap", "gap_closed", "opened", "signed_for", "returned"),
     }
 )
 """Events of messages that are noted: verdicts and human acts. Custody on the way is in the store, with its proof."""
 ACTS: Final = frozenset({"opened", "signed_for", "returned"})
 """Acts of readers; those of this office are noted by the API, with who they were."""
-CODED: Final = frozenset({"refused", "refused_here", "correction"})
+CODED: Final = frozenset({"refused", "refused_here", "correction", "gap_closed"})
 """Events whose code is a stable word and no text of a person."""
 
 Details = Mapping[str, str | int | Sequence[str]]

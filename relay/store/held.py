@@ -113,6 +113,13 @@ def of_copy(txn: Txn, message_id: bytes, recipient: bytes) -> list[bytes]:
     return [blob(row["digest"]) for row in found]
 
 
+def carried(txn: Txn, message_id: bytes, origin: bytes, recipient: bytes) -> list[bytes]:
+    """Digests of copies of another office's message to a recipient that are carried on here."""
+    where = "message_id = ? AND recipient = ? AND origin = ? AND own = 0 AND kind = ?"
+    found = HELD.unverified_clear(txn, where, (message_id, recipient, origin, COPY_ITEM))
+    return [blob(row["digest"]) for row in found]
+
+
 def is_answered(txn: Txn, message_id: bytes, to: bytes) -> bool:
     """Whether a clear receipt of ours about a message to its origin is on its way."""
     where = "message_id = ? AND recipient = ? AND own = 1 AND kind = ?"

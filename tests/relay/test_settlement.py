@@ -157,6 +157,28 @@ def test_g07_transit_gives_custody_only_of_what_it_holds_or_passed_on(
     tried(store, change)
 
 
+def test_g16_what_had_gone_on_and_comes_again_goes_round_whoever_took_it_then(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        settled(txn, world.CITY, at_city())
+        held.pass_on(txn, DIGEST, THIRD, Digest(bytes(32)), 1)
+        again = settled(txn, world.CITY, at_city(attempt=2))
+        assert [one.parcel.digest for one in again.taken] == [DIGEST]
+        assert again.lost == [(DIGEST, THIRD)]
+
+    tried(store, change)
+
+
+def test_g16_a_receipt_that_is_asked_for_again_goes_round_whoever_took_it_then(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        (receipt,) = settled(txn, world.PROVINCE, at_province(COPY)).taken
+        held.pass_on(txn, receipt.parcel.digest, THIRD, Digest(bytes(32)), 1)
+        again = settled(txn, world.PROVINCE, at_province(COPY))
+        assert [one.data for one in again.taken] == [receipt.data]
+        assert again.lost == [(receipt.parcel.digest, THIRD)]
+
+    tried(store, change)
+
+
 @pytest.mark.parametrize("times", [1, 2, 5])
 @pytest.mark.parametrize("known", [False, True])
 def test_g02_g07_a_message_enters_the_inbox_once_and_every_duplicate_gets_the_same_receipt(

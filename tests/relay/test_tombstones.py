@@ -6,10 +6,11 @@ from itertools import permutations, product
 
 import pytest
 
+from keys.primitives import SigningKey
 from keys.signing import FRAME, RECEIPT, UnverifiedRecord, sign_record
 from protocol.delivery import State
 from protocol.frame import RECEIPT_ITEM, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
-from protocol.ids import Digest, OfficeId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.receipt import Place, Receipt, decode_receipt, encode_place, encode_receipt
@@ -24,7 +25,8 @@ from relay.store.tables import INBOX, RECIPIENTS
 from relay.verdicts import Verdicts
 from tests import world
 from tests.relay.office_store import office_store, tried
-from tests.relay.test_settlement import COPY, ENTROPY, FULL, OTHER, at_province, eyes, settled
+from tests.relay.test_settlement import COPY, ENTROPY, FULL, OTHER, at_city, at_province, eyes, make_copy, settled
+from tests.relay.test_settlement import DIGEST as DIGEST_OF_COPY
 
 HEADER = world.make_header()
 DIGEST = at_province(COPY).findings[0].message.digest  # type: ignore[union-attr]
@@ -171,9 +173,35 @@ def test_g04_a_tombstone_closes_the_number_and_ends_the_gap(store: InlineStore) 
 
 def world_copy() -> bytes:
     """Another report with the number 1."""
-    from tests.relay.test_settlement import make_copy
+    return make_copy(id=MessageId(bytes(15) + b"\x01"))
 
-    return make_copy(id=type(HEADER.id)(bytes(15) + b"\x01"))
+
+def test_a_relay_carries_no_further_what_its_author_declares_dead(store: InlineStore) -> None:
+    """By the author's word only, and only this message to this recipient."""
+
+    def change(txn: Txn) -> None:
+        settled(txn, world.CITY, at_city())
+        assert held.carried(txn, HEADER.id, world.COUNTY, world.PROVINCE) == [DIGEST_OF_COPY]
+        others = ({"id": MessageId(bytes(16))}, {"to": world.REVOKED, "recipient": world.REVOKED})
+        for changes in others:
+            assert passing(txn, **changes).released == []
+        answer = passing(txn, by=world.PROVINCE, to=world.COUNTY, key=world.PROVINCE_KEY)
+        assert answer.released == [], "the recipient's word ends nothing on the way"
+        assert passing(txn).released == [DIGEST_OF_COPY]
+        assert not held.is_held(txn, DIGEST_OF_COPY)
+
+    tried(store, change)
+
+
+def passing(txn: Txn, key: SigningKey = world.COUNTY_KEY, **changes: object) -> Outcome:
+    """A tombstone by the county for the province, or another, as it passes through the city."""
+    fields = {"by": world.COUNTY, "to": world.PROVINCE, "recipient": world.PROVINCE, "digest": DIGEST, **changes}
+    data = sign_record(key, RECEIPT, encode_receipt(world.make_tombstone(**fields)))
+    items = encode_items((make_item(RECEIPT_ITEM, data, (world.COUNTY,), 1),))
+    frame = world.make_frame(items, sender=world.COUNTY, receiver=world.CITY)
+    signed = encode_frame(sign_record(world.COUNTY_KEY, FRAME, encode_frame_payload(frame)), items)
+    topic = FrameTopic(world.CITY_ADDRESS, Lane.FLASH, world.COUNTY_ADDRESS)
+    return settled(txn, world.CITY, examine(signed, topic, eyes(world.CITY), (), ENTROPY))
 
 
 # The author.
