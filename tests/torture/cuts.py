@@ -6,6 +6,7 @@ that does not wait for its disk: that must be noticed, or this harness sees noth
 
 import random
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +23,14 @@ from tests.torture.stage import OFFICES, Stage, chain, stage
 from tests.torture.traffic import Traffic
 from tests.torture.wire import Aim, Tap
 
-KINDS: Final = {"receipt": 0.55, "custody": 0.1, "work": 0.2, "start": 0.15}
+KINDS: Final = {"receipt": 0.5, "custody": 0.1, "accepted": 0.1, "work": 0.15, "start": 0.15}
 """How the cuts are shared out: as a `delivered` receipt leaves the destination, as custody leaves the transit relay,
-at any moment at several offices at once, and while a daemon starts on a disk that was cut before."""
+as the answer `accepted` has reached a sender's program, at any moment at several offices at once, and while a daemon
+starts on a disk that was cut before."""
 WORK_S: Final = 0.3
 START_S: Final = 0.25
 AIM_S: Final = 20
-"""How long a receipt may take to come by."""
+"""How long a receipt, custody or an answer may take to come by."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class _Blackouts:
         cut: dict[str, Callable[[], None]] = {
             "receipt": lambda: self._cut_at(PROVINCE, "delivered"),
             "custody": lambda: self._cut_at(CITY, "custody"),
+            "accepted": self._cut_at_acceptance,
             "work": self._cut_at_work,
             "start": self._cut_at_start,
         }
@@ -126,10 +129,24 @@ class _Blackouts:
         if aim == "delivered":
             with self._stage.api(office) as api:
                 there = {each["id"] for each in api.read("/v1/messages", box="inbox", limit=100_000).many()}
-            self._result.receipts_aimed_at += len(tap.left)
+            self._result.receipts_aimed_at += len(tap.fresh)
             for message in tap.left - there:
                 self._result.untruthful += 1
                 self._ledger.fault(f"{message}: its delivered receipt left, and after the cut it was not there (G7)")
+
+    def _cut_at_acceptance(self) -> None:
+        """The power of an office fails as soon as a program there has its answer; that message must not be lost."""
+        wanted, struck = self._rng.choice(OFFICES), threading.Event()
+
+        def strike(office: str) -> None:
+            if office == wanted and not struck.is_set():
+                self._black_out([office])
+                struck.set()
+
+        self._ledger.at_acceptance = strike
+        assert struck.wait(AIM_S), f"nothing was accepted at {wanted} within {AIM_S} s"
+        self._ledger.at_acceptance = lambda office: None
+        self._recover([wanted])
 
     def _cut_at_work(self) -> None:
         """The power fails at some offices at once, at any moment."""

@@ -6,7 +6,7 @@ accepted must arrive; what is unknown may have been accepted, and then must arri
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Ledger:
         self.seen: dict[str, tuple[str, str]] = {}
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.at_acceptance: Callable[[str], None] = lambda office: None
         self._left: dict[str, set[str]] = {office: set() for office in OFFICES}
 
     def send(self, api: Daemon, sending: Sending) -> str:
@@ -73,6 +74,7 @@ class Ledger:
         if outcome == "refused":
             self.fault(f"{sending.id}: send ended with {status}: {answer}")
         if outcome == "accepted":
+            self.at_acceptance(sending.office)
             self._check_acceptance(sending, answer)
         with self._lock:
             self.sendings[sending.id] = sending

@@ -35,21 +35,18 @@ class Tap:
         self._armed: tuple[Aim, Callable[[], None]] | None = None
         self.struck = threading.Event()
         self.left: frozenset[str] = frozenset()
+        self.fresh: frozenset[str] = frozenset()
+        self._seen: set[str] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
         assert self._up.wait(10)
 
     def arm(self, aim: Aim, strike: Callable[[], None]) -> None:
-        """Strike once, when the next frame leaves that carries our `delivered` receipt, or that gives custody.
-
-        `left` then names the messages whose receipts were in that frame.
+        """Strike once, when the next frame leaves that carries a `delivered` receipt of ours for the first time, or
+        that gives custody. `left` then names the messages whose receipts were in that frame, `fresh` the new ones.
         """
         self.struck.clear()
-        self.left = frozenset()
         self._armed = aim, strike
-
-    def disarm(self) -> None:
-        self._armed = None
 
     def close(self) -> None:
         assert self._loop is not None
@@ -74,7 +71,7 @@ class Tap:
         try:
             while True:
                 header, body = await _packet(reader)
-                if self._armed is not None and header[0] >> 4 == PUBLISH and not header[0] & RETAIN_BIT:
+                if header[0] >> 4 == PUBLISH and not header[0] & RETAIN_BIT:
                     self._look(_payload(header, body))
                 their_writer.write(header + body)
                 await their_writer.drain()
@@ -86,8 +83,6 @@ class Tap:
 
     def _look(self, payload: bytes) -> None:
         """Strike if this is the frame that is waited for."""
-        assert self._armed is not None
-        aim, strike = self._armed
         record, items = split_frame(payload, max_bytes=FRAME_BYTES)
         custody = decode_frame_payload(UnverifiedRecord(record, max_bytes=FRAME_BYTES).payload).custody
         receipts = [
@@ -96,10 +91,15 @@ class Tap:
             if item.kind == RECEIPT_ITEM
         ]
         left = frozenset(message_id_text(receipt.id) for receipt in receipts if receipt.type == "delivered")
-        if custody if aim == "custody" else left:
+        fresh = left - self._seen
+        self._seen |= left
+        if self._armed is None:
+            return
+        aim, strike = self._armed
+        if custody if aim == "custody" else fresh:
             strike()
             self._armed = None
-            self.left = left
+            self.left, self.fresh = left, fresh
             self.struck.set()
 
 
