@@ -20,6 +20,7 @@ from relay.admission import SpaceState, admits, space_state
 from relay.ports import Entropy
 from relay.store.ballast import Ballast, sync_directory
 from relay.store.mending import Mender
+from relay.store.wal import mend_wal
 
 DATABASE_NAME: Final = "relay.db"
 LOCK_NAME: Final = "lock"
@@ -167,6 +168,7 @@ class Database:
         try:
             path = directory / DATABASE_NAME
             unclean = _is_left_over(path)
+            mended = mend_wal(path.with_name(path.name + "-wal"), PAGE_BYTES)
             _create_private(path)
             connection = _connect(path)
             _configure(connection, quota_bytes)
@@ -176,6 +178,8 @@ class Database:
             database.ballast.restore()
             if unclean and path.stat().st_size <= CHECKED_AT_START_BYTES:
                 database.problems = quick_check(connection)
+            if mended:
+                database.problems += ("a flipped bit of the write-ahead log was mended",)
             return database
         except BaseException:
             if connection is not None:
