@@ -26,7 +26,7 @@ def main() -> int:
     plans = [
         Plan(
             seed, options.messages, options.hours, modes[seed % len(modes)],
-            None if options.only is None else frozenset(options.only.split(",")),
+            None if options.only is None else frozenset(options.only.split(",")) & KINDS.keys(),
             frozenset(options.without.split(",")) - {""},
             options.real_cryptography,
         )

@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.sim.broker import Malice
+from tests.sim.forger import Forger
 from tests.sim.links import Link
 from tests.sim.office import OfficeProcess
 
@@ -17,6 +19,8 @@ Fault = Callable[["Storm", random.Random], Awaitable[None]]
 
 KEEPALIVE_S = 30.0
 """A broker gives up a connection that says nothing for so long, and publishes its will."""
+ROTTEN = ("held", "inbox", "receipts", "recipients", "sent", "events", "passed", "numbers", "streams", "prekeys")
+"""Tables in which a bit may flip."""
 JOINTS = ("320900-GO", "320901-GO")
 """The offices that join the two brokers."""
 
@@ -187,10 +191,51 @@ async def full_disk(storm: "Storm", dice: random.Random) -> None:
                 office.store.free_disk()
 
 
+async def forge(storm: "Storm", dice: random.Random) -> None:
+    """Somebody who is not who they say: strangers and enrolled offices that lie (tests/sim/forger.py)."""
+    forger = Forger(storm.history, dice)
+    async for _ in moments(storm, dice, dice.uniform(0.5, 5)):
+        kind = forger.strike(dice.choice(list(storm.network.brokers.values())))
+        if kind is not None:
+            storm.count(f"forge_{kind}")
+
+
+async def clock(storm: "Storm", dice: random.Random) -> None:
+    """Somebody sets a wall clock, and later sets it right again (D12)."""
+    async for office in moments(storm, dice, dice.uniform(10, 40)):
+        if office.clock.skew_us:
+            continue
+        storm.count("clock")
+        by_s = dice.choice((dice.uniform(5, 50), dice.uniform(400, 86_400), dice.uniform(86_400, 50 * 86_400)))
+        office.set_clock(by_s * dice.choice((-1, 1)))
+        await asyncio.sleep(dice.expovariate(1 / 60))
+        office.set_clock(0)
+
+
+async def rot(storm: "Storm", dice: random.Random) -> None:
+    """One bit of a row flips on the disk (D10)."""
+    async for office in moments(storm, dice, dice.uniform(3, 30)):
+        if office.running and (table := office.look(lambda txn: _flip_a_bit(txn.connection, dice))):
+            storm.count(f"rot_{table}")
+
+
+def _flip_a_bit(connection: sqlite3.Connection, dice: random.Random) -> str | None:
+    table = dice.choice(ROTTEN)
+    rows = connection.execute(f"SELECT rowid, sealed FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
+    if not rows:
+        return None
+    rowid, sealed = dice.choice(rows)
+    at = dice.randrange(len(sealed))
+    flipped = sealed[:at] + bytes((sealed[at] ^ (1 << dice.randrange(8)),)) + sealed[at + 1 :]
+    connection.execute(f"UPDATE {table} SET sealed = ? WHERE rowid = ?", (flipped, rowid))  # noqa: S608
+    return table
+
+
 FAULTS: dict[str, Fault] = {
     one.__name__: one
     for one in (
-        crash, power, pause, flap, partition, sever, wipe, liar, absent, newcomer, forgetful, prekeys, full_disk,
+        crash, power, pause, flap, partition, sever, wipe, liar, forge, absent, newcomer, forgetful, prekeys, full_disk,
+        clock, rot,
     )
 }  # fmt: skip
 """The kinds that act by themselves; the others are traits of brokers, stores, messages and callers."""

@@ -240,6 +240,11 @@ class OfficeProcess:
             await engine.stop()
         return True
 
+    def set_clock(self, off_s: float) -> None:
+        """Its wall clock is off by so much from now on."""
+        self.clock.skew_us = round(off_s * SECOND_US)
+        self.disturbed_us = self._time.us
+
     # SIGSTOP.
 
     def pause(self) -> None:

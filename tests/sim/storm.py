@@ -18,7 +18,7 @@ from relay import janitor, pump
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.checks import bounds, numbers, reading, secrecy, verdicts
+from tests.sim.checks import bounds, forgery, numbers, reading, secrecy, verdicts
 from tests.sim.faults import FAULTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
@@ -162,6 +162,7 @@ class Storm:
         self.history.check_processes()
         reading.check_inboxes(self.history)
         numbers.check_streams(self.history)
+        forgery.check_stores(self.history)
         secrecy.check_disks(self._place)
 
     async def _stories(self) -> dict[str, dict[str, Any]]:
@@ -187,6 +188,7 @@ class Storm:
             broker.up = True
         for office in self.network.offices.values():
             office.resume()
+            office.set_clock(0)
             if office.quota_bytes < 1 << 30:
                 office.quota_bytes = 1 << 30
                 await office.crash()

@@ -29,6 +29,8 @@ KINDS = {
     "prekeys": 0.25,
     "quota": 0.25,
     "full_disk": 0.3,
+    "clock": 0.3,
+    "rot": 0.3,
     "callers": 0.3,
     "short_lives": 0.4,
     "slow_store": 0.6,
@@ -38,7 +40,9 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked of one simulation. `only` and `without` narrow the kinds of faults that its seed drew."""
+    """What is asked of one simulation. With `only` it has exactly these kinds of faults, not those its seed draws;
+    those in `without` it has in no case.
+    """
 
     seed: int
     messages: int = 40
@@ -89,9 +93,7 @@ def weather_of(plan: Plan) -> Weather:
     """Draw the faults of a seed."""
     dice = dice_of(plan.seed, "weather")
     drawn = frozenset(kind for kind, share in KINDS.items() if dice.random() < share)
-    kinds = drawn - plan.without
-    if plan.only is not None:
-        kinds &= plan.only
+    kinds = (drawn if plan.only is None else plan.only) - plan.without
     return Weather(
         kinds=kinds,
         bursts=_bursts(dice_of(plan.seed, "bursts"), plan.hours),
