@@ -37,6 +37,8 @@ QUEUED_MAX = 10_000
 """Beyond this what is accepted waits in the store, and is read when these are sealed (G13)."""
 PACKED_BYTES = 32 * 1024 * 1024
 """Most packed plaintext kept between acceptance and sealing; the rest is read back from the store."""
+LOOK_AGAIN_S = 30.0
+"""How often what waits for prekeys is held against the clock: a new prekey begins up to five minutes from now (M53)."""
 
 _log = structlog.get_logger()
 
@@ -100,7 +102,10 @@ class Sealer:
                 await self.prekey_came(office)
         await self.load()
         while True:
-            await self._awake.wait()
+            try:
+                await asyncio.wait_for(self._awake.wait(), LOOK_AGAIN_S)
+            except TimeoutError:
+                await self._look_again()
             batch = self._next_batch()
             if not batch and self._more:
                 await self.load()
@@ -108,6 +113,14 @@ class Sealer:
                 self._awake.clear()
             else:
                 await self._seal(batch)
+
+    async def _look_again(self) -> None:
+        """A prekey that we have may have become valid: our clock was behind its office's, or is right again."""
+        ground, now_us = self._ground, self._ground.clock.now_us()
+        suites = ground.directory.rules.suites
+        ready = [office for office in self._waiting if ground.keyring.current(office, suites, now_us) is not None]
+        for office in ready:
+            await self.prekey_came(office)
 
     def _enqueue(self, to_seal: Sequence[ToSeal]) -> None:
         for one in to_seal:

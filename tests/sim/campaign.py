@@ -28,7 +28,7 @@ class Failure:
     trace: str
 
     def __str__(self) -> str:
-        return f"{self.what}\nrepeat (revision {revision()}): python -m tests.sim {self.plan.options()}"
+        return f"{self.what}\nrepeat (revision {REVISION}): python -m tests.sim {self.plan.options()}"
 
 
 def attempt(plan: Plan) -> Result | Failure:
@@ -147,7 +147,7 @@ class Campaign:
         rates = ", ".join(f"{name} {totals[name]} ({totals[name] / cpu_s:.0f}/s)" for name in RATED)
         failed = f"{len(self.failures)} failed, " if self.failures else ""
         lines = [
-            f"{self.seeds} seeds, {failed}{self.virtual_s / 3600:.1f} virtual hours, revision {revision()}",
+            f"{self.seeds} seeds, {failed}{self.virtual_s / 3600:.1f} virtual hours, revision {REVISION}",
             f"{self.took_s:.1f} s on {self._jobs} processes: {self.seeds / max(self.took_s, 1e-9):.1f} seeds/s",
             f"{self.cpu_s:.1f} s of CPU; what a core did in one: {rates}",
             f"worst: a lane passed over {totals['passed_over']} times, {totals['lower_before_flash']} before flash",
@@ -170,10 +170,13 @@ def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
 
 
-def revision() -> str:
-    """The revision of the checkout, for whoever repeats a failure."""
+def _describe_revision() -> str:
     top = Path(__file__).resolve().parents[2]
     told = subprocess.run(
         ["git", "-C", str(top), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     return told.stdout.strip() or "unknown"
+
+
+REVISION = _describe_revision()
+"""The code that runs, for whoever repeats a failure; the checkout may change while it does."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from relay.store.mending import MENDABLE_BYTES
 from tests.sim.broker import Malice
 from tests.sim.forger import Forger
 from tests.sim.links import Link
@@ -20,7 +21,9 @@ Fault = Callable[["Storm", random.Random], Awaitable[None]]
 KEEPALIVE_S = 30.0
 """A broker gives up a connection that says nothing for so long, and publishes its will."""
 ROTTEN = ("held", "inbox", "receipts", "recipients", "sent", "events", "passed", "numbers", "streams", "prekeys")
-"""Tables in which a bit may flip."""
+"""Tables in which a bit may flip; in `sent` only in rows that the store says it mends."""
+ROT_MARK = 24
+"""Bytes at the beginning of a sealed row that no other row has: its salt."""
 JOINTS = ("320900-GO", "320901-GO")
 """The offices that join the two brokers."""
 
@@ -213,22 +216,27 @@ async def clock(storm: "Storm", dice: random.Random) -> None:
 
 
 async def rot(storm: "Storm", dice: random.Random) -> None:
-    """One bit of a row flips on the disk (D10)."""
+    """One bit of a row flips on the disk, of each row one at most (D10)."""
+    rotten: set[tuple[str, bytes]] = set()
     async for office in moments(storm, dice, dice.uniform(3, 30)):
-        if office.running and (table := office.look(lambda txn: _flip_a_bit(txn.connection, dice))):
+        if not office.running:
+            continue
+        table = dice.choice(ROTTEN)
+        found = office.look(lambda txn, table=table: _sealed_rows(txn.connection, table))
+        rows = [(rowid, sealed) for rowid, sealed in found if (table, sealed[:ROT_MARK]) not in rotten]
+        if rows:
             storm.count(f"rot_{table}")
+            rowid, sealed = dice.choice(rows)
+            at = dice.randrange(len(sealed))
+            flipped = sealed[:at] + bytes((sealed[at] ^ (1 << dice.randrange(8)),)) + sealed[at + 1 :]
+            rotten |= {(table, sealed[:ROT_MARK]), (table, flipped[:ROT_MARK])}
+            statement = f"UPDATE {table} SET sealed = ? WHERE rowid = ?"  # noqa: S608 - a constant
+            office.look(lambda txn, to=statement, row=(flipped, rowid): txn.connection.execute(to, row).rowcount)
 
 
-def _flip_a_bit(connection: sqlite3.Connection, dice: random.Random) -> str | None:
-    table = dice.choice(ROTTEN)
-    rows = connection.execute(f"SELECT rowid, sealed FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
-    if not rows:
-        return None
-    rowid, sealed = dice.choice(rows)
-    at = dice.randrange(len(sealed))
-    flipped = sealed[:at] + bytes((sealed[at] ^ (1 << dice.randrange(8)),)) + sealed[at + 1 :]
-    connection.execute(f"UPDATE {table} SET sealed = ? WHERE rowid = ?", (flipped, rowid))  # noqa: S608
-    return table
+def _sealed_rows(connection: sqlite3.Connection, table: str) -> list[tuple[int, bytes]]:
+    fits = f"length(sealed) <= {MENDABLE_BYTES}" if table == "sent" else "1"
+    return connection.execute(f"SELECT rowid, sealed FROM {table} WHERE {fits} ORDER BY rowid").fetchall()  # noqa: S608
 
 
 FAULTS: dict[str, Fault] = {

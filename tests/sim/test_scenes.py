@@ -97,6 +97,20 @@ def test_a_copy_whose_prekey_is_no_key_waits_for_the_next_prekey(monkeypatch: py
     assert play(scene) == ([MESSAGE], "delivered")
 
 
+def test_g16_what_waits_for_a_prekey_that_is_not_valid_yet_is_sealed_when_it_is() -> None:
+    async def scene(network: Network) -> tuple[str, str]:
+        county = network.offices[COUNTY]
+        county.set_clock(-50)
+        await asyncio.sleep(1)
+        await county.service.send([REPORT], "test")
+        await asyncio.sleep(1)
+        before = await _state(network)
+        await asyncio.sleep(120)
+        return before, await _state(network)
+
+    assert play(scene) == ("accepted", "delivered")
+
+
 def test_a_sealed_receipt_in_the_queue_is_a_receipt() -> None:
     async def scene(network: Network) -> list[str]:
         neighbour = network.offices[NEIGHBOUR]
