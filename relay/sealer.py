@@ -95,11 +95,8 @@ class Sealer:
 
     async def run(self) -> None:
         """Seal for ever."""
-        ground = self._ground
-        for office in await ground.store.read(sent.awaiting):
-            # Its prekey may have been kept by a process that died before it could act on it.
-            if ground.keyring.current(office, ground.directory.rules.suites, ground.clock.now_us()) is not None:
-                await self.prekey_came(office)
+        # A prekey may have been kept by a process that died before it could act on it.
+        await self._look_again()
         await self.load()
         while True:
             try:
@@ -116,11 +113,10 @@ class Sealer:
 
     async def _look_again(self) -> None:
         """A prekey that we have may have become valid: our clock was behind its office's, or is right again."""
-        ground, now_us = self._ground, self._ground.clock.now_us()
-        suites = ground.directory.rules.suites
-        ready = [office for office in self._waiting if ground.keyring.current(office, suites, now_us) is not None]
-        for office in ready:
-            await self.prekey_came(office)
+        ground, suites = self._ground, self._ground.directory.rules.suites
+        for office in await ground.store.read(sent.awaiting):
+            if ground.keyring.current(office, suites, ground.clock.now_us()) is not None:
+                await self.prekey_came(office)
 
     def _enqueue(self, to_seal: Sequence[ToSeal]) -> None:
         for one in to_seal:
