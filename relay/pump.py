@@ -6,7 +6,7 @@ limits how many frames are under way, and custody alone moves anything (D1).
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -15,7 +15,7 @@ import structlog
 from keys.signing import FRAME, sign_record
 from protocol.errors import Refused
 from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
-from protocol.ids import Address, Digest
+from protocol.ids import Address, Digest, OfficeId
 from protocol.limits import SECOND_US
 from protocol.pace import Flight, Pace
 from protocol.parcel import Parcel, Shipment
@@ -39,10 +39,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Parcels of a way from the store, which of them are own copies that never left, and whether that was all."""
+    """Parcels of a way from the store, which of them are own copies that never left, which an office swallowed that
+    had custody, and whether that was all.
+    """
 
     parcels: list[Held]
     unbegun: frozenset[Digest]
+    swallowed: tuple[tuple[Digest, OfficeId], ...]
     complete: bool
 
 
@@ -185,13 +188,16 @@ class Pump:
     async def _fill_window(self) -> None:
         """Load parcels that are in the store only: after a start, and when half of a way's share has gone."""
         ground, outbox, window = self._ground, self._ground.outbox, self._ground.window
-        for way, after_seq in window.wanted(self._group, ground.clock.monotonic_us()):
+        for way, after_seq, overdue in window.wanted(self._group, ground.clock.monotonic_us()):
             share, active = window.share(outbox.ways), outbox.count(*way)
             if active > share // 2:
                 continue
             limit = min(share - active, PAGE_PARCELS)
-            page = await ground.store.read(partial(_page, way=way, after_seq=after_seq, limit=limit))
+            page = await ground.store.read(partial(_page, way=way, after_seq=after_seq, limit=limit, overdue=overdue))
+            news = [one for one in page.swallowed if not outbox.holds(one[0])]
             ground.load(page.parcels, page.unbegun)
+            for digest, custodian in news:
+                outbox.lost(digest, custodian, ground.clock.monotonic_us())
             read_to = page.parcels[-1].seq if page.parcels else after_seq
             window.note_read(way, read_to, complete=page.complete)
             # There may be more: look again once these were offered to the brokers.
@@ -203,12 +209,24 @@ def _begin(txn: Txn, parcels: Sequence[Parcel]) -> list[Digest]:
     return [one.digest for one in parcels if not sent.mark_begun(txn, one.message_id, one.recipient)]
 
 
-def _page(txn: Txn, way: Way, after_seq: int, limit: int) -> _Page:
+def _page(txn: Txn, way: Way, after_seq: int, limit: int, *, overdue: bool) -> _Page:
+    """The next parcels of a way, with what the memory of the outbox would know of them."""
     found = held.of_way(txn, *way, after_seq, limit)
-    own = [one.parcel for one in found if one.parcel.kept_after_custody]
-    unbegun = frozenset(one.digest for one in own if sent.is_unbegun(txn, one.message_id, one.recipient))
+    unbegun: set[Digest] = set()
+    swallowed: list[tuple[Digest, OfficeId]] = []
+    for at, one in enumerate(found):
+        parcel = one.parcel
+        custodian = None if parcel.kept_after_custody else held.passed_to(txn, parcel.digest)
+        if custodian is not None:
+            swallowed.append((parcel.digest, custodian))
+        elif parcel.kept_after_custody and sent.is_unbegun(txn, parcel.message_id, parcel.recipient):
+            unbegun.add(parcel.digest)
+        elif parcel.kept_after_custody and overdue:
+            # Somebody has custody, and there is no verdict: whoever passed it on is to take it again (SPEC M34).
+            found[at] = replace(one, parcel=replace(parcel, attempt=parcel.attempt + 1))
     # Damaged rows are left out and moved aside; a page that met one was not the last for that.
-    return _Page(found, unbegun, complete=len(found) + len(txn.set_asides) < limit)
+    complete = len(found) + len(txn.set_asides) < limit
+    return _Page(found, frozenset(unbegun), tuple(swallowed), complete=complete)
 
 
 def _data_of(txn: Txn, digest: Digest) -> bytes | None:

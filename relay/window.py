@@ -80,8 +80,10 @@ class Window:
             self._pauses_us[way] = min(2 * pause_us, PARKED_US[1])
         return True
 
-    def wanted(self, group: str, now_us: int) -> Iterator[tuple[Way, int]]:
-        """Ways of a connection group of which more is in the store, and the place after which to read it now."""
+    def wanted(self, group: str, now_us: int) -> Iterator[tuple[Way, int, bool]]:
+        """Ways of a connection group of which more is in the store, the place after which to read it now, and whether
+        what is read may have been parked: its verdict is then overdue.
+        """
         for way, until_us in tuple(self._parked_until_us.items()):
             if until_us <= now_us and way not in self._behind:
                 del self._parked_until_us[way]
@@ -89,7 +91,7 @@ class Window:
         for way, behind in tuple(self._behind.items()):
             if way[0].group == group:
                 behind.left_from = None
-                yield way, behind.read_to
+                yield way, behind.read_to, way in self._pauses_us
 
     def note_read(self, way: Way, read_to: int, *, complete: bool) -> None:
         """A page was taken into memory, up to a place; `complete` when the store had no more after it."""

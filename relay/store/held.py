@@ -48,7 +48,7 @@ def hold(txn: Txn, parcels: Sequence[Held]) -> list[Held]:
             "origin": parcel.origin, "recipient": parcel.recipient, "message_id": parcel.message_id,
             "size": parcel.size, "own": int(parcel.is_origin), "since_us": txn.now_us, "expires_us": held.expires_us,
         }  # fmt: skip
-        HELD.insert(txn, clear, dumps([held.data, list(parcel.trail)]))
+        HELD.insert(txn, clear, dumps([held.data, list(parcel.trail), parcel.attempt]))
         taken.append(Held(parcel, held.expires_us, held.data, last[parcel.lane]))
     return taken
 
@@ -161,7 +161,7 @@ def of_message(txn: Txn, low: bytes, high: bytes) -> list[dict[str, Value]]:
 
 
 def _held(row: Row) -> Held:
-    data, trail = elements(loads(row.body, max_bytes=BODY_BYTES), 2, "held parcel")
+    data, trail, attempt = elements(loads(row.body, max_bytes=BODY_BYTES), 3, "held parcel")
     parcel = Parcel(
         digest=Digest(blob(row["digest"])),
         kind=number(row["kind"]),
@@ -172,5 +172,6 @@ def _held(row: Row) -> Held:
         trail=tuple(OfficeId(office) for office in trail),
         is_origin=bool(row["own"]),
         message_id=MessageId(blob(row["message_id"])),
+        attempt=attempt,
     )
     return Held(parcel, number(row["expires_us"]), data, number(row["seq"]))

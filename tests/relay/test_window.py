@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.parcel import Parcel
+from relay import pump
 from relay.store import held
 from relay.store.database import Txn
 from relay.store.held import Held
@@ -67,7 +68,7 @@ class _Office(RuleBasedStateMachine):
     @rule(meanwhile=st.booleans(), limit=st.integers(1, 3), data=st.data())
     def fill(self, meanwhile: bool, limit: int, data: st.DataObject) -> None:
         """One page per way, as the pump does; a commit may come while the page is read."""
-        for way, after in self.window.wanted("slow", self.now_us):
+        for way, after, _ in self.window.wanted("slow", self.now_us):
             share = self.window.share(self._active())
             if len(self.memory[way]) > share // 2:
                 continue
@@ -93,7 +94,7 @@ class _Office(RuleBasedStateMachine):
                 self.store[way] = {p: parcel for p, parcel in self.store[way].items() if parcel not in self.memory[way]}
                 self.memory[way].clear()
             self.now_us += PARKED_US[1]
-            for way, after in self.window.wanted("slow", self.now_us):
+            for way, after, _ in self.window.wanted("slow", self.now_us):
                 page = [(place, parcel) for place, parcel in sorted(self.store[way].items()) if place > after][:3]
                 self.memory[way] = {parcel for _, parcel in page}
                 self.window.note_read(way, page[-1][0] if page else after, complete=len(page) < 3)
@@ -127,3 +128,35 @@ def test_ways_and_pages_are_what_is_held(put: list[tuple[Lane, OfficeId]], limit
                 found += rows
             wanted = [one.parcel.digest for one in parcels if (one.parcel.lane, one.parcel.recipient) == (lane, to)]
             assert [one.parcel.digest for one in found] == wanted
+
+
+def _copy(origin: OfficeId, *, attempt: int, mine: bool) -> Held:
+    parcel = Parcel(
+        Digest(b"d" * 32), 0, Lane.ROUTINE, origin, B, 4, (), mine, MessageId(b"m" * 16), attempt
+    )  # fmt: skip
+    return Held(parcel, 1 << 60, b"data")
+
+
+def test_g16_what_waits_in_the_store_keeps_its_attempt_and_knows_who_swallowed_it() -> None:
+    def change(txn: Txn) -> None:
+        one = _copy(A, attempt=5, mine=False)
+        held.hold(txn, [one])
+        held.pass_on(txn, one.parcel.digest, B, Digest(bytes(32)), 1)
+        held.hold(txn, [one])
+        page = pump._page(txn, (Lane.ROUTINE, B), 0, 10, overdue=False)
+        assert [found.parcel.attempt for found in page.parcels] == [5]
+        assert page.swallowed == ((one.parcel.digest, B),)
+
+    with office_store() as store:
+        store.run(change)
+
+
+def test_g16_a_copy_that_comes_back_without_a_verdict_is_a_new_attempt() -> None:
+    def change(txn: Txn) -> None:
+        held.hold(txn, [_copy(A, attempt=1, mine=True)])
+        for overdue, attempt in ((False, 1), (True, 2)):
+            page = pump._page(txn, (Lane.ROUTINE, B), 0, 10, overdue=overdue)
+            assert [found.parcel.attempt for found in page.parcels] == [attempt]
+
+    with office_store() as store:
+        store.run(change)
