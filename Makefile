@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench sizes soak torture sim lock clean
+.PHONY: demo test check fix vectors bench sizes soak torture sim fuzz sabotage mutants lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -55,8 +55,23 @@ sim: ## seeds of the simulator, each a storm of its own: make sim SEEDS=1000 HOU
 	sh scripts/setup dev
 	.venv/bin/python -m tests.sim --seeds $(SEEDS) --messages $(MESSAGES) --hours $(HOURS) --mode $(MODE) --jobs $(JOBS)
 
+SECONDS = 60
+TARGET =
+fuzz: ## every decoder and the intake against bytes of any kind: make fuzz SECONDS=3600 TARGET=door
+	sh scripts/setup fuzz
+	.venv/bin/python -m tests.fuzz --seconds $(SECONDS) --jobs $(JOBS) $(TARGET)
+
+sabotage: ## seeded faults, one at a time in a copy: a test must notice each
+	sh scripts/setup dev
+	.venv/bin/python -m tests.sabotage --jobs $(JOBS)
+
+MODULE =
+mutants: ## small faults everywhere in protocol/, keys/verify.py and the store: make mutants MODULE=protocol/outbox.py
+	sh scripts/setup mutants
+	.venv/bin/python -m tests.mutants --jobs $(JOBS) $(MODULE)
+
 lock: ## requirements/*.txt from *.in; `sh scripts/lock --upgrade` takes newer versions
 	sh scripts/lock
 
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache fuzz-found

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -56,7 +56,7 @@ async def read_form(request: Request, data: bytes) -> tuple[bytes, list[Attachme
     """The part `message` of a multipart form, and its files in order (RFC 7578).
 
     Everything stays in memory: temporary files would hold plaintext outside the encrypted store (G11).
-    Raises `Refused` BAD_FIELD for a malformed form or one without `message`, TOO_LARGE for too many files.
+    Raises `Refused` BAD_FIELD for a form that is malformed, cut off or without `message`, TOO_LARGE for too many files.
     """
 
     async def stream() -> AsyncIterator[bytes]:
@@ -64,6 +64,10 @@ async def read_form(request: Request, data: bytes) -> tuple[bytes, list[Attachme
 
     class MemoryParser(MultiPartParser):
         spool_max_size = len(data) + 1
+        whole = False
+
+        def on_end(self) -> None:
+            self.whole = True
 
     parser = MemoryParser(
         request.headers,
@@ -74,8 +78,22 @@ async def read_form(request: Request, data: bytes) -> tuple[bytes, list[Attachme
     )
     try:
         form = await parser.parse()
+        if not parser.whole:
+            # What breaks off in the middle of a file would else be sent without that file.
+            raise Refused("BAD_FIELD", "the form breaks off before its last boundary")
+        message, files = await _parts_of(form)
     except (MultiPartException, KeyError, ValueError) as error:
         raise Refused("BAD_FIELD", f"not a multipart form: {error}"[:300]) from None
+    finally:
+        for file in parser._files_to_close_on_error:
+            file.close()
+    if message is None:
+        raise Refused("BAD_FIELD", "the form has no part `message` with the JSON object", field="message")
+    return message, files
+
+
+async def _parts_of(form: FormData) -> tuple[bytes | None, list[Attachment]]:
+    """The part `message`, if there is one, and every other file."""
     message: bytes | None = None
     files: list[Attachment] = []
     for name, part in form.multi_items():
@@ -87,9 +105,6 @@ async def read_form(request: Request, data: bytes) -> tuple[bytes, list[Attachme
                 files.append(Attachment(part.filename or name, content))
         elif name == "message":
             message = part.encode()
-    await form.close()
-    if message is None:
-        raise Refused("BAD_FIELD", "the form has no part `message` with the JSON object", field="message")
     return message, files
 
 

@@ -12,13 +12,14 @@ from keys.signing import CONTENT, COPY, FRAME, PRESENCE, RECEIPT, sign_record
 from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
 from protocol import cbor
 from protocol.content import Content, decode_bundle, encode_bundle, encode_content
-from protocol.copy import COPY_BYTES, OUTER_BYTES, CopyHeader, encode_header, outer_payload, split_copy
+from protocol.copy import COPY_BYTES, OUTER_BYTES, CopyHeader, encode_header, outer_payload, round_deadline, split_copy
 from protocol.errors import RemoteError
 from protocol.fields import UINT64_MAX
 from protocol.frame import encode_frame, encode_frame_payload, encode_items, make_item
 from protocol.ids import Address
-from protocol.lanes import KINDS, LEVELS, URGENCIES, Lane
-from protocol.limits import SEALED_BYTES
+from protocol.lanes import KINDS, LEVELS, URGENCIES, Lane, entitlement_of, lane_for
+from protocol.lanes import RECEIPT as RECEIPT_CLASS
+from protocol.limits import RECEIPT_EXTRA_LIFE_US, SEALED_BYTES
 from protocol.padding import pack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
@@ -164,7 +165,10 @@ def test_g10_header_and_content_must_agree(
         refusal = error.code
     else:
         assert opened.message.content == content
-        refusal = "BAD_DIGEST"
+        entitled = entitlement_of(kind, level)
+        assert (lane, entitlement) == (lane_for(urgency, bulk=bulk, entitlement=entitled), entitled)
+        assert header.deadline_us == round_deadline(deadline_us)
+        return
     assert refusal in {"BAD_DIGEST", "NOT_ENTITLED"}
 
 
@@ -229,6 +233,26 @@ def test_g10_a_receipt_speaks_for_its_signer_only(receipt: Any) -> None:
     assert verify_receipt(sign_record(COUNTY_KEY, RECEIPT, encode_receipt(said)), DIRECTORY).receipt == said
     with pytest.raises(RemoteError):
         verify_receipt(sign_record(CITY_KEY, RECEIPT, encode_receipt(said)), DIRECTORY)
+
+
+@pytest.mark.parametrize(
+    ("by", "to", "refusal"),
+    [(COUNTY, PROVINCE, None), (CITY, PROVINCE, "WRONG_RECIPIENT"), (COUNTY, CITY, "WRONG_RECIPIENT")],
+)
+def test_g10_a_sealed_receipt_is_by_the_copys_sender_for_us(by: Any, to: Any, refusal: str | None) -> None:
+    """The city's true receipt, put into a copy by the county, would otherwise come in the county's name."""
+    key = COUNTY_KEY if by == COUNTY else CITY_KEY
+    said = make_receipt(type="opened", by=by, recipient=by, to=to, at_us=NOW_US)
+    record = sign_record(key, RECEIPT, encode_receipt(said))
+    expires_us = make_header().expires_us + RECEIPT_EXTRA_LIFE_US
+    header = make_header(entitlement=RECEIPT_CLASS, number=0, expires_us=expires_us)
+    copy = seal_copy(COUNTY_KEY, header, pack(record), PREKEY_PUBLICS[1], ENTROPY)
+    if refusal is None:
+        assert open_it(copy, 1).receipt.receipt == said
+        return
+    with pytest.raises(RemoteError) as caught:
+        open_it(copy, 1)
+    assert caught.value.code == refusal
 
 
 @given(st.data())

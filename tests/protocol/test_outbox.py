@@ -5,7 +5,16 @@ from collections import deque
 import pytest
 
 from protocol.copy import COPY_BYTES
-from protocol.frame import RECEIPT_ITEM, Frame, Nack, encode_frame, encode_frame_payload, encode_items, make_item
+from protocol.frame import (
+    NACK_CODES,
+    RECEIPT_ITEM,
+    Frame,
+    Nack,
+    encode_frame,
+    encode_frame_payload,
+    encode_items,
+    make_item,
+)
 from protocol.ids import Digest, Epoch, NetworkId, OfficeId, StartId
 from protocol.lanes import GROUPS, Lane
 from protocol.limits import FRAME_BYTES, FRAME_ITEMS, RECORD_BYTES, TRAIL_OFFICES
@@ -99,6 +108,25 @@ def test_g16_a_recipient_that_had_custody_is_asked_again_itself() -> None:
     assert again is not None
     assert again.receiver == D
     assert outbox._in_flight[Lane.ROUTINE, D] == 1
+
+
+@pytest.mark.parametrize("code", NACK_CODES)
+def test_g01_no_nack_is_final(code: str) -> None:
+    outbox = outbox_of(A)
+    outbox.hold(parcel(1), NOW)
+    first = outbox.plan("slow", NOW)
+    assert first is not None
+    outbox.nack(parcel(1).digest, code, C if first.receiver == B else B, NOW)
+    assert outbox._in_flight[Lane.ROUTINE, first.receiver] == 1, "only whoever was asked may answer"
+    outbox.nack(parcel(1).digest, code, first.receiver, NOW)
+    assert outbox.holds(parcel(1).digest)
+    assert outbox.plan("slow", NOW) is None
+    assert outbox.expire_timers(NOW + SECOND) == []
+    again = outbox.plan("slow", NOW + SECOND)
+    assert again is not None
+    assert again.digests == (parcel(1).digest,)
+    # Back off for what may be otherwise soon, another way round a loop or a dead end.
+    assert (again.receiver == first.receiver) is (code in ("FULL", "UNVERIFIED"))
 
 
 def test_g13_timers_do_not_pile_up() -> None:

@@ -1,0 +1,1 @@
+"""Mutation testing of protocol/, keys/verify.py and the store: `make mutants`."""

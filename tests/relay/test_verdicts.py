@@ -1,0 +1,124 @@
+"""What others say of our messages: believed only over our content, and sealed again only so often (G7, G8)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from protocol.content import content_digest
+from protocol.copy import copy_digest
+from protocol.delivery import State
+from protocol.frame import COPY_ITEM
+from protocol.ids import Digest, MessageId
+from protocol.lanes import Lane
+from protocol.parcel import Parcel
+from protocol.receipt import Receipt
+from relay.store import events, held, sent
+from relay.store.database import Txn
+from relay.store.held import Held
+from relay.store.inline import InlineStore
+from relay.store.sent import Addressee, Prepared, Sealing
+from relay.verdicts import RESEALS_MAX, Verdicts
+from tests import world
+from tests.relay.office_store import office_store, tried
+
+BUNDLE = world.make_bundle(b"record")
+DIGEST = content_digest(BUNDLE.record)
+COPY = b"a sealed copy"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[InlineStore]:
+    with office_store() as opened:
+        yield opened
+
+
+def accept(txn: Txn) -> None:
+    """One message from the county to the province, sealed and begun."""
+    addressee = Addressee(world.PROVINCE, world.PROVINCE_ADDRESS)
+    prepared = Prepared(
+        world.MESSAGE, bytes(32), Lane.FLASH, 1, world.NOW_US, world.NOW_US + world.DAY_US, None, BUNDLE, DIGEST,
+        (addressee,), b"{}", world.COUNTY,
+    )  # fmt: skip
+    sent.accept(txn, [prepared], Sealing(lambda wanted: None, begun=False))
+    seal(txn)
+
+
+def seal(txn: Txn) -> None:
+    """The copy that travels."""
+    assert sent.mark_sealed(txn, world.MESSAGE, world.PROVINCE, begun=True)
+    parcel = Parcel(
+        copy_digest(COPY), COPY_ITEM, Lane.FLASH, world.COUNTY, world.PROVINCE, len(COPY), (), True, world.MESSAGE
+    )
+    held.hold(txn, [Held(parcel, world.NOW_US + world.DAY_US, COPY)])
+
+
+def say(txn: Txn, **changes: object) -> tuple[Verdicts, bool]:
+    """A receipt is heard in a change of its own."""
+    verdicts = Verdicts(txn)
+    receipt: Receipt = world.make_receipt(**{"digest": DIGEST, **changes})
+    known = verdicts.receipt(receipt, b"signed")
+    verdicts.close()
+    return verdicts, known
+
+
+def state(txn: Txn) -> State:
+    standing = sent.standing(txn, world.MESSAGE, world.PROVINCE)
+    assert standing is not None
+    return standing.state
+
+
+def test_g07_delivered_counts_over_our_content_only(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        for type_ in ("delivered", "opened", "signed_for", "returned", "refused"):
+            verdicts, known = say(txn, type=type_, digest=Digest(bytes(32)))
+            assert (known, verdicts.mismatched, verdicts.released) == (True, 1, [])
+            assert state(txn) is State.ACCEPTED
+        verdicts, _ = say(txn)
+        assert (verdicts.delivered, verdicts.mismatched) == (1, 0)
+        assert state(txn) is State.DELIVERED
+        assert verdicts.released == [copy_digest(COPY)]
+        assert not held.is_held(txn, copy_digest(COPY))
+
+    tried(store, change)
+
+
+def test_g08_a_later_contrary_fact_is_a_correction_and_said_once(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        say(txn, type="refused", code="NOT_ACCEPTED")
+        for _ in range(3):
+            say(txn)
+        assert state(txn) is State.REFUSED
+        types = [event.type for event in events.of_recipient(txn, world.MESSAGE, world.PROVINCE)]
+        assert types.count("correction") == 1
+        assert types.count("delivered") == 0
+
+    tried(store, change)
+
+
+def test_what_we_did_not_send_is_not_ours(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        assert not say(txn, id=MessageId(bytes(16)))[1]
+        assert not say(txn, recipient=world.CITY, by=world.CITY)[1]
+
+    tried(store, change)
+
+
+def test_d07_a_copy_is_sealed_again_at_most_three_times(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        gone = {"type": "prekey_gone", "digest": copy_digest(COPY), "proof": b"a prekey"}
+        assert say(txn, **gone, by=world.CITY)[0].prekeys == []
+        assert say(txn, **{**gone, "digest": Digest(bytes(32))})[0].prekeys == []
+        for _ in range(RESEALS_MAX):
+            assert say(txn, **gone)[0].prekeys == [b"a prekey"]
+            seal(txn)
+        assert RESEALS_MAX == 3
+        for _ in range(3):
+            verdicts, _ = say(txn, **gone)
+            assert (verdicts.prekeys, verdicts.released) == ([], [])
+            assert held.is_held(txn, copy_digest(COPY))
+
+    tried(store, change)

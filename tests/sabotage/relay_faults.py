@@ -1,0 +1,102 @@
+"""Faults in custody, order and verdicts: the hop machine, intake, the pump, the verdicts."""
+
+from typing import Final
+
+from tests.sabotage.fault import Fault, fault
+
+_STORM: Final = "tests/sim/test_simulator.py::test_g01_to_g16_hold_in_storms"
+_SETTLE: Final = "tests/relay/test_settlement.py"
+_BEFORE: Final = """            outcome = await ground.store.write(self._lane, settle)
+"""
+
+RELAY_FAULTS: Final[tuple[Fault, ...]] = (
+    fault(
+        "G7", "custody is given before the commit", "relay/intake.py",
+        "        try:\n" + _BEFORE,
+        "        for one in examined:\n"
+        "            for item in one.frame.items:\n"
+        "                ground.outbox.debts.owe_custody(one.frame.frame.sender, one.frame.frame.lane, item.digest)\n"
+        "        ground.kick()\n"
+        "        await asyncio.sleep(0)\n"
+        "        try:\n" + _BEFORE,
+        _STORM, quick=False,
+    ),
+    fault(
+        "G7", "the receipt leaves before the commit", "relay/intake.py",
+        "        try:\n" + _BEFORE,
+        "        ground.hold([two.answer for one in examined for two in one.findings if hasattr(two, 'answer')])\n"
+        "        ground.kick()\n"
+        "        await asyncio.sleep(0.01)\n"
+        "        try:\n" + _BEFORE,
+        _STORM, quick=False,
+    ),
+    fault(
+        "G1", "the broker's acknowledgement is taken for custody", "relay/pump.py",
+        "            if done:\n                self._room.release()\n",
+        "            if done:\n"
+        "                for digest in shipment.digests:\n"
+        "                    self._ground.outbox.release(digest)\n"
+        "                self._room.release()\n",
+        _STORM, quick=False,
+    ),
+    fault("G8", "sending begins without a record of it", "relay/pump.py",
+          "        if not first:\n            return True\n",
+          "        if first or not first:\n            return True\n",
+          _STORM, quick=False),
+    fault("G2", "no memory of what came before", "relay/settle.py",
+          "        known = inbox.digests(self._txn, content.sender, content.id)\n",
+          "        known = None\n        self._txn.connection.execute('DELETE FROM inbox')\n"
+          "        self._txn.connection.execute('DELETE FROM receipts')\n", _SETTLE),
+    fault("G2", "what was received is forgotten too early", "relay/store/retention.py",
+          "FORGET_AFTER_US: Final = 2 * MAX_LIFE_US + CLOCK_AHEAD_US", "FORGET_AFTER_US: Final = MAX_LIFE_US",
+          "tests/relay/store/test_retention.py"),
+    fault("G3", "a known id with other content is taken for the same", "relay/settle.py",
+          "            if known[0] != finding.message.digest:", "            if False:", _SETTLE),
+    fault("G1", "two relays give each other custody of one copy", "relay/settle.py",
+          " or (parcel.digest, sender) in self._offered:", ":", _SETTLE),
+    fault("G1", "custody is given of what came back from where it went", "relay/settle.py",
+          "        if custodian == sender:\n            return self._nack(parcel.digest, \"LOOP\", examined)\n", "",
+          _SETTLE),
+    fault("G13", "a full store takes what it cannot keep", "relay/settle.py",
+          "        if not self._txn.space.admits(parcel.lane):\n            return self._nack(parcel.digest, \"FULL\", "
+          "examined)\n", "", _SETTLE),
+    fault("G9", "expiry is not judged at the commit", "relay/settle.py",
+          "        if content.expires_us <= self._txn.now_us:\n            return False\n", "", _SETTLE),
+    fault("G7", "a duplicate gets no receipt again", "relay/settle.py",
+          "            self._answer_again(content.sender, content.id)\n", "", _SETTLE),
+    fault("G10", "a frame that the broker retained is taken", "relay/intake.py",
+          "            if arrived.retained:", "            if False:", "tests/relay/test_intake.py"),
+    fault("G7", "`delivered` over another content is believed", "relay/verdicts.py",
+          "receipt.type == \"custody\" or receipt.digest == story.standing.digest:", "receipt.type:",
+          "tests/relay/test_verdicts.py"),
+    fault("G8", "a copy is sealed again for ever", "relay/verdicts.py",
+          " or tries >= RESEALS_MAX or", " or", "tests/relay/test_verdicts.py"),
+    fault("G8", "`expired` is said on a time-out, although sending began", "protocol/delivery.py",
+          "    return State.UNCONFIRMED if sending_begun else State.EXPIRED", "    return State.EXPIRED",
+          "tests/protocol/test_delivery.py"),
+    fault("G8", "a second verdict replaces the first", "protocol/delivery.py",
+          "    State.EXPIRED: (),", "    State.EXPIRED: (State.DELIVERED,),", "tests/protocol/test_delivery.py"),
+    fault("G5", "one order for all lanes: first come, first served", "protocol/scheduler.py",
+          "        highest = min(waiting)\n", "        highest = max(waiting)\n", "tests/protocol/test_scheduler.py"),
+    fault("G6", "lower lanes wait for ever", "protocol/scheduler.py",
+          "        share = bool(owed) and not self._last_was_share\n", "        share = False\n",
+          "tests/protocol/test_scheduler.py"),
+    fault("G5", "one lane for all on the wire", "protocol/lanes.py",
+          '        return "fast" if self <= Lane.URGENT else "slow"', '        return "slow"',
+          "tests/protocol/test_outbox.py"),
+    fault("G1", "a nack ends a parcel", "protocol/outbox.py",
+          "            entry.avoid |= {by}\n        self._put_back(entry, now_us)\n",
+          "            entry.avoid |= {by}\n        self.release(digest)\n", "tests/protocol/test_outbox.py"),
+    fault("G1", "custody ends our own copy before there is a verdict", "protocol/outbox.py",
+          "        if not entry.parcel.kept_after_custody:", "        if True:", "tests/protocol/test_outbox.py"),
+    fault("G16", "a custodian that keeps silent is trusted for ever", "protocol/outbox.py",
+          "            elif entry.stage is _Stage.KEPT or self._out_of_patience(entry, now_us):",
+          "            elif entry.stage is not _Stage.KEPT and self._out_of_patience(entry, now_us):",
+          "tests/protocol/test_outbox.py"),
+    fault("G1", "a copy goes back along its own trail", "protocol/routing.py",
+          " if office not in question.trail and office != question.me]", " if office != question.me]",
+          "tests/protocol/test_routing.py"),
+    fault("G13", "every duplicate frame is verified and answered anew, without a window", "protocol/outbox.py",
+          "        window = self._timing.window_items if hop in self._present else 1\n", "        window = 1 << 30\n",
+          "tests/protocol/test_outbox.py"),
+)  # fmt: skip

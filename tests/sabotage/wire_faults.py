@@ -1,0 +1,98 @@
+"""Faults in what is signed, sealed and believed: protocol/ and keys/."""
+
+from typing import Final
+
+from tests.sabotage.fault import Edit, Fault, fault
+
+_MASK = """    if purpose == COPY:
+        header, digest = loads(payload, max_bytes=1 << 20)
+        fields = loads(header, max_bytes=1 << 20)
+        fields[{field}] = 0
+        payload = dumps([dumps(fields), digest])
+    return dumps(["Signature1", protected, purpose.encode(), payload])
+"""
+_SIGNED = """    return dumps(["Signature1", protected, purpose.encode(), payload])
+"""
+_SIGNATURES = "tests/keys/test_envelope_signatures.py"
+_COPIES = "tests/keys/test_envelope_copies.py"
+_VECTORS = "tests/test_vectors.py"
+
+WIRE_FAULTS: Final[tuple[Fault, ...]] = (
+    fault(
+        "G10", "the outer signature is not checked where a copy passes through", "keys/verify.py",
+        "    record.verify(COPY, public)\n", "", _COPIES,
+    ),
+    fault("G3", "the author's signature is not checked", "keys/verify.py",
+          "    record.verify(CONTENT, public)\n", "", _COPIES),
+    fault("G7", "a receipt's signature is not checked", "keys/verify.py",
+          "    record.verify(RECEIPT, public)\n", "", _COPIES),
+    fault("G10", "a frame's signature is not checked", "keys/verify.py",
+          "    record.verify(FRAME, public)\n", "", _COPIES),
+    fault("G12", "a presence's signature is not checked", "keys/verify.py",
+          "    record.verify(PRESENCE, directory", "    (PRESENCE, directory", _COPIES),
+    fault("G10", "a prekey's signature is not checked", "keys/prekeys.py",
+          "    unverified.verify(PREKEY, key.public)\n", "", "tests/keys/test_prekeys.py"),
+    fault("G10", "a signature for one purpose counts for all (no domain separation)", "keys/signing.py",
+          "purpose.encode(), payload", 'b"relay", payload', _SIGNATURES),
+    fault("G10", "the lane is outside the outer signature", "keys/signing.py",
+          _SIGNED, _MASK.format(field=6), _COPIES),
+    fault("G9", "the expiry is outside the outer signature", "keys/signing.py",
+          _SIGNED, _MASK.format(field=9), _COPIES),
+    fault("G10", "a frame is believed on any topic", "keys/verify.py",
+          "    if sender is None or sender.id != frame.sender or frame.receiver != me or frame.lane is not topic.lane:",
+          "    if sender is None:", _VECTORS),
+    fault("G3", "the items of a frame need not be the signed ones", "keys/verify.py",
+          "    if items_digest(encoded_items) != frame.items_digest:", "    if False:", _COPIES),
+    fault("G10", "the clear header need not say what the content says", "keys/verify.py",
+          "    _same_fields(message.content, copy)\n", "", _COPIES),
+    fault("G3", "body and attachments need not be what was signed", "keys/verify.py",
+          "    check_commitments(content, bundle)\n", "", _VECTORS),
+    fault("G10", "a receipt may be sealed by anybody's copy", "keys/verify.py",
+          "        if receipt.receipt.by != copy.header.sender or receipt.receipt.to != me:", "        if False:",
+          _COPIES),
+    Fault(
+        "any office may say `delivered` for the recipient", "G7",
+        (
+            Edit("protocol/receipt.py", "    if receipt.type in END_TO_END and receipt.by != receipt.recipient:",
+                 "    if False:"),
+            Edit("keys/verify.py", "    if receipt.type in END_TO_END and receipt.by != receipt.recipient:",
+                 "    if False:"),
+        ),
+        (_VECTORS,),
+    ),
+    fault("G14", "a revoked office's key still signs", "keys/directory.py",
+          "key.valid_at(at_us) or _revoked_at(office, at_us)", "key.valid_at(at_us)", "tests/keys/test_directory.py"),
+    fault("G14", "a revoked key still signs", "keys/office_record.py",
+          '"""Whether a signature made at this time counts."""\n'
+          "        revoked = self.revoked_since_us is not None and at_us >= self.revoked_since_us",
+          '"""Whether a signature made at this time counts."""\n        revoked = False',
+          "tests/keys/test_directory.py"),
+    fault("G10", "small-order public keys are let in", "keys/primitives.py",
+          "    return y >= _P or y in _SMALL_ORDER_Y", "    return False", _SIGNATURES),
+    Fault(
+        "a ciphertext may be moved under another header", "G3",
+        (
+            Edit("keys/seal.py", 'return dumps(["Encrypt", _BODY_PROTECTED, header_bytes])',
+                 'return dumps(["Encrypt", _BODY_PROTECTED, b""])'),
+            Edit("keys/seal.py", "extra = dumps([suite, sha256(header_bytes)])", "extra = dumps([suite, b''])"),
+        ),
+        (_COPIES,),
+    ),
+    fault("G12", "an older prekey replaces a newer one", "keys/prekeys.py",
+          "    if new.epoch < held.epoch:", "    if False:", "tests/keys/test_prekeys.py"),
+    fault("G12", "an older presence replaces a newer one", "protocol/presence.py",
+          "        return presence.session > known.session", "        return True", "tests/protocol/test_presence.py"),
+    fault("G14", "an older directory replaces a newer one", "keys/trust/chain.py",
+          "    if directory.version < before.directory.version:", "    if False:",
+          "tests/keys/test_trust.py::test_g14_not_even_all_signers_together_bring_back_an_old_directory",
+          "tests/keys/test_trust_histories.py"),
+    fault("G13", "a decompression bomb is not bounded", "protocol/padding.py",
+          "        if not 0 <= declared <= max_bytes:", "        if False:", "tests/protocol/test_padding.py"),
+    fault("G3", "CBOR need not be canonical", "protocol/cbor.py",
+          "    if dumps(value) != data:", "    if False:", "tests/protocol/test_codecs.py"),
+    fault("G9", "a copy past its expiry is still good", "keys/verify.py",
+          "    if header.expires_us <= now_us:", "    if False:", _VECTORS),
+    fault("G10", "any lane for anybody: flash without an incident", "protocol/lanes.py",
+          "    return lane is not Lane.FLASH or entitlement in (INCIDENT, RECEIPT)", "    return True",
+          _VECTORS),
+)  # fmt: skip
