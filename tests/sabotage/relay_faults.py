@@ -5,6 +5,7 @@ from typing import Final
 from tests.sabotage.fault import Fault, fault
 
 _STORM: Final = "tests/sim/test_simulator.py::test_g01_to_g16_hold_in_storms"
+_SIGNED: Final = "tests/keys/test_envelope_signatures.py"
 _SETTLE: Final = "tests/relay/test_settlement.py"
 _BEFORE: Final = """            outcome = await ground.store.write(self._lane, settle)
 """
@@ -67,13 +68,29 @@ RELAY_FAULTS: Final[tuple[Fault, ...]] = (
     fault("G10", "a frame that the broker retained is taken", "relay/intake.py",
           "            if arrived.retained:", "            if False:", "tests/relay/test_intake.py"),
     fault("G7", "`delivered` over another content is believed", "relay/verdicts.py",
-          "receipt.type == \"custody\" or receipt.digest == story.standing.digest:", "receipt.type:",
-          "tests/relay/test_verdicts.py"),
+          "        elif receipt.by == receipt.recipient and receipt.digest == story.standing.digest:",
+          "        elif receipt.by == receipt.recipient:", "tests/relay/test_verdicts.py"),
     fault("G8", "a copy is sealed again for ever", "relay/verdicts.py",
           " or tries >= RESEALS_MAX or", " or", "tests/relay/test_verdicts.py"),
     fault("G8", "`expired` is said on a time-out, although sending began", "protocol/delivery.py",
-          "    return State.UNCONFIRMED if sending_begun else State.EXPIRED", "    return State.EXPIRED",
+          "    if not begun:\n        return Due.EXPIRED\n", "    if asked_us is None:\n        return Due.EXPIRED\n",
           "tests/protocol/test_delivery.py"),
+    fault("G9", "a clock that jumps is followed at once", "protocol/clock_guard.py",
+          "        return abs(self._reading.offset_us - self._reference_us) > self._jump_us", "        return False",
+          "tests/protocol/test_clock_guard.py"),
+    fault("G9", "a clock may be set back behind a signed time", "protocol/clock_guard.py",
+          "        self._offset_us = max(self._offset_us, low_us)\n", "", "tests/protocol/test_clock_guard.py"),
+    fault("G15", "the chain of the audit log is not followed", "relay/audit/check.py",
+          "        if before is not None:\n            self._compare(", "        if False:\n            self._compare(",
+          "tests/relay/audit/test_edits.py"),
+    fault("G15", "a log that was cut off is whole", "relay/audit/check.py",
+          "            elif anchor.mark.count > last:", "            elif False:", "tests/relay/audit/test_edits.py"),
+    fault("G15", "anybody may sign the head of an audit log", "keys/signing.py",
+          "        if not verify_ed25519(public, self._signature, _to_be_signed(self._protected, purpose, self.payload)):",
+          "        if purpose != AUDIT and not verify_ed25519(\n"
+          "            public, self._signature, _to_be_signed(self._protected, purpose, self.payload)\n"
+          "        ):",
+          "tests/relay/audit", _SIGNED),
     fault("G8", "a second verdict replaces the first", "protocol/delivery.py",
           "    State.EXPIRED: (),", "    State.EXPIRED: (State.DELIVERED,),", "tests/protocol/test_delivery.py"),
     fault("G5", "one order for all lanes: first come, first served", "protocol/scheduler.py",
