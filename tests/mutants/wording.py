@@ -9,7 +9,7 @@ from typing import Final
 ERRORS: Final = frozenset({"RemoteError", "Refused"})
 """Errors with a stable code first; what follows is English for a log."""
 PLAIN_ERRORS: Final = frozenset({"ValueError", "TypeError", "RuntimeError", "AssertionError", "_wrong"})
-NAMED: Final = {"Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 1, "elements": 2}
+NAMED: Final = {"Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 1, "elements": 2, "_one_of": 2}
 """Readers of fields, and the place of the argument that only names the object in errors."""
 CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
@@ -43,7 +43,7 @@ class _Wordless(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if name in ERRORS and len(node.args) >= 1 and not any(k.arg == "field" for k in node.keywords):
+        if name in ERRORS and len(node.args) >= 1:
             # One argument left of two is the code or the detail; a code is one upper-case word.
             first = node.args[0]
             node.args = [first]
