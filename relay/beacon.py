@@ -148,6 +148,7 @@ class Beacon:
         if not arrived.payload:
             return
         presence = verify_presence(arrived.payload, topic, ground.directory, ground.clock.now_us())
+        ground.audit.hear(presence, arrived.payload, f"broker {arrived.broker}")
         if presence.office == ground.identity.office:
             return
         key = (presence.office, presence.group, arrived.broker)

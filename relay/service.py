@@ -216,6 +216,10 @@ class OfficeService:
         """The last lines of the audit log."""
         return await self._kept().lines(limit, after)
 
+    async def audit_heads(self) -> list[Object]:
+        """How far the audit logs of neighbours are."""
+        return await self._kept().heard.heads()
+
     async def audit_verify(self, heads: Sequence[Mark], /) -> Object:
         """Check the audit log."""
         return (await self._kept().check(given(heads))).as_json()

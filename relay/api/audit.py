@@ -48,6 +48,11 @@ async def lines(context: Context, request: Request) -> Response:
     return answer_lines(await context.office.audit_lines(limit_of(request), after))
 
 
+async def heads(context: Context, _request: Request) -> Response:
+    """GET /v1/audit/heads: how far the audit logs of neighbours are, by what they signed and this relay remembers."""
+    return answer_lines(await context.office.audit_heads())
+
+
 async def verify(context: Context, request: Request) -> Response:
     """POST /v1/audit/verify: checks every line, signature and known head of the audit log."""
     async with body_of(context, request) as data:

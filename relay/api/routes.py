@@ -156,6 +156,7 @@ OPERATIONS: Final = (
     Operation(
         "GET", "/v1/audit", OPERATE, audit.lines, answer_type=NDJSON, query=("limit", "after"), noted="audit_tail"
     ),
+    Operation("GET", "/v1/audit/heads", OPERATE, audit.heads, answer_type=NDJSON),
     Operation("POST", "/v1/audit/verify", OPERATE, audit.verify, takes=audit.VerifyAudit, noted="audit_verify"),
     Operation(
         "GET",

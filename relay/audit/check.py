@@ -120,7 +120,7 @@ class Walk:
 
     def finish(self) -> None:
         """All lines were taken: what is remembered elsewhere must have been among them."""
-        first = self.first or 1
+        first, self._where = self.first or 1, ""
         if first > self.purged:
             self._problem("MISSING", f"lines before {first} are gone, and no line says that their retention ended")
         last = 0 if self.mark is None else self.mark.count

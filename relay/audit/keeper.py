@@ -19,10 +19,12 @@ from protocol.errors import Refused
 from protocol.ids import Digest
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
+from protocol.presence import Presence
 from relay.audit.archive import archive_bytes, pieces_of
 from relay.audit.check import Anchor, Report, Walk, check_folder, head_verifier
 from relay.audit.entry import Owner, read_line
 from relay.audit.folder import FOLDER, files_of, last_lines
+from relay.audit.heard import Heard
 from relay.audit.log import AuditLog, Found
 from relay.audit.notes import Note
 from relay.ground import Ground
@@ -79,11 +81,14 @@ class Keeper:
         self.was_checked = False
         """Whether the whole log was checked since the start."""
         self.opened = asyncio.Event()
+        self.heard = Heard(ground)
 
     async def prepare(self) -> None:
         """What the store remembers, so that it can be told from the first moment on."""
         self._stored = await self._ground.store.read(recall_mark)
+        await self.heard.load()
         self._ground.audit.begin(self._stored)
+        self._ground.audit.listener = self._hear
 
     async def run(self) -> None:
         """Keep the log for ever, whatever the disk says."""
@@ -119,7 +124,7 @@ class Keeper:
             ground = self._ground
             walk = Walk(
                 head_verifier(ground.directory, ground.identity.office),
-                (Anchor("this relay", mark), Anchor("the store", self._stored), *anchors),
+                (Anchor("this relay", mark), Anchor("the store", self._stored), *self.heard.anchors, *anchors),
             )
             check = await self._in_thread(check_folder, self._folder, walk, mark, mark)
             await self._finish(check.slices(), breath_s)
@@ -132,7 +137,23 @@ class Keeper:
     @property
     def problems(self) -> tuple[str, ...]:
         """What the last check found, and what was noticed since."""
-        return (*self._damage, *(() if self._log is None else self._log.problems))
+        if self._log is None:
+            return self._damage
+        last = self._log.durable.count
+        known = [
+            f"{anchor.source} knows of {anchor.mark.count}" for anchor in self.heard.anchors if anchor.mark.count > last
+        ]
+        cut = [
+            f"CUT: the log ends at line {last}, {text}"
+            for text in known
+            if not any(text in one for one in self._damage)
+        ]
+        return (*self._damage, *self._log.problems, *cut)
+
+    def _hear(self, presence: Presence, record: bytes, source: str) -> None:
+        self.heard.hear(presence, record, source)
+        if self.opened.is_set():
+            self._tell()
 
     def size_bytes(self) -> int:
         """The size of all files."""
@@ -157,15 +178,18 @@ class Keeper:
 
     async def _open(self) -> None:
         ground = self._ground
-        identity = ground.identity
-        owner = Owner(ground.directory.network_id, identity.office, identity.epoch)
-        verify = head_verifier(ground.directory, identity.office)
-        sign = partial(sign_record, identity.key, AUDIT)
+        verify = head_verifier(ground.directory, ground.identity.office)
         opened: tuple[AuditLog, Found] = await self._in_thread(
-            AuditLog.open, self._folder, owner, sign, verify, self._stored, ground.clock.now_us()
+            AuditLog.open, self._folder, self._signed_head, verify, self._stored, ground.clock.now_us()
         )
         self._log, found = opened
         self._damage = found.problems
+
+    def _signed_head(self, mark: Mark, at_us: int) -> bytes:
+        """A signed head, in the life that the home has at this moment."""
+        identity = self._ground.identity
+        owner = Owner(self._ground.directory.network_id, identity.office, identity.epoch)
+        return sign_record(identity.key, AUDIT, owner.head_payload(mark, at_us))
 
     async def _wait(self) -> None:
         """Until something is to be written, made durable or signed."""

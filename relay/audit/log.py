@@ -14,13 +14,13 @@ from typing import Self
 from protocol.audit import LINE_BYTES, Mark
 from protocol.errors import Refused
 from relay.audit.check import Anchor, Check, VerifyHead, Walk
-from relay.audit.entry import HEAD, PURGED, Owner, head_note, read_line, write_line
+from relay.audit.entry import HEAD, PURGED, head_note, read_line, write_line
 from relay.audit.folder import create_file, delete_files, files_of, first_number, write_all
 from relay.audit.notes import RELAY, Note
 from relay.times import parse_time_us
 
-Sign = Callable[[bytes], bytes]
-"""The signed record of a payload."""
+SignHead = Callable[[Mark, int], bytes]
+"""The office's signed record of a head: at this mark, at this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,10 @@ class Found:
 class AuditLog:
     """An open log."""
 
-    def __init__(self, folder: Path, owner: Owner, sign: Sign, mark: Mark) -> None:
+    def __init__(self, folder: Path, sign_head: SignHead, mark: Mark) -> None:
         """For `open`."""
         self._folder = folder
-        self._owner = owner
-        self._sign = sign
+        self._sign_head = sign_head
         self._path = folder
         self._handle = -1
         self._size = 0
@@ -54,7 +53,7 @@ class AuditLog:
 
     @classmethod
     def open(
-        cls, folder: Path, owner: Owner, sign: Sign, verify_head: VerifyHead, stored: Mark, now_us: int
+        cls, folder: Path, sign_head: SignHead, verify_head: VerifyHead, stored: Mark, now_us: int
     ) -> tuple[Self, Found]:
         """Go on where the log ended. A torn end is cut off; a damaged one is left as it is and a new file begun.
 
@@ -72,7 +71,7 @@ class AuditLog:
             problems.append(f"CUT: the log ends at line {last}, or is another one; the store knows of {stored.count}")
             mark = stored
         mark = mark or stored
-        log = cls(folder, owner, sign, mark)
+        log = cls(folder, sign_head, mark)
         if not files or problems:
             log._begin_file(now_us)
         else:
@@ -125,7 +124,7 @@ class AuditLog:
 
     def signed_head(self, now_us: int) -> bytes:
         """The office's signature over the log as it is."""
-        return self._sign(self._owner.head_payload(self.mark, now_us))
+        return self._sign_head(self.mark, now_us)
 
     def close(self) -> None:
         """Let go of the file."""

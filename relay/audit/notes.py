@@ -6,12 +6,13 @@ how many there were. No note carries titles, bodies, names of persons or reasons
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.audit import START, Mark
 from protocol.ids import message_id_text
+from protocol.presence import Presence
 from relay.ports import Clock
 from relay.store.events import Event
 
@@ -60,6 +61,8 @@ class Notes:
         self._lost = 0
         self.came = asyncio.Event()
         self.mark: Mark = START
+        self.listener: Callable[[Presence, bytes, str], None] | None = None
+        """Is told every verified presence, which says how far a log is."""
 
     def begin(self, mark: Mark, waiting_max: int = WAITING_MAX) -> None:
         """Somebody will write from now on, behind `mark`; without a log nothing is kept."""
@@ -94,6 +97,11 @@ class Notes:
     def add_alarm(self, what: str, code: str) -> None:
         """Note that an alarm began or ended."""
         self.add(RELAY, what, code=code)
+
+    def hear(self, presence: Presence, record: bytes, source: str) -> None:
+        """A verified presence, of ours or of a neighbour, and where it was found."""
+        if self.listener is not None:
+            self.listener(presence, record, source)
 
     def take(self, most: int) -> list[Note]:
         """The next notes; with the last of them one about those that were not kept."""

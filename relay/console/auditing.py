@@ -1,4 +1,4 @@
-"""The audit log: `audit tail`, `audit verify`, `audit export` (CONTRACT section 8). Each works with the daemon down."""
+"""The audit log: `audit tail`, `audit verify`, `audit export`, which work with the daemon down, and `audit heads`."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from relay.console.output import cell, emit, listing, printable
 from relay.console.phrases import say
 
 group: Final = LazyGroup(
-    "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "export")}
+    "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "export", "heads")}
 )
 
 COLUMNS: Final = {"n": "number", "at": "at", "by": "by", "did": "did", "id": "id", "code": "code"}
@@ -118,6 +118,13 @@ def _known_head(text: str) -> dict[str, Any]:
     if not HEX.fullmatch(head) or not isinstance(count, int) or count < 0:
         raise Refused("BAD_FIELD", "neither a hash of 64 hexadecimal digits nor a file with one", field="head")
     return {"head": head, "count": count}
+
+
+@command("audit heads")
+def audit_heads(choices: Choices) -> None:
+    """Show how far the logs of neighbours are."""
+    found = daemon_of(choices).read(path_of("audit", "heads")).many()
+    listing(choices, found, {"office": "office", "count": "number", "head": "hash", "signed_at": "at"})
 
 
 @command("audit export")

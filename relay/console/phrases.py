@@ -74,6 +74,7 @@ PHRASES: Final = MappingProxyType(
         "at": ("时间", "Time"),
         "by": ("操作者", "By"),
         "did": ("动作", "Did"),
+        "hash": ("哈希", "Hash"),
         "code": ("结果", "Result"),
         "from": ("来自", "From"),
         "to": ("发往", "To"),

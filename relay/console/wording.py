@@ -92,6 +92,10 @@ HELP: Final = MappingProxyType(
             "核验审计日志是否完整未改；可离线核验导出的 FILE。",
             "Check that nothing was changed, cut or taken out of the log, or of an exported FILE.",
         ),
+        "audit heads": (
+            "列出邻近单位审计日志的已知进度，供检查人员在该单位用 audit verify --head 核对。",
+            "Show how far the logs of neighbours are; an inspector there checks it with audit verify --head.",
+        ),
         "audit export": (
             "把整个审计日志及核验所需写入一个文件（- 为标准输出）。",
             "Write the whole log and what verifies it into one file (- for standard output).",

@@ -35,10 +35,11 @@ RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), 
 STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"), clear=("began_us", "missing", "untold_us"))
 PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))
 OWN_PREKEYS: Final = SealedTable("own_prekeys", key=("prekey_id",), clear=("epoch", "forget_us"))
+AUDIT_HEADS: Final = SealedTable("audit_heads", key=("office",))
 QUARANTINE: Final = SealedTable("quarantine", key=("seq",), clear=("at_us", "size", "code"))
 
 ALL: Final = (
     META, COUNTERS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS,
-    PREKEYS, OWN_PREKEYS, QUARANTINE,
+    PREKEYS, OWN_PREKEYS, AUDIT_HEADS, QUARANTINE,
 )  # fmt: skip
 """What `fsck` opens."""

@@ -119,6 +119,11 @@ def test_g15_an_exported_log_is_verified_by_whoever_knows_the_root(lab: Network,
     assert "the signed head" in found["against"]
     alone = lab.command("audit", "verify", str(archive), "--json")
     assert (alone.exit, alone.error()["code"]) == (1, "UNANCHORED")
+    (neighbours,) = [head for head in lab.relay(PROVINCE, "audit", "heads").many() if head["office"] == COUNTY]
+    assert 0 < neighbours["count"] <= found["count"]
+    (tmp_path / "neighbours.json").write_text(json.dumps(neighbours))
+    assert verified(lab, COUNTY, "--head", str(tmp_path / "neighbours.json")).exit == 0
+    assert verified(lab, PROVINCE, "--head", str(tmp_path / "neighbours.json")).exit == 1
     kept = tmp_path / "head.json"
     kept.write_text(json.dumps(found))
     assert verified(lab, COUNTY, "--head", str(kept)).exit == 0

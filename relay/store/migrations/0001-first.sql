@@ -110,6 +110,11 @@ CREATE TABLE own_prekeys (
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 
+-- The newest audit head of each neighbour, with the presence record that proves it (G15).
+CREATE TABLE audit_heads (
+    office BLOB PRIMARY KEY, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
 -- What could not be verified: a ring, for inspection.
 CREATE TABLE quarantine (
     seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, size INTEGER NOT NULL, code TEXT NOT NULL,

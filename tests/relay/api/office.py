@@ -151,6 +151,9 @@ class MemoryOffice:
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
         return [{"n": after + 1, "limit": limit}]
 
+    async def audit_heads(self) -> list[Object]:
+        return []
+
     async def audit_verify(self, heads: Sequence[Mark], /) -> Object:
         return {"ok": True, "heads": [[mark.count, mark.head.hex()] for mark in heads]}
 

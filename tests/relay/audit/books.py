@@ -31,12 +31,12 @@ def quick_disk() -> Iterator[None]:
         yield
 
 
-def sign(payload: bytes) -> bytes:
-    return sign_record(COUNTY_KEY, AUDIT, payload)
+def sign_head(mark: Mark, at_us: int) -> bytes:
+    return sign_record(COUNTY_KEY, AUDIT, OWNER.head_payload(mark, at_us))
 
 
 def open_log(folder: Path, stored: Mark = START) -> tuple[AuditLog, Found]:
-    return AuditLog.open(folder, OWNER, sign, VERIFY, stored, NOW_US)
+    return AuditLog.open(folder, sign_head, VERIFY, stored, NOW_US)
 
 
 def some_notes(count: int, dice: random.Random) -> list[Note]:

@@ -70,7 +70,7 @@ def test_g15_a_whole_log_that_was_swapped_or_rolled_back_is_found_by_the_store_a
     assert not checked(there, stored).ok
     early = Mark(stored.count + 3, stored.head)
     report = checked(here, stored, Anchor("320900-GO", early))
-    assert [problem.split(":")[0] for problem in report.problems] == [f"CUT {max(read_book(here))}"]
+    assert [problem.split(":")[0] for problem in report.problems] == ["CUT"]
     put_book(here, {})
     assert not checked(here, stored).ok
 

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import json
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,9 +13,12 @@ from unittest.mock import patch
 import pytest
 
 from config.schema import Audit, Office, Settings
+from keys.signing import PRESENCE, sign_record
 from protocol.audit import START, Mark
 from protocol.errors import Refused
+from protocol.ids import Digest, Epoch
 from protocol.lanes import Lane
+from protocol.presence import Presence, encode_presence
 from relay.alarms import Alarms
 from relay.audit.check import Anchor
 from relay.audit.folder import files_of
@@ -26,7 +29,7 @@ from relay.store.events import Event
 from relay.store.inline import InlineStore
 from tests.relay.office_store import office_store
 from tests.sim.virtual import OfficeClock, Time
-from tests.world import COUNTY, COUNTY_KEY, DIRECTORY, EPOCH, MESSAGE, PROVINCE
+from tests.world import CITY_KEY, COUNTY, COUNTY_KEY, DIRECTORY, EPOCH, MESSAGE, PROVINCE, make_presence
 
 SETTINGS = Settings(
     home_version=1,
@@ -43,6 +46,7 @@ class Place:
     store: InlineStore
     ground: Ground
     full: bool = False
+    tasks: list["asyncio.Future[Any]"] = field(default_factory=list)
 
     async def write(self, lane: Lane, change: Callable[[Any], Any]) -> Any:
         if self.full:
@@ -79,6 +83,9 @@ def kept(home: Path, work: Callable[[Place, Keeper], Coroutine[Any, Any, None]],
             identity=SimpleNamespace(office=COUNTY, key=COUNTY_KEY, epoch=EPOCH),
             directory=DIRECTORY,
             alarms=Alarms(),
+            commit=place.write,
+            spawn=lambda work: place.tasks.append(asyncio.ensure_future(work)),
+            address_of=lambda office: DIRECTORY.offices[office].address,
         ),
     )
     place.ground.audit = Notes(place.ground.clock, COUNTY)
@@ -203,6 +210,51 @@ def test_g15_a_head_from_outside_is_found_in_the_log_or_not(tmp_path: Path) -> N
 
     with office_store() as store:
         kept(tmp_path, work, store)
+
+
+def test_g15_a_cut_of_log_and_store_together_is_found_by_what_brokers_and_neighbours_kept(tmp_path: Path) -> None:
+    def shown(place: Place, count: int, head: bytes, **changes: Any) -> None:
+        fields = {"office": COUNTY, "audit_count": count, "audit_head": Digest(head), **changes}
+        place.notes.hear(make_presence(**fields), b"", "broker yancheng")
+
+    async def work(place: Place, keeper: Keeper) -> None:
+        place.notes.add(RELAY, "x")
+        mark = (await keeper.check()).mark
+        shown(place, mark.count, mark.head)
+        assert (await keeper.check()).ok
+        other = replace(make_presence().moment, epoch=Epoch(bytes(8)))
+        shown(place, mark.count + 50, bytes(32), moment=other)
+        assert "AUDIT_DAMAGED" not in place.ground.alarms
+        shown(place, mark.count + 50, bytes(32))
+        assert "AUDIT_DAMAGED" in place.ground.alarms
+        report = await keeper.check()
+        assert [problem.split(" ")[0] for problem in report.problems] == ["CUT:"]
+        assert keeper.problems == report.problems
+
+    with office_store() as store:
+        kept(tmp_path, work, store)
+
+
+def test_g15_the_furthest_head_of_a_neighbour_is_remembered_also_when_brokers_show_old_ones(tmp_path: Path) -> None:
+    def record(count: int) -> tuple[Presence, bytes]:
+        presence = make_presence(audit_count=count)
+        return presence, sign_record(CITY_KEY, PRESENCE, encode_presence(presence))
+
+    async def work(place: Place, keeper: Keeper) -> None:
+        for count in (3, 9, 5):
+            place.notes.hear(*record(count), "broker yancheng")
+            await asyncio.gather(*place.tasks)
+        (head,) = await keeper.heard.heads()
+        assert (head["office"], head["count"], head["record"]) == ("320900-GO", 9, record(9)[1].hex())
+
+    async def later(place: Place, keeper: Keeper) -> None:
+        place.notes.hear(*record(4), "broker yancheng")
+        await asyncio.gather(*place.tasks)
+        assert [head["count"] for head in await keeper.heard.heads()] == [9]
+
+    with office_store() as store:
+        kept(tmp_path, work, store)
+        kept(tmp_path, later, store)
 
 
 def test_acts_and_verdicts_are_noted_once_and_without_words_of_people() -> None:
