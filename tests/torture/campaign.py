@@ -37,10 +37,11 @@ def _torture(kind: str, seed: int, share: int, names: Sequence[Point], enough: D
     if kind == "kills":
         killed = kills.torture(seed, share, enough)
         told = {"counts": dict(killed.kills), "messages": killed.messages, "outcomes": dict(killed.outcomes)}
-        return told | {"faults": killed.faults}
+        return told | {"ends": dict(killed.ends), "faults": killed.faults}
     if kind == "cuts":
         cut = cuts.torture(seed, share, enough)
         told = {"counts": dict(cut.cuts), "messages": cut.messages, "outcomes": dict(cut.outcomes)}
+        told["ends"] = dict(cut.ends)
         return told | {"receipts": cut.receipts_aimed_at, "untruthful": cut.untruthful, "faults": cut.faults}
     tried = points.torture(names, enough)
     told = {"counts": {"hit": len(tried.hit), "missed": len(tried.missed)}, "messages": len(tried.hit)}

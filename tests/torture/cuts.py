@@ -43,6 +43,7 @@ class Result:
     receipts_aimed_at: int = 0
     untruthful: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
@@ -118,6 +119,7 @@ class _Blackouts:
             result.faults = self._ledger.judge(self._stage, self._stage.lab.folder)
         result.messages = len(self._ledger.sendings)
         result.outcomes = self._ledger.outcomes
+        result.ends = self._ledger.ends
         return result
 
     def _cut_at(self, office: str, aim: Aim) -> None:

@@ -32,6 +32,7 @@ class Result:
     kills: Counter[str] = field(default_factory=Counter)
     messages: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
@@ -66,6 +67,7 @@ class _Executioner:
         result.faults += self._ledger.judge(self._stage, self._stage.lab.folder)
         result.messages = len(self._ledger.sendings)
         result.outcomes = self._ledger.outcomes
+        result.ends = self._ledger.ends
         return result
 
     def _round(self) -> None:

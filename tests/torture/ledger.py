@@ -18,8 +18,10 @@ from tests.live.network import until
 from tests.torture.stage import OFFICES, Stage
 
 DONE = frozenset({"delivered", "opened", "signed_for"})
-"""Final states of messages here: nobody refuses, nothing expires."""
-QUIET_S = 60
+"""Final states of messages that lived long enough: nobody refuses here."""
+DEAD = frozenset({"expired", "unconfirmed"})
+"""How a message with a short life may end, too; `unconfirmed` only if no answer came within the grace."""
+QUIET_S = 90
 """Within what time everything must have come to its end when nobody kills any more (G16)."""
 EVIDENCE = 5
 """How many messages' evidence is verified at each end."""
@@ -27,12 +29,14 @@ EVIDENCE = 5
 
 @dataclass(slots=True)
 class Sending:
-    """One message as its sender's program knows it."""
+    """One message as its sender's program knows it. `life` is a short `expires_in`: it may end without arriving."""
 
     id: str
     office: str
     to: str
     body: str
+    life: str = ""
+    cancelled: bool = False
     outcomes: list[str] = field(default_factory=list)
 
     @property
@@ -52,6 +56,8 @@ class Ledger:
         self.sendings: dict[str, Sending] = {}
         self.new: Counter[str] = Counter()
         self.seen: dict[str, tuple[str, str]] = {}
+        self.received: dict[str, str] = {}
+        self.ends: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
         self.at_acceptance: Callable[[str], None] = lambda office: None
@@ -62,6 +68,8 @@ class Ledger:
         with self._lock:
             self.sendings[sending.id] = sending
         draft = {"id": sending.id, "to": sending.to, "title": f"报告{sending.id[:8]}", "body": sending.body}
+        if sending.life:
+            draft["expires_in"] = sending.life
         try:
             answer = api.change("/v1/messages", draft, key=sending.id).one()
         except Failure as failure:
@@ -90,6 +98,11 @@ class Ledger:
         if "accepted" in before and not answer.get("repeated"):
             self.fault(f"{sending.id}: accepted a second time as if it were new")
 
+    def cancel(self, api: Daemon, sending: Sending) -> None:
+        """The sender's program thinks better of it; whether that comes in time is up to the relays."""
+        sending.cancelled = True
+        api.change(f"/v1/messages/{sending.id}/cancel")
+
     def take(self, api: Daemon, office: str, *, acknowledges: bool = True) -> int:
         """Take what is there; how many. Also acknowledge it, and what was left before, or leave that for later."""
         taken = list(api.change("/v1/inbox/take", {"max": 200}).many())
@@ -97,6 +110,7 @@ class Ledger:
         with self._lock:
             for message in taken:
                 self.seen[message["id"]] = (office, message["body"])
+                self.received[message["id"]] = message["received_at"]
                 self.new[message["id"]] += "redelivered" not in message["flags"]
             left |= {message["id"] for message in taken}
         if acknowledges and left:
@@ -150,36 +164,48 @@ class Ledger:
 
     def judge_message(self, sending: Sending, record: Mapping[str, Any] | None) -> None:
         """One message beside what its sender's relay says of it."""
-        what = f"{sending.id} {sending.office} -> {sending.to} {sending.outcomes}"
+        what = f"{sending.id} {sending.office} -> {sending.to} {dict(Counter(sending.outcomes))}"
         if self.new[sending.id] > 1:
             self.fault(f"{what}: handed out as new {self.new[sending.id]} times (G2)")
         if record is None:
             if sending.accepted:
                 self.fault(f"{what}: accepted, and its sender knows nothing of it (G1)")
             if sending.id in self.seen:
-                self.fault(f"{what}: it arrived, and its sender knows nothing of it (G3)")
+                self.fault(f"{what}: it arrived, and its sender knows nothing of it (G1)")
             return
         if not sending.accepted and not sending.unknown:
             self.fault(f"{what}: stored, though the answer was that it was not")
         (recipient,) = record["recipients"]
-        types = [event["type"] for event in recipient["events"]]
-        if recipient["state"] not in DONE or not recipient["final"]:
-            self.fault(f"{what}: ended as {recipient['state']} {types} (G1)")
-        if types.count("delivered") != 1 or "correction" in types or "custody_lost" in types:
-            self.fault(f"{what}: a story that cannot be: {types} (G8)")
-        if not all(event["verified"] for event in recipient["events"] if event["type"] != "accepted"):
+        state, types = recipient["state"], [event["type"] for event in recipient["events"]]
+        corrected = {event["code"] for event in recipient["events"] if event["type"] == "correction"}
+        arrived = state in DONE or "delivered" in corrected
+        if not recipient["final"] or not (state in DONE or ((sending.life or sending.cancelled) and state in DEAD)):
+            self.fault(f"{what}: ended as {state} {types} (G1)")
+        if types.count("delivered") > 1 or "custody_lost" in types or (corrected and state != "unconfirmed"):
+            self.fault(f"{what}: a story that cannot be: {types} {corrected} (G8)")
+        if not all(event["verified"] for event in recipient["events"] if event["by"] != sending.office):
             self.fault(f"{what}: events that nobody proved: {recipient['events']} (G7)")
         if sending.id not in self.seen:
-            self.fault(f"{what}: {types}, and the recipient's program never got it (G1, G7)")
+            if arrived:
+                self.fault(f"{what}: {types}, and the recipient's program never got it (G1, G7)")
         elif self.seen[sending.id] != (sending.to, sending.body):
             self.fault(f"{what}: it arrived as something else (G3)")
+        elif not arrived:
+            self.fault(f"{what}: it arrived, and its sender says {state} {types} (G8)")
+        elif self.received[sending.id] > record["expires_at"]:
+            self.fault(f"{what}: it came {self.received[sending.id]}, and was over {record['expires_at']} (G9)")
+        self.ends[state] += 1
 
     def _judge_office(self, stage: Stage, office: str, sent: Mapping[str, Any]) -> None:
         """Counters, alarms, quarantine and rows of one office."""
         status = stage.lab.status(office)
         counters = status["counters"]
         arrived = sum(self.seen[message][0] == office for message in self.seen)
-        wanted = {"accepted": len(sent), "delivered": len(sent), "received": arrived, "quarantined": 0}
+        ended = Counter(recipient["state"] for one in sent.values() for recipient in one["recipients"])
+        wanted = {"accepted": len(sent), "received": arrived, "quarantined": 0}
+        if not ended["unconfirmed"]:
+            # What is learned after an `unconfirmed` is counted, too.
+            wanted |= {"delivered": len(sent) - ended["expired"], "expired": ended["expired"]}
         found = {name: counters[name] for name in wanted}
         if found != wanted:
             self.fault(f"{office}: counters say {found}, not {wanted}")

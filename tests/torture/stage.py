@@ -31,6 +31,9 @@ retry_max_s = 0.2
 keepalive_s = 5
 [settings.inbox]
 redeliver_s = 300
+[settings.receipts]
+grace_s = 20
+settle_s = 2
 [settings.store]
 ballast_bytes = 1_048_576
 """

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from relay.console.failure import Failure
 from tests.live.network import new_id
@@ -15,6 +16,10 @@ GIVES_UP = 0.1
 """The share of messages whose sender does not ask again after an unknown outcome."""
 ACKNOWLEDGES = 0.3
 """How often a reader acknowledges what it took so far; after a kill in between, that comes again as redelivered."""
+MORTAL, LIVES = 0.15, ("100ms", "300ms", "1s", "3s")
+"""The share of messages that may die on the way, and how long they live: `expired` must then be true (G8, G9)."""
+CANCELS = 0.04
+"""The share of messages that their sender cancels as soon as they are accepted."""
 BODIES = (40, 400, 4_000)
 """Characters of a body."""
 
@@ -58,7 +63,8 @@ class Traffic:
         others = [other for other in OFFICES if other != office]
         while not self._stop_sending.is_set():
             body = "水位上涨,已组织巡查。"[: rng.randrange(1, 12)] * (rng.choice(BODIES) // 11)
-            sending = Sending(new_id(), office, rng.choice(others), body)
+            life = rng.choice(LIVES) if rng.random() < MORTAL else ""
+            sending = Sending(new_id(), office, rng.choice(others), body, life)
             gives_up = rng.random() < GIVES_UP
             while (outcome := self._try(sending)) != "accepted":
                 if (gives_up and outcome == "unknown") or outcome == "refused":
@@ -66,11 +72,17 @@ class Traffic:
                 self._stop_sending.wait(0.02)
             if rng.random() < 0.05 and sending.accepted:
                 self._try(sending)
+            if rng.random() < CANCELS and sending.accepted:
+                self._cancel(sending)
             self._stop_sending.wait(rng.expovariate(1 / PAUSE_S))
 
     def _try(self, sending: Sending) -> str:
         with self._stage.api(sending.office) as api:
             return self._ledger.send(api, sending)
+
+    def _cancel(self, sending: Sending) -> None:
+        with suppress(Failure), self._stage.api(sending.office) as api:
+            self._ledger.cancel(api, sending)
 
     def _read(self, office: str, rng: random.Random) -> None:
         while not self._stop_reading.wait(rng.uniform(0.02, 0.1)):
