@@ -25,6 +25,8 @@ WAITED_FOR: Final = {
 """The states that satisfy `--wait`."""
 DONE_HERE: Final = frozenset({"received", "refused_here", "opened", "signed_for", "returned", "gap", "gap_closed"})
 """What this office says itself of messages that came to it; of its own messages only recipients say such things."""
+GAPS: Final = frozenset({"gap", "gap_closed"})
+"""Events of numbers that are missing: they say whose numbers, on which lane, and which."""
 EVENTS_AT_ONCE: Final = 500
 
 Story = tuple[Message, list[Standing], list[Event]]
@@ -107,13 +109,17 @@ class Tracking:
         """The event with the recipient of its message: of a message that came here that is this office."""
         came_here = event.by == self._ground.identity.office and event.type in DONE_HERE
         to = event.by if came_here else event.office
-        return {
+        shown = {
             "seq": event.seq,
             "type": event.type,
             "id": message_id_text(event.message_id),
             "to": self._ground.address_of(to),
             "at": time_text(event.at_us),
         }
+        if event.type in GAPS:
+            lane, _, numbers = event.detail.partition(" ")
+            shown |= {"from": self._ground.address_of(event.office), "lane": lane, "numbers": numbers}
+        return shown
 
     def _settled(self, standings: list[Standing], state: str) -> bool:
         """Every recipient is there; a verdict that makes it impossible ends the wait with WAIT_TIMEOUT at once."""

@@ -1,13 +1,18 @@
 """Scenes on the simulated network in which messages end without being delivered, and gaps with them (G4, G8, G9)."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from protocol.ids import message_id_text, uuid7
+from protocol.lanes import Lane
 from relay.draft import Draft
-from relay.store import inbox
+from relay.store import inbox, sent
+from relay.store.database import Txn
 from relay.store.events import Event
+from relay.store.tables import RECIPIENTS
 from tests.sim.network import Network
+from tests.sim.office import OfficeProcess
 from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, play
 from tests.sim.virtual import START_US
 
@@ -29,6 +34,18 @@ async def story(network: Network, message_id: str = MESSAGE) -> tuple[str, list[
 
 async def state_of(network: Network, message_id: str = MESSAGE) -> str:
     return (await story(network, message_id))[0]
+
+
+def call_sealed(txn: Txn, message_id: bytes, to: bytes) -> None:
+    """A copy that waits for a prekey counts as sealed and sent."""
+    row = RECIPIENTS.get(txn, message_id, to)
+    assert row is not None
+    RECIPIENTS.update(txn, row, stage=sent.ON_ITS_WAY, begun=1)
+
+
+def news_count(office: OfficeProcess) -> int:
+    """How many events an office has recorded."""
+    return int(office.look(lambda txn: txn.connection.execute("SELECT count(*) FROM events").fetchone()[0]))
 
 
 async def gaps_of(network: Network, address: str) -> list[tuple[str, str, int]]:
@@ -182,10 +199,12 @@ def test_g04_a_gap_is_told_within_a_minute_and_closed_by_a_tombstone() -> None:
         county, neighbour = network.offices[COUNTY], network.offices[NEIGHBOUR]
         await asyncio.sleep(1)
         news = neighbour.ground.news.listen()
-        # The neighbour's prekey is unknown: the first waits, as a message in a lost copy would.
+        # The only copy of the first is lost: it waits for a prekey, and is then called sealed.
         record = county.ground.keyring.records.pop(neighbour.seat.office)
         await county.service.send([draft(0, "300s")], "test")
         await asyncio.sleep(1)
+        first = bytes.fromhex(MESSAGE.replace("-", ""))
+        await county.ground.store.write(Lane.ROUTINE, partial(call_sealed, message_id=first, to=neighbour.seat.office))
         county.ground.keyring.take(record)
         await county.service.send([draft(1, "72h")], "test")
         await asyncio.sleep(30)
@@ -199,6 +218,12 @@ def test_g04_a_gap_is_told_within_a_minute_and_closed_by_a_tombstone() -> None:
         assert await state_of(network) == "expired"
         assert await gaps_of(network, NEIGHBOUR) == []
         assert heard(news, "gap_closed") == [MESSAGE]
+        stream = neighbour.service.events(0)
+        shown = [await anext(stream) for _ in range(news_count(neighbour))]
+        of_gaps = [
+            (one["type"], one["from"], one["to"], one["lane"], one["numbers"]) for one in shown if "numbers" in one
+        ]
+        assert of_gaps == [(type_, COUNTY, NEIGHBOUR, "routine", "1") for type_ in ("gap", "gap_closed")]
 
     play(scene)
 
