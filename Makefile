@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench sizes soak torture sim fuzz sabotage mutants lock clean
+.PHONY: demo test check fix vectors bench sizes soak torture sim fuzz bend sabotage mutants lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -60,6 +60,11 @@ TARGET =
 fuzz: ## every decoder and the intake against bytes of any kind: make fuzz SECONDS=3600 TARGET=door
 	sh scripts/setup fuzz
 	.venv/bin/python -m tests.fuzz --seconds $(SECONDS) --jobs $(JOBS) $(TARGET)
+
+BENT = 1000000
+bend: ## envelopes with bytes flipped, moved, cut and mixed: none may be accepted
+	sh scripts/setup dev
+	.venv/bin/python -m tests.fuzz.bend --count $(BENT)
 
 sabotage: ## seeded faults, one at a time in a copy: a test must notice each
 	sh scripts/setup dev

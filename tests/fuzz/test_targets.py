@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import strategies as some
+from tests.fuzz.bend import run
 from tests.fuzz.targets import TARGETS, seeds, total
 
 
@@ -43,3 +44,11 @@ def test_g03_a_form_that_breaks_off_is_refused_wherever_it_does() -> None:
     assert [one.data for one in TARGETS["form"].decode(whole)[1]] == [b"bytes"]
     end = whole.rindex(b"--b--") + len(b"--b--")
     assert [at for at in range(end) if total(TARGETS["form"], whole[:at])] == []
+
+
+def test_g03_g10_no_bent_envelope_is_accepted() -> None:
+    """Some thousands here; a million by `python -m tests.fuzz.bend`."""
+    tried, codes, accepted = run(6_000, seed=1)
+    assert accepted == []
+    assert min(tried.values()) > 900
+    assert {"BAD_SIGNATURE", "BAD_DIGEST", "MALFORMED", "UNKNOWN_KEY"} <= set(codes)
