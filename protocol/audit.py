@@ -80,6 +80,21 @@ def split_line(line: bytes) -> tuple[int, bytes, Digest]:
     return count, body, Digest(claimed)
 
 
+def follow(line: bytes, after: Mark) -> Mark:
+    """The mark behind a line, which must be the next one; raises `RemoteError` MALFORMED or BAD_DIGEST."""
+    number, body, claimed = split_line(line)
+    require_next(number, body, claimed, after)
+    return Mark(number, claimed)
+
+
+def require_next(number: int, body: bytes, claimed: Digest, after: Mark) -> None:
+    """The parts of a line are those of the line after a mark; raises `RemoteError` BAD_DIGEST."""
+    if number != after.count + 1:
+        raise RemoteError("BAD_DIGEST", f"line {number} follows line {after.count}")
+    if chain_hash(after.head, body) != claimed:
+        raise RemoteError("BAD_DIGEST", f"line {number} does not fit its hash and the line before it")
+
+
 def encode_head(head: AuditHead) -> bytes:
     """The payload to be signed by the office."""
     return dumps(

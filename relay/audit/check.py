@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from keys.directory import Directory
 from keys.signing import AUDIT, open_record
-from protocol.audit import GENESIS, LINE_BYTES, START, AuditHead, Mark, chain_hash, decode_head, split_line
+from protocol.audit import GENESIS, LINE_BYTES, START, AuditHead, Mark, decode_head, require_next, split_line
 from protocol.errors import RemoteError
-from protocol.ids import KeyId, OfficeId, digest_text
+from protocol.ids import Digest, KeyId, OfficeId, digest_text
 from protocol.limits import RECORD_BYTES
 from relay.audit.entry import HEAD, PURGED, is_note, read_body
 from relay.audit.folder import files_of, first_number, lines_of
@@ -41,8 +41,10 @@ def head_verifier(directory: Directory, office: OfficeId) -> VerifyHead:
 
     def verify(data: bytes) -> AuditHead:
         head = decode_head(open_record(data, AUDIT, public_for, max_bytes=RECORD_BYTES))
-        if head.office != office or head.network != directory.network_id:
-            raise RemoteError("WRONG_NETWORK", "a head of another log")
+        if head.network != directory.network_id:
+            raise RemoteError("WRONG_NETWORK", "a head of another network's log")
+        if head.office != office:
+            raise RemoteError("UNKNOWN_OFFICE", "a head of another office's log")
         return head
 
     return verify
@@ -135,11 +137,11 @@ class Walk:
             else:
                 self._problem("CHANGED", f"line {anchor.mark.count} is not the one that {anchor.source} knows")
 
-    def _compare(self, number: int, body: bytes, claimed: bytes, before: Mark) -> None:
-        if number != before.count + 1:
-            self._problem("BROKEN", f"line {number} follows line {before.count}")
-        elif chain_hash(before.head, body) != claimed:
-            self._problem("CHANGED", f"line {number} does not fit its hash and the line before it")
+    def _compare(self, number: int, body: bytes, claimed: Digest, before: Mark) -> None:
+        try:
+            require_next(number, body, claimed, before)
+        except RemoteError as error:
+            self._problem("BROKEN" if number != before.count + 1 else "CHANGED", error.detail)
 
     def _meet(self, mark: Mark) -> None:
         """Anchors at this line are as remembered, or not."""

@@ -18,8 +18,10 @@ from relay.store.events import Event
 
 RELAY: Final = "relay"
 """Who acted when nobody asked for it."""
-WAITING_MAX: Final = 20_000
-"""Most notes in memory, about 10 MiB: at 1,500 messages a second some seconds of a disk that hangs."""
+WAITING_MAX: Final = 50_000
+"""Most messages in notes in memory, at most 25 MiB: more than the largest batch, and at 1,500 messages a second ten
+seconds of a disk that hangs.
+"""
 IDS: Final = 64
 """Most message ids in one line, so that a line stays short."""
 EVENTS: Final = frozenset(
@@ -57,6 +59,7 @@ class Notes:
         self._clock = clock
         self._me = me
         self._waiting_max = 0
+        self._held = 0
         self._waiting: deque[Note] = deque()
         self._lost = 0
         self.came = asyncio.Event()
@@ -72,9 +75,10 @@ class Notes:
 
     def add(self, by: str, did: str, **details: str | int | Sequence[str]) -> None:
         """Note something; never waits and never fails."""
-        if len(self._waiting) >= self._waiting_max:
+        if self._held >= self._waiting_max:
             self._lost += 1
             return
+        self._held += _messages(details)
         self._waiting.append(Note(self._clock.now_us(), by, did, details))
         self.came.set()
 
@@ -106,6 +110,7 @@ class Notes:
     def take(self, most: int) -> list[Note]:
         """The next notes; with the last of them one about those that were not kept."""
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self._held -= sum(_messages(note.details) for note in taken)
         if not self._waiting:
             self.came.clear()
             if self._lost:
@@ -115,3 +120,9 @@ class Notes:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+
+def _messages(details: Details) -> int:
+    """How many messages a note names, at least one: what it takes in memory."""
+    ids = details.get("ids", ())
+    return len(ids) if isinstance(ids, Sequence) and ids else 1

@@ -17,15 +17,18 @@ from keys.directory import Directory
 from keys.prekeys import verify_prekey
 from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
 from protocol import cbor, limits
+from protocol.audit import Mark, encode_head, follow
 from protocol.content import decode_bundle, encode_bundle, encode_content
 from protocol.copy import encode_copy, encode_header
 from protocol.errors import RemoteError
 from protocol.frame import encode_frame, encode_frame_payload, encode_items
+from protocol.ids import Digest
 from protocol.padding import unpack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from protocol.topics import FrameTopic, PresenceTopic, parse_topic
-from tests.world import DIRECTORY, NOW_US, PREKEYS, PROVINCE, PROVINCE_ADDRESS
+from relay.audit.check import head_verifier
+from tests.world import COUNTY, DIRECTORY, NOW_US, PREKEYS, PROVINCE, PROVINCE_ADDRESS
 
 FOLDER: Final = Path(__file__).parent
 LINE_BYTES: Final = 48
@@ -138,6 +141,16 @@ def _roster(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ..
     assert Directory.decode(data).encode() == data
 
 
+def _audit_line(data: bytes, context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
+    """The line that follows a mark."""
+    follow(data, Mark(int(context["count"]), Digest(bytes.fromhex(context["before"]))))
+
+
+def _audit_head(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
+    head = head_verifier(DIRECTORY, COUNTY)(data)
+    assert encode_head(head) == cbor.loads(data, max_bytes=limits.RECORD_BYTES)[2]
+
+
 LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]] = {
     "cbor": _cbor,
     "topic": _topic,
@@ -150,4 +163,6 @@ LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]]
     "presence": _presence,
     "prekey": _prekey,
     "roster": _roster,
+    "audit-line": _audit_line,
+    "audit-head": _audit_head,
 }

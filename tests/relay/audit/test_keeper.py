@@ -257,6 +257,18 @@ def test_g15_the_furthest_head_of_a_neighbour_is_remembered_also_when_brokers_sh
         kept(tmp_path, later, store)
 
 
+def test_g13_notes_in_memory_are_bounded_by_the_messages_that_they_name() -> None:
+    notes = Notes(OfficeClock(Time()), COUNTY)
+    notes.begin(START, 1_000)
+    for _ in range(3):
+        for _ in range(200):
+            notes.add_ids("uid:1/gid:1", "ack", ["x"] * IDS, code="OK")
+        assert len(notes) == 1_000 // IDS + 1
+        taken = notes.take(10_000)
+        assert taken[-1].details == {"count": 200 - len(taken) + 1}
+    assert not len(notes)
+
+
 def test_acts_and_verdicts_are_noted_once_and_without_words_of_people() -> None:
     notes = Notes(OfficeClock(Time()), COUNTY)
     notes.begin(START)
