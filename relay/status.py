@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from protocol.ids import message_id_text
+from protocol.ids import digest_text, message_id_text
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.beacon import Beacon
@@ -73,6 +73,7 @@ class Status:
             ],
             "clock": clock_object(ground),
             "counters": found["counters"],
+            "audit": {"count": ground.audit.mark.count, "head": digest_text(ground.audit.mark.head)},
             "trust": {
                 "version": ground.trust.version,
                 "age_s": ground.trust.age_us(now_us) // SECOND_US,
