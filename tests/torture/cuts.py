@@ -111,8 +111,10 @@ class _Blackouts:
                 kind = rng.choices(kinds, weights)[0]
                 cut[kind]()
                 result.cuts[kind] += 1
-        finally:
-            self._traffic.stop()
+        except BaseException:
+            self._traffic.abandon()
+            raise
+        self._traffic.stop()
         result.faults = self._ledger.faults
         if judge:
             self._ledger.settle(self._stage)

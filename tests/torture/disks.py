@@ -61,7 +61,26 @@ class Disk:
     def mount(self) -> None:
         """Mount, which replays the journal, as a machine does when the power is back."""
         _run("mount", "-o", "loop", str(self._image), str(self.folder))
+        if not self._lives():
+            # Somebody made a mount namespace meanwhile (`ip netns exec` does) and holds the dead file system in it:
+            # the same device gives the same dead file system. What reached the device goes on from a copy of it.
+            self.unmount()
+            successor = self._image.with_name(self._image.name + "+")
+            shutil.copyfile(self._image, successor)
+            self._image = successor
+            _run("mount", "-o", "loop", str(self._image), str(self.folder))
+            assert self._lives(), f"{self.folder} is not usable after a mount"
         self._handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    def _lives(self) -> bool:
+        """Whether something can be written."""
+        probe = self.folder / ".lives"
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError:
+            return False
+        return True
 
     def cut(self) -> None:
         """The power fails now; see above for who must be frozen before."""

@@ -58,10 +58,10 @@ class _Executioner:
         try:
             while self._result.kills.total() < kills and not enough():
                 self._round()
-        finally:
-            for office in OFFICES:
-                self._stage.wait_ready(office)
-            self._traffic.stop()
+        except BaseException:
+            self._traffic.abandon()
+            raise
+        self._traffic.stop()
         self._ledger.settle(self._stage)
         result = self._result
         result.faults += self._ledger.judge(self._stage, self._stage.lab.folder)

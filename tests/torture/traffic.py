@@ -39,6 +39,11 @@ class Traffic:
         for thread in (*self._senders, *self._readers):
             thread.start()
 
+    def abandon(self) -> None:
+        """No more of anything, without waiting: something broke, and that is what must be told."""
+        self._stop_sending.set()
+        self._stop_reading.set()
+
     def stop(self) -> None:
         """No more messages; every message with an unknown outcome was asked for again, or given up."""
         self._stop_sending.set()
