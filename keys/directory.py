@@ -205,6 +205,14 @@ class Directory:
             raise RemoteError("KEY_NOT_VALID", f"key {key_id.hex()} of {office.address}")
         return key
 
+    def has_key(self, office_id: bytes, key_id: bytes, at_us: int) -> bool:
+        """Whether a signature that this key made at this time counts."""
+        try:
+            self.signing_key(office_id, key_id, at_us)
+        except RemoteError:
+            return False
+        return True
+
     def person_key(self, office_id: bytes, key_id: bytes, role: str, at_us: int) -> Person:
         """The person of that office with this key and role, if a signature made at this time counts.
 

@@ -24,9 +24,10 @@ from protocol.content import (
 from protocol.copy import OUTER_BYTES, Copy, read_outer, round_deadline, split_copy
 from protocol.errors import Refused, RemoteError
 from protocol.frame import Frame, Item, decode_frame_payload, decode_items, items_digest, split_frame
-from protocol.ids import Address, Digest, NetworkId, OfficeId
+from protocol.ids import Address, Digest, KeyId, NetworkId, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import entitlement_of, lane_for
+from protocol.moment import Moment
 from protocol.padding import unpack
 from protocol.presence import Presence, decode_presence
 from protocol.receipt import END_TO_END, Receipt, decode_receipt
@@ -67,7 +68,25 @@ class VerifiedFrame:
 
     frame: Frame
     record: bytes
+    key_id: KeyId
     items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPresence:
+    """A presence that the office on its topic signed."""
+
+    presence: Presence
+    record: bytes
+    key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedWitness:
+    """What a record says that we signed ourselves: its moment, and when by its own clock."""
+
+    moment: Moment
+    signed_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,8 @@ def verify_frame(data: bytes, topic: FrameTopic, me: OfficeId, directory: Direct
     # (4) The items are the signed ones.
     if items_digest(encoded_items) != frame.items_digest:
         raise RemoteError("BAD_DIGEST", "items")
-    return VerifiedFrame(frame, encoded_record, decode_items(encoded_items, max_bytes=FRAME_INTAKE_BYTES))
+    items = decode_items(encoded_items, max_bytes=FRAME_INTAKE_BYTES)
+    return VerifiedFrame(frame, encoded_record, record.key_id, items)
 
 
 def verify_copy(data: bytes, directory: Directory, suites: Collection[int], now_us: int) -> VerifiedCopy:
@@ -184,8 +204,8 @@ def verify_receipt(data: bytes, directory: Directory) -> VerifiedReceipt:
     return VerifiedReceipt(receipt, data)
 
 
-def verify_presence(data: bytes, topic: PresenceTopic, directory: Directory, now_us: int) -> Presence:
-    """A neighbour's presence. Raises `RemoteError`."""
+def verify_presence(data: bytes, topic: PresenceTopic, directory: Directory, now_us: int) -> VerifiedPresence:
+    """A neighbour's presence, or our own. Raises `RemoteError`."""
     # (1) The shape.
     record = UnverifiedRecord(data, max_bytes=limits.RECORD_BYTES)
     presence = decode_presence(record.payload)
@@ -196,7 +216,30 @@ def verify_presence(data: bytes, topic: PresenceTopic, directory: Directory, now
         raise RemoteError("WRONG_TOPIC", "signed office or group differs from the topic")
     # (3) The key now, and the signature.
     record.verify(PRESENCE, directory.signing_key(presence.office, record.key_id, now_us).public)
-    return presence
+    return VerifiedPresence(presence, data, record.key_id)
+
+
+def verify_witness(data: bytes, me: OfficeId, directory: Directory, now_us: int) -> VerifiedWitness:
+    """A record of our own that somebody shows us, presence or frame record. Raises `RemoteError`."""
+    # (1) The shape, and which of the two it is.
+    record = UnverifiedRecord(data, max_bytes=limits.RECORD_BYTES)
+    said, purpose = _own_words(record.payload)
+    # (2) Network; we are who speaks in it.
+    _same_network(said.network, directory)
+    office = said.office if isinstance(said, Presence) else said.sender
+    if office != me:
+        raise RemoteError("NOT_FOR_US", "a witness that another office signed")
+    # (3) Our key now, and the signature.
+    record.verify(purpose, directory.signing_key(me, record.key_id, now_us).public)
+    return VerifiedWitness(said.moment, said.at_us)
+
+
+def _own_words(payload: bytes) -> tuple[Presence | Frame, str]:
+    """The fields of a presence or frame payload, and the purpose that it must be signed for."""
+    try:
+        return decode_presence(payload), PRESENCE
+    except RemoteError:
+        return decode_frame_payload(payload), FRAME
 
 
 def _same_network(network: NetworkId, directory: Directory) -> None:

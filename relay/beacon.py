@@ -12,16 +12,20 @@ import structlog
 from keys.prekeys import supersedes, verify_prekey
 from keys.signing import PRESENCE, sign_record
 from keys.trust.store import TrustStore, UpdateResult
-from keys.verify import verify_presence
+from keys.verify import VerifiedPresence, VerifiedWitness, verify_presence
 from protocol.errors import RemoteError
 from protocol.ids import Address, Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
 from protocol.topics import PrekeyTopic, PresenceTopic, TrustTopic, prekey_topic, presence_topic, trust_topic
+from protocol.witness import Shown
 from relay.audit.notes import RELAY
+from relay.forks import Forks
 from relay.graph import graph_of
 from relay.ground import Ground
+from relay.home import Home
 from relay.mqtt import Will
+from relay.neighbours import Neighbours
 from relay.ports import Arrived, LinkChanged, Transport
 from relay.sealer import Sealer
 from relay.store import prekeys
@@ -44,14 +48,19 @@ _log = structlog.get_logger()
 class Beacon:
     """Presence, prekeys and trust of this office and of its neighbours."""
 
-    def __init__(self, ground: Ground, trust_store: TrustStore, sealer: Sealer) -> None:
+    def __init__(
+        self, ground: Ground, trust_store: TrustStore, sealer: Sealer, home: Home, neighbours: Neighbours
+    ) -> None:
         self._ground = ground
         self._trust_store = trust_store
         self._sealer = sealer
+        self._home = home
+        self._neighbours = neighbours
+        self._forks = Forks(ground)
         self._sessions = ground.identity.boot << 20
         self._session_of: dict[tuple[str, str], int] = {}
         self._up: set[tuple[str, str]] = set()
-        self._known: dict[tuple[OfficeId, str, str], Presence] = {}
+        self._known: dict[tuple[OfficeId, str, str], VerifiedPresence] = {}
         self._online: dict[OfficeId, set[tuple[str, str]]] = {}
         self._offered: dict[Address, dict[str, bytes]] = {}
         self._offered_event = asyncio.Event()
@@ -74,6 +83,8 @@ class Beacon:
         """A connection came up or went down."""
         ground = self._ground
         key = (changed.broker, changed.group)
+        if changed.taken_over:
+            self._home.suspect_clone(changed.broker)
         (self._up.add if changed.up else self._up.discard)(key)
         ground.connected = bool(self._up)
         ground.outbox.set_link(changed.broker, changed.group, changed.up, ground.clock.monotonic_us())
@@ -147,21 +158,32 @@ class Beacon:
         ground = self._ground
         if not arrived.payload:
             return
-        presence = verify_presence(arrived.payload, topic, ground.directory, ground.clock.now_us())
+        verified = verify_presence(arrived.payload, topic, ground.directory, ground.clock.now_us())
+        presence = verified.presence
         ground.audit.hear(presence, arrived.payload, f"broker {arrived.broker}")
         if presence.office == ground.identity.office:
+            await self._home.hear(VerifiedWitness(presence.moment, presence.at_us), f"broker {arrived.broker}")
             return
+        self._neighbours.hear(presence.office, Shown(presence.moment, verified.record, verified.key_id))
         key = (presence.office, presence.group, arrived.broker)
         known = self._known.get(key)
-        if known is not None and presence != known and not is_newer(presence, known):
+        if known is not None and verified != known and not self._replaces(verified, known):
             return
-        self._known[key] = presence
+        self._known[key] = verified
+        self._forks.compare(presence)
         if presence.online and not arrived.retained:
             ground.witnesses.hear(presence.office, presence.at_us, (), ground.clock.monotonic_us())
         online = self._online.setdefault(presence.office, set())
         (online.add if presence.online else online.discard)((presence.group, arrived.broker))
         ground.outbox.set_present(presence.office, bool(online), ground.clock.monotonic_us())
         ground.kick()
+
+    def _replaces(self, one: VerifiedPresence, known: VerifiedPresence) -> bool:
+        """Whether it is newer than what is known, or what is known was signed by a key that counts no more."""
+        ground = self._ground
+        return is_newer(one.presence, known.presence) or not ground.directory.has_key(
+            known.presence.office, known.key_id, ground.clock.now_us()
+        )
 
     def _forget_broker(self, broker: str, group: str) -> None:
         """Without a connection we know nothing of who is there."""
@@ -251,6 +273,7 @@ class Beacon:
         if not result.changed:
             return
         ground.trust = result.trust
+        self._forks.begin_again(known.presence for known in self._known.values())
         ground.clock.raise_floor(result.trust.clock_floor_us)
         graph, shared = graph_of(ground.directory, ground.identity.office)
         ground.outbox.set_graph(graph, shared, ground.clock.monotonic_us())

@@ -21,9 +21,11 @@ from relay.audit.keeper import Keeper
 from relay.beacon import Beacon
 from relay.connecting import Connect, Hooks
 from relay.ground import Ground
+from relay.home import Home
 from relay.identity import FrameCounter
 from relay.intake import Intake, suspect_of
 from relay.janitor import Janitor
+from relay.neighbours import Neighbours
 from relay.ports import Arrived
 from relay.pump import Pump
 from relay.recovery import Recovery
@@ -54,9 +56,11 @@ class Engine:
         self._ground = ground
         self._keeper = keeper
         self._sealer = Sealer(ground)
-        self._beacon = Beacon(ground, trust_store, self._sealer)
+        self._home = Home(ground, self._renew)
+        self._neighbours = Neighbours(ground)
+        self._beacon = Beacon(ground, trust_store, self._sealer, self._home, self._neighbours)
         self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
-        self._intakes = {group: Intake(ground, group, self._recovery) for group in GROUPS}
+        self._intakes = {group: Intake(ground, group, self._recovery, self._home, self._neighbours) for group in GROUPS}
         me = ground.me.address
         self._transport = connect(
             Hooks(
@@ -76,14 +80,17 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
         acceptor = Acceptor(ground, self._sealer)
-        self.service = OfficeService(ground, acceptor, trust_store, status, self._timekeeper, keeper)
+        self.service = OfficeService(ground, acceptor, trust_store, status, self._timekeeper, keeper, self._home)
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""
         self._ground.window.open(await self._ground.store.read(held.ways))
+        await self._home.load()
+        await self._neighbours.load()
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sealer": self._sealer.run,
             "beacon": self._beacon.run,
+            "neighbours": self._neighbours.run,
             "janitor": self._janitor.run,
             **({} if self._keeper is None else {"audit": self._keeper.run}),
             "retention": self._retention.run,
@@ -113,6 +120,9 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _renew(self) -> None:
+        self._transport.renew()
 
     async def _on_arrived(self, arrived: Arrived) -> None:
         """What a broker hands over: to the part that understands it, or into quarantine."""

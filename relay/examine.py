@@ -8,6 +8,8 @@ Nothing is promised yet: custody and receipts leave only after `relay/settle.py`
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import structlog
+
 from keys.directory import Directory
 from keys.policy import refusal_of
 from keys.verify import (
@@ -16,14 +18,16 @@ from keys.verify import (
     VerifiedCopy,
     VerifiedFrame,
     VerifiedReceipt,
+    VerifiedWitness,
     open_copy,
     verify_copy,
     verify_frame,
     verify_receipt,
+    verify_witness,
 )
 from protocol.copy import CopyHeader
 from protocol.errors import RemoteError
-from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Item
+from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Frame, Item
 from protocol.ids import Address
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import receipt_lane
@@ -35,6 +39,8 @@ from relay.keyring import Keyring
 from relay.receipting import ENTROPY_BYTES, make_receipt, receipt_expiry_us, seal_receipt
 from relay.store.held import Held
 from relay.tombstones import recipient_tombstone
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +129,11 @@ Finding = Message | Answer | Tombstone | Transit | Unopened | Known | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A verified frame with what was found in it."""
+    """A verified frame with what was found in it; `witness` is what it shows of our own life."""
 
     frame: VerifiedFrame
     findings: tuple[Finding, ...]
+    witness: VerifiedWitness | None = None
 
 
 def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Examined:
@@ -139,7 +146,18 @@ def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes
         _examine_item(item, eyes, recent, entropy[at * ENTROPY_BYTES : (at + 1) * ENTROPY_BYTES])
         for at, item in enumerate(frame.items)
     )
-    return Examined(frame, findings)
+    return Examined(frame, findings, _witness(frame.frame, eyes))
+
+
+def _witness(frame: Frame, eyes: Eyes) -> VerifiedWitness | None:
+    """What a neighbour shows us of ourselves. What does not verify proves nothing, and the frame stands without it."""
+    if frame.witness is None:
+        return None
+    try:
+        return verify_witness(frame.witness, eyes.identity.office, eyes.directory, eyes.now_us)
+    except RemoteError as error:
+        _log.warning("witness_not_believed", sender=frame.sender.hex(), code=error.code)
+        return None
 
 
 def _examine_item(item: Item, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Finding:

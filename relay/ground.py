@@ -45,6 +45,7 @@ class Ground:
     `kick` wakes the pumps; `failed` is told when work beside breaks. `connected` says whether any broker is; `unbegun`
     holds (message, recipient) of copies in memory whose sending is not yet recorded as begun (G8). `window` knows which
     parcels are in the store only. `audit` takes notes of what happened, and its mark goes out with our presence (G15).
+    While a new start is being recorded, no moment says more commits than `commits_told_max` (G12).
     """
 
     settings: Settings
@@ -61,6 +62,7 @@ class Ground:
     shelf: Shelf
     failed: Callable[[BaseException | None], None]
     alarms: Alarms = field(default_factory=Alarms)
+    commits_told_max: int | None = None
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     wakers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False
@@ -88,7 +90,8 @@ class Ground:
 
     def moment(self) -> Moment:
         """Now in the life of this home, for what is signed now: it counts nothing that is not durable (G12)."""
-        return self.identity.life.moment(self.store.commits)
+        durable, most = self.store.commits, self.commits_told_max
+        return self.identity.life.moment(durable if most is None else min(durable, most))
 
     def address_of(self, office: bytes) -> str:
         """The address of an office for people; its id in hex when the directory does not know it."""

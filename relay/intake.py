@@ -19,8 +19,11 @@ from protocol.errors import Refused, RemoteError
 from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS
 from protocol.topics import FrameTopic
+from protocol.witness import Shown
 from relay.examine import Examined, Eyes, examine
 from relay.ground import Ground
+from relay.home import Home
+from relay.neighbours import Neighbours
 from relay.ports import Arrived
 from relay.receipting import ENTROPY_BYTES
 from relay.recovery import Recovery
@@ -43,10 +46,12 @@ _log = structlog.get_logger()
 class Intake:
     """Takes frames of one connection group."""
 
-    def __init__(self, ground: Ground, group: str, recovery: Recovery) -> None:
+    def __init__(self, ground: Ground, group: str, recovery: Recovery, home: Home, neighbours: Neighbours) -> None:
         self._ground = ground
         self._lane = Lane.FLASH if group == "fast" else Lane.PRIORITY
         self._recovery = recovery
+        self._home = home
+        self._neighbours = neighbours
         self._queue: asyncio.Queue[tuple[Arrived, FrameTopic]] = asyncio.Queue(WAITING_FRAMES)
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
@@ -69,6 +74,7 @@ class Intake:
         entropy = ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS)
         pieces = sum(1 + len(arrived.payload) // PIECE_BYTES for arrived, _ in batch)
         examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy), pieces)
+        await self._hear(examined)
         settle = partial(self._settle, examined=examined, suspects=suspects, view=self._view(examined))
         try:
             outcome = await ground.store.write(self._lane, settle)
@@ -101,7 +107,16 @@ class Intake:
     def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], view: OutboxView) -> Outcome:
         limits = self._ground.settings.limits
         bounds = Bounds(limits.quarantine_rows, limits.quarantine_bytes)
-        return Settlement(txn, self._ground.identity.office, view, bounds).settle(examined, suspects)
+        me, doubt_us = self._ground.identity.office, self._home.doubt_us
+        return Settlement(txn, me, view, bounds, doubt_us).settle(examined, suspects)
+
+    async def _hear(self, examined: Sequence[Examined]) -> None:
+        """What frames say of their senders' lives and of ours; what follows is durable before they are settled."""
+        for one in examined:
+            frame = one.frame.frame
+            self._neighbours.hear(frame.sender, Shown(frame.moment, one.frame.record, one.frame.key_id))
+            if one.witness is not None:
+                await self._home.hear(one.witness, self._ground.address_of(frame.sender))
 
     def _view(self, examined: Sequence[Examined]) -> OutboxView:
         """What the outbox knows of these frames."""

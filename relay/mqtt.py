@@ -379,6 +379,11 @@ class MqttTransport:
         link = self._links.get((broker, group))
         return link is not None and await link.publish(topic, payload, retain)
 
+    def renew(self) -> None:
+        """See `relay.ports.Transport`."""
+        for link in self._links.values():
+            link.renew()
+
     def links(self) -> list[LinkState]:
         """How every link is, in the order of the settings."""
         return [link.state() for link in self._links.values()]

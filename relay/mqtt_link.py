@@ -120,7 +120,7 @@ class Link:
         self._live: Connection | None = None
         self._leader = leader
         self._came_up = asyncio.Event()
-        self._told: tuple[bool, str | None] | None = None
+        self._told: LinkChanged | None = None
         self._state = LinkState(broker, group, "stopped", now_us(), None)
         self._attempt = 0
         self._brief_lives = 0
@@ -149,6 +149,11 @@ class Link:
                 live.close("the broker did not acknowledge a publish in time")
                 return False
 
+    def renew(self) -> None:
+        """End the connection, if there is one; the next one asks for a will anew."""
+        if self._live is not None:
+            self._live.close("made anew")
+
     async def run(self) -> None:
         """Keep the link up until cancelled; network trouble never ends it."""
         try:
@@ -158,9 +163,10 @@ class Link:
                 was_up, error = await self._live_guarded()
                 lived_s = time.monotonic() - started_s
                 self._judge(was_up, lived_s)
-                error = self._note_takeover(error)
+                taken_over = self._brief_lives >= BRIEF_LIVES
+                error = self._change_id(error) if taken_over else error
                 self._enter("waiting", error)
-                await self._tell(up=False, error=error)
+                await self._tell(LinkChanged(self.broker, self.group, False, error, taken_over))
                 await self._rest()
         finally:
             self._enter("stopped", self._state.last_error)
@@ -204,7 +210,7 @@ class Link:
             self._live = connection
             self._came_up.set()
             self._enter("connected", error)
-            await self._tell(up=True, error=error)
+            await self._tell(LinkChanged(self.broker, self.group, True, error))
             return True, await connection.closed()
         except TimeoutError:
             return False, f"no answer within {self._timing.connect_s:g} s"
@@ -242,10 +248,8 @@ class Link:
             self._attempt += 1
         self._brief_lives = self._brief_lives + 1 if was_up and lived_s < BRIEF_LIFE_S else 0
 
-    def _note_takeover(self, error: str) -> str:
-        """After repeated take-over, another client id and an alarm; the error text to show."""
-        if self._brief_lives < BRIEF_LIVES:
-            return error
+    def _change_id(self, error: str) -> str:
+        """After repeated take-over, another client id; the error text to show."""
         self._brief_lives = 0
         self._client_id = f"{self._base_id}-{secrets.token_hex(4)}"
         log.error("client_id_taken_over", alarm=True, broker=self.broker, group=self.group, lives=BRIEF_LIVES)
@@ -260,13 +264,13 @@ class Link:
     def _enter(self, state: str, error: str | None) -> None:
         self._state = LinkState(self.broker, self.group, state, self._now_us(), error)
 
-    async def _tell(self, *, up: bool, error: str | None) -> None:
+    async def _tell(self, changed: LinkChanged) -> None:
         """Tell the engine of a change; the same failure again is no news."""
-        if self._told == (up, error):
+        if self._told == changed:
             return
-        self._told = (up, error)
-        log.info("link_up" if up else "link_down", broker=self.broker, group=self.group, error=error)
+        self._told = changed
+        log.info("link_up" if changed.up else "link_down", broker=self.broker, group=self.group, error=changed.error)
         try:
-            await self._on_changed(LinkChanged(self.broker, self.group, up, error))
+            await self._on_changed(changed)
         except Exception:
             log.exception("link_change_failed", alarm=True, broker=self.broker, group=self.group)

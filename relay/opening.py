@@ -75,11 +75,10 @@ async def awake(store: Store, entropy: Entropy) -> Birth:
 
 def _awake(txn: Txn, first: Life, start: StartId, secret: str) -> Birth:
     birth = Birth(
-        (lives.recall(txn) or first).started(start, txn.commits),
+        lives.begin(txn, lives.recall(txn) or first, start),
         (counters.recall(txn, "boot") or 0) + 1,
         counters.recall(txn, "client_secret") or secret,
     )
-    lives.remember(txn, birth.life)
     counters.remember(txn, "boot", birth.boot)
     counters.remember(txn, "client_secret", birth.client_secret)
     inbox.hand_again(txn)

@@ -74,6 +74,8 @@ class LinkChanged:
     group: str
     up: bool
     error: str | None
+    taken_over: bool = False
+    """We were thrown out again and again: another client may use our id (D9)."""
 
 
 class Transport(Protocol):
@@ -88,4 +90,8 @@ class Transport(Protocol):
 
         False when the connection is down, breaks, or does not acknowledge in time.
         """
+        ...
+
+    def renew(self) -> None:
+        """End every connection and make it anew, with a new will."""
         ...

@@ -71,7 +71,9 @@ class Pump:
             await self._send_all()
             nap_s = self._nap_s()
             try:
-                await asyncio.wait_for(self._awake.wait(), nap_s)
+                # Not `wait_for`: in Python 3.11 it may lose a cancellation that comes together with the event.
+                async with asyncio.timeout(nap_s):
+                    await self._awake.wait()
             except TimeoutError:
                 self._mind_timers()
             self._awake.clear()

@@ -20,6 +20,7 @@ from relay.draft import Draft
 from relay.ending import Cancelled, Ended, Ending, Terms
 from relay.evidence import write_evidence
 from relay.ground import Ground
+from relay.home import Home
 from relay.inbox import Inbox
 from relay.janitor import act_on, terms_of
 from relay.naming import id_range, only
@@ -50,6 +51,7 @@ class OfficeService:
         status: Status,
         timekeeper: Timekeeper,
         keeper: Keeper | None,
+        home: Home,
     ) -> None:
         self._ground = ground
         self._keeper = keeper
@@ -57,6 +59,7 @@ class OfficeService:
         self._trust_store = trust_store
         self._status = status
         self._timekeeper = timekeeper
+        self._home = home
         self._inbox = Inbox(ground)
         self._tracking = Tracking(ground)
 
@@ -141,6 +144,10 @@ class OfficeService:
     async def clock_accept(self) -> Object:
         """The wall clock is right, says an operator."""
         return await self._ground.finish(self._timekeeper.accept())
+
+    async def home_accept(self) -> Object:
+        """An operator knows why this home was restored or cloned."""
+        return await self._ground.finish(self._home.accept())
 
     async def queue_list(self, limit: int, /) -> list[Object]:
         """What waits, in the order it will go."""

@@ -71,14 +71,18 @@ class Outcome:
 
 
 class Settlement:
-    """One change; made for one transaction and dropped after it."""
+    """One change; made for one transaction and dropped after it.
 
-    def __init__(self, txn: Txn, me: OfficeId, view: OutboxView, bounds: Bounds) -> None:
+    What was created up to `doubt_us` may be a repetition (`relay/home.py`).
+    """
+
+    def __init__(self, txn: Txn, me: OfficeId, view: OutboxView, bounds: Bounds, doubt_us: int = 0) -> None:
         self._txn = txn
         self._me = me
         self._offered = view.offered
         self._parcels = view.parcels
         self._bounds = bounds
+        self._doubt_us = doubt_us
         self._outcome = Outcome()
         self._verdicts = Verdicts(txn)
         self._streams = Streams(txn, me)
@@ -252,6 +256,9 @@ class Settlement:
             flags |= inbox.DRILL
         if content.deadline_us is not None and self._txn.now_us > content.deadline_us:
             flags |= inbox.LATE
+        if content.created_us <= self._doubt_us:
+            # It may have been handed out in another life of this home (SPEC M62).
+            flags |= inbox.REDELIVERED
         return flags
 
     def _take_tombstone(self, finding: Tombstone, examined: Examined) -> bool:

@@ -12,6 +12,7 @@ from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.beacon import Beacon
 from relay.ground import Ground
+from relay.home import home_object
 from relay.mqtt_link import LinkState
 from relay.store import counters, held, inbox, streams
 from relay.store.database import Txn, count_damaged
@@ -71,6 +72,7 @@ class Status:
                 {"code": alarm.code, "since": time_text(alarm.since_us), "detail": alarm.detail}
                 for alarm in ground.alarms
             ],
+            "home": home_object(ground),
             "clock": clock_object(ground),
             "counters": found["counters"],
             "audit": {"count": ground.audit.mark.count, "head": digest_text(ground.audit.mark.head)},

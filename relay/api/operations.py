@@ -20,6 +20,11 @@ async def clock_accept(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.clock_accept())
 
 
+async def home_accept(context: Context, _request: Request) -> Response:
+    """POST /v1/accept/home: what happened to the home is known; the alarms about it end."""
+    return answer_object(await context.office.home_accept())
+
+
 async def queue_list(context: Context, request: Request) -> Response:
     """GET /v1/queue: copies that wait or are under way."""
     return answer_lines(await context.office.queue_list(limit_of(request)))

@@ -199,7 +199,8 @@ class Keeper:
         if not self._batch:
             left_s = (min(due_us) - self._ground.clock.monotonic_us()) / SECOND_US if due_us else None
             try:
-                await asyncio.wait_for(notes.came.wait(), None if left_s is None else max(0.0, left_s))
+                async with asyncio.timeout(None if left_s is None else max(0.0, left_s)):
+                    await notes.came.wait()
             except TimeoutError:
                 return
         await asyncio.sleep(self._settings.write_s)

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "cancel": "relay.console.following:cancel",
     "status": "relay.console.operating:status",
     "clock": "relay.console.operating:clock_group",
+    "home": "relay.console.operating:home_group",
     "queue": "relay.console.operating:queue_group",
     "quarantine": "relay.console.operating:quarantine_group",
     "overdue": "relay.console.following:overdue",

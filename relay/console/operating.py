@@ -1,4 +1,4 @@
-"""Looking after a relay: `run`, `status`, `clock`, `queue`, `quarantine`, `fsck`, `config`, `version`."""
+"""Looking after a relay: `run`, `status`, `clock`, `home`, `queue`, `quarantine`, `fsck`, `config`, `version`."""
 
 import platform
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ quarantine_group: Final = LazyGroup(
     "quarantine", {name: f"relay.console.operating:quarantine_{name}" for name in ("list", "show")}
 )
 clock_group: Final = LazyGroup("clock", {"accept": "relay.console.operating:clock_accept"})
+home_group: Final = LazyGroup("home", {"accept": "relay.console.operating:home_accept"})
 config_group: Final = LazyGroup(
     "config", {name: f"relay.console.operating:config_{name}" for name in ("check", "show")}
 )
@@ -98,6 +99,16 @@ def clock_accept(choices: Choices) -> None:
         emit(found)
     else:
         click.echo(say("clock_accepted", choices.lang, wall=found.get("wall", "")))
+
+
+@command("home accept")
+def home_accept(choices: Choices) -> None:
+    """Confirm that it is known how this home was restored or cloned."""
+    found = daemon_of(choices).change(path_of("accept", "home")).one()
+    if choices.json:
+        emit(found)
+    else:
+        click.echo(say("home_accepted", choices.lang, epoch=found.get("epoch", "")))
 
 
 @command("queue list")

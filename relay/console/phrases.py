@@ -65,6 +65,7 @@ PHRASES: Final = MappingProxyType(
         "clock_accepted": ("时钟已确认：{wall}", "The clock is accepted: {wall}"),
         "audit_written": ("审计日志已写入 {file}（{bytes} 字节）", "Audit log written to {file} ({bytes} bytes)"),
         "root_needs_file": ("--root 需与导出文件同用", "--root goes with an exported file"),
+        "home_accepted": ("本站情况已确认，现纪元 {epoch}", "The home is accepted, in epoch {epoch}"),
         "config_ok": ("设置正确：{file}", "The settings are right: {file}"),
         "lab_made": ("网络已建于 {dir}", "The network is in {dir}"),
         "lab_run": ("依次启动代理和各单位：", "To run it, brokers first:"),

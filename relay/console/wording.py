@@ -71,6 +71,10 @@ HELP: Final = MappingProxyType(
             "确认系统时钟正确；跳变后不再沿用推算的时间。",
             "Say that the wall clock is right after it jumped.",
         ),
+        "home accept": (
+            "确认已查明本机目录为何被恢复或复制，解除警报。",
+            "Say that it is known how the home was restored or cloned; ends the alarm.",
+        ),
         "queue": ("待发队列。", "What waits to be sent."),
         "queue list": ("列出待发的副本。", "List the copies that wait."),
         "queue show": ("显示一个待发副本。", "Show one waiting copy."),

@@ -198,11 +198,13 @@ class Database:
 
     def commit(self) -> None:
         """Make the transaction durable, and count it if it changed anything: returns after the fsync of the WAL."""
-        changed = self.connection.total_changes != self._begun_at
-        if changed:
-            self.connection.execute("UPDATE life SET commits = ?", (self.commits + 1,))
+        commits = self.commits
+        if self.connection.total_changes != self._begun_at:
+            # The column may have been lifted by a change (`relay.store.lives`); damaged, it never falls while we run.
+            counted = "UPDATE life SET commits = max(commits, ?) + 1 RETURNING commits"
+            ((commits,),) = self.connection.execute(counted, (self.commits,)).fetchall()
         self.connection.execute("COMMIT")
-        self.commits += changed
+        self.commits = commits
         rows = self.connection.total_changes - self._checkpointed_at
         # Each commit adds some 60 KiB to the WAL; on the ballast it must be used again at once instead of growing.
         short = self.ballast.held_bytes < self.ballast.size_bytes

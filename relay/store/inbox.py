@@ -11,6 +11,7 @@ from protocol.fields import elements
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
+from relay.store import lives
 from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.sealed_table import Row, Value
@@ -103,7 +104,9 @@ def bury(txn: Txn, sender: OfficeId, message_id: MessageId, lane: Lane, digest: 
 def get(txn: Txn, sender: bytes, message_id: bytes) -> Received | None:
     """One message, also a purged one, which is its bare record; raises `RowDamaged`."""
     row = INBOX.get(txn, sender, message_id)
-    return None if row is None or row["state"] in ("refused", "dead") else _received(row)
+    if row is None or row["state"] in ("refused", "dead"):
+        return None
+    return _received(row, lives.doubt_us(txn))
 
 
 def find(txn: Txn, low: bytes, high: bytes, *, purged: bool = False) -> list[tuple[bytes, bytes]]:
@@ -117,7 +120,8 @@ def listed(txn: Txn, state: str | None, limit: int) -> list[Received]:
     """Messages in the order they came, the newest last; all states, or one."""
     where, args = (SHOWN, ()) if state is None else (f"{SHOWN} AND state = ?", (state,))
     rows = INBOX.select(txn, where, args, order="seq DESC", limit=limit)
-    return [_received(row) for row in reversed(rows)]
+    doubt_us = lives.doubt_us(txn)
+    return [_received(row, doubt_us) for row in reversed(rows)]
 
 
 def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
@@ -140,10 +144,11 @@ def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
         )
         taken += [(row, REDELIVERED) for row in again]
     result = []
+    doubt_us = lives.doubt_us(txn)
     for row, flag in taken:
-        flags = number(row["flags"]) | flag
+        flags = _flags(row, doubt_us) | flag
         state = "taken" if row["state"] in ("new", "opened") else str(row["state"])
-        result.append(_received(INBOX.update(txn, row, state=state, handed_us=txn.now_us, flags=flags)))
+        result.append(_received(INBOX.update(txn, row, state=state, handed_us=txn.now_us, flags=flags), doubt_us))
     return result
 
 
@@ -229,7 +234,15 @@ def counts(txn: Txn) -> dict[str, int]:
     return dict(txn.connection.execute(query).fetchall())
 
 
-def _received(row: Row) -> Received:
+def _flags(row: Row, doubt_us: int) -> int:
+    """The flags of a message: what was here and not acknowledged when this home was found to have had another life
+    may have been handed out in that one (SPEC M62).
+    """
+    doubtful = not number(row["acked"]) and number(row["received_us"]) <= doubt_us
+    return number(row["flags"]) | (REDELIVERED if doubtful else 0)
+
+
+def _received(row: Row, doubt_us: int) -> Received:
     bundle, outer = elements(loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 2, "received message")
     return Received(
         sender=OfficeId(blob(row["sender"])),
@@ -237,7 +250,7 @@ def _received(row: Row) -> Received:
         lane=Lane(number(row["lane"])),
         state=str(row["state"]),
         received_us=number(row["received_us"]),
-        flags=number(row["flags"]),
+        flags=_flags(row, doubt_us),
         digest=Digest(blob(row["digest"])),
         bundle=decode_bundle(bundle),
         outer=outer,

@@ -33,6 +33,7 @@ INBOX: Final = SealedTable(
 )  # fmt: skip
 RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us",))
 STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"), clear=("began_us", "missing", "untold_us"))
+WITNESSES: Final = SealedTable("witnesses", key=("office",))
 PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))
 OWN_PREKEYS: Final = SealedTable("own_prekeys", key=("prekey_id",), clear=("epoch", "forget_us"))
 AUDIT_HEADS: Final = SealedTable("audit_heads", key=("office",))
@@ -40,6 +41,6 @@ QUARANTINE: Final = SealedTable("quarantine", key=("seq",), clear=("at_us", "siz
 
 ALL: Final = (
     META, COUNTERS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS,
-    PREKEYS, OWN_PREKEYS, AUDIT_HEADS, QUARANTINE,
+    WITNESSES, PREKEYS, OWN_PREKEYS, AUDIT_HEADS, QUARANTINE,
 )  # fmt: skip
 """What `fsck` opens."""

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from keys.seal import open_ciphertext, seal_copy
 from keys.signing import CONTENT, COPY, FRAME, PRESENCE, RECEIPT, sign_record
-from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
+from keys.verify import (
+    open_copy,
+    verify_content,
+    verify_copy,
+    verify_frame,
+    verify_presence,
+    verify_receipt,
+    verify_witness,
+)
 from protocol import cbor
 from protocol.content import Content, decode_bundle, encode_bundle, encode_content
 from protocol.copy import COPY_BYTES, OUTER_BYTES, CopyHeader, encode_header, outer_payload, round_deadline, split_copy
@@ -31,7 +39,9 @@ from tests.world import (
     CITY_KEY,
     COUNTY,
     COUNTY_KEY,
+    DAY_US,
     DIRECTORY,
+    MOMENT,
     NOW_US,
     PREKEY_IDS,
     PREKEY_PUBLICS,
@@ -268,9 +278,33 @@ def test_g10_a_changed_frame_is_refused(data: st.DataObject) -> None:
 def test_g10_a_changed_presence_is_refused(data: st.DataObject) -> None:
     good = sign_record(CITY_KEY, PRESENCE, encode_presence(make_presence()))
     topic = PresenceTopic(CITY_ADDRESS, "fast")
-    assert verify_presence(good, topic, DIRECTORY, NOW_US) == make_presence()
+    assert verify_presence(good, topic, DIRECTORY, NOW_US).presence == make_presence()
     with pytest.raises(RemoteError):
         verify_presence(data.draw(some.mutations(good)), topic, DIRECTORY, NOW_US)
+
+
+@given(st.data(), st.booleans())
+def test_g10_g12_a_changed_witness_proves_nothing(data: st.DataObject, of_frame: bool) -> None:
+    if of_frame:
+        good = sign_record(CITY_KEY, FRAME, encode_frame_payload(make_frame(b"")))
+    else:
+        good = sign_record(CITY_KEY, PRESENCE, encode_presence(make_presence()))
+    witness = verify_witness(good, CITY, DIRECTORY, NOW_US)
+    assert (witness.moment, witness.signed_us) == (MOMENT, NOW_US)
+    with pytest.raises(RemoteError) as other:
+        verify_witness(good, PROVINCE, DIRECTORY, NOW_US)
+    assert other.value.code == "NOT_FOR_US"
+    with pytest.raises(RemoteError):
+        verify_witness(data.draw(some.mutations(good)), CITY, DIRECTORY, NOW_US)
+
+
+def test_g10_g12_a_witness_counts_for_its_own_purpose_and_key_only() -> None:
+    payload = encode_presence(make_presence())
+    for key, purpose in ((CITY_KEY, FRAME), (PROVINCE_KEY, PRESENCE)):
+        with pytest.raises(RemoteError):
+            verify_witness(sign_record(key, purpose, payload), CITY, DIRECTORY, NOW_US)
+    with pytest.raises(RemoteError):
+        verify_witness(sign_record(CITY_KEY, PRESENCE, payload), CITY, DIRECTORY, NOW_US + 400 * DAY_US)
 
 
 @given(st.binary(max_size=300))
@@ -279,6 +313,7 @@ def test_g13_arbitrary_bytes_raise_remote_error_only(data: bytes) -> None:
         lambda: verify_copy(data, DIRECTORY, SUITES, NOW_US),
         lambda: verify_frame(data, TOPIC, PROVINCE, DIRECTORY, NOW_US),
         lambda: verify_receipt(data, DIRECTORY),
+        lambda: verify_witness(data, CITY, DIRECTORY, NOW_US),
         lambda: verify_presence(data, PresenceTopic(CITY_ADDRESS, "fast"), DIRECTORY, NOW_US),
     ):
         with pytest.raises(RemoteError):

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from keys.rows import RowCipher
-from protocol.ids import Epoch
+from protocol.ids import Epoch, StartId
 from protocol.life import Life
-from protocol.limits import EPOCH_BYTES
+from protocol.limits import EPOCH_BYTES, START_BYTES
 from relay.daemon import MIGRATIONS
 from relay.store import lives
 from relay.store.database import Database, Txn
@@ -35,7 +35,8 @@ def office_store(seed: str = "store") -> Iterator[InlineStore]:
             ballast_bytes=0,
         )  # fmt: skip
         store = InlineStore(database, OfficeClock(Time()))
-        store.run(partial(lives.remember, life=Life(Epoch(entropy.bytes(EPOCH_BYTES)))))
+        first = Life(Epoch(entropy.bytes(EPOCH_BYTES)))
+        store.run(partial(lives.begin, life=first, start=StartId(entropy.bytes(START_BYTES))))
         try:
             yield store
         finally:

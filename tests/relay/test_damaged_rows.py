@@ -27,7 +27,9 @@ def test_g16_a_damaged_row_does_not_end_the_intake() -> None:
     entropy = SimpleNamespace(bytes=bytes)
     outbox = SimpleNamespace(get=lambda digest: None, offered=lambda digest, to: False)
     ground: Any = SimpleNamespace(store=store, entropy=entropy, offload=InlineOffload(), outbox=outbox)
-    intake = Intake(ground, "fast", None)  # type: ignore[arg-type]
+    neighbours: Any = SimpleNamespace(hear=lambda office, shown: None)
+    unused: Any = SimpleNamespace(doubt_us=0)
+    intake = Intake(ground, "fast", unused, unused, neighbours)
     intake._eyes = lambda: eyes(world.CITY)  # type: ignore[method-assign]
     topic = FrameTopic(world.CITY_ADDRESS, world.make_frame(b"").lane, world.COUNTY_ADDRESS)
     arrived = Arrived("y", "", frame_from_county(COPY), retained=False)

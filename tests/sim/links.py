@@ -167,5 +167,9 @@ class SimLinks:
         self._on_start(group, topic)
         return link is not None and await link.publish(topic, payload, retain)
 
+    def renew(self) -> None:
+        for link in self.open.values():
+            link.broken()
+
     def links(self) -> list[LinkState]:
         return [link.state() for link in self.open.values()]

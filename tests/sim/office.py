@@ -89,6 +89,8 @@ class OfficeProcess:
         self.quota_bytes = 1 << 30
         self.ballast_bytes = 0
         self.knows_prekeys: list[PrekeyRecord] = []
+        self.client_suffix = ""
+        """What a link adds to its client id after it was taken over."""
         self.lanes = LaneWatch(seat.address)
         self.disturbed_us = 0
         """When it last started, or went on after a pause; virtual time."""
@@ -202,7 +204,7 @@ class OfficeProcess:
         )
 
         def connect(hooks: Any) -> SimLinks:
-            client = f"{seat.address}-{birth.client_secret}"
+            client = f"{seat.address}-{birth.client_secret}{self.client_suffix}"
             self._links = SimLinks(self._brokers, client, hooks, self.dice, self.lanes.on_start, self._failed)
             return self._links
 
@@ -244,6 +246,30 @@ class OfficeProcess:
         """Its wall clock is off by so much from now on."""
         self.clock.skew_us = round(off_s * SECOND_US)
         self.disturbed_us = self._time.us
+
+    # Backups.
+
+    def back_up(self, name: str = "backup") -> Path:
+        """Copy the store as it lies on the disk at this moment, as a snapshot of the disk would."""
+        copy = self._place.with_suffix(f".{name}")
+        save_files(self._place, copy)
+        return copy
+
+    def clone(self, brokers: dict[str, Broker]) -> "OfficeProcess":
+        """A home that begins with the same files, on another machine: its randomness is its own."""
+        twin = OfficeProcess(
+            self.seat, self._trust.directory, brokers, self._place.with_suffix(".twin"), self._time, "twin"
+        )
+        twin.knows_prekeys = self.knows_prekeys
+        twin.client_suffix = "-twin"
+        put_back(self.back_up(), twin._place)
+        return twin
+
+    async def restore(self, copy: Path) -> None:
+        """kill -9, an older state comes back, and the home is started on it."""
+        await self.crash()
+        put_back(copy, self._place)
+        await self.start()
 
     # SIGSTOP.
 

@@ -28,10 +28,12 @@ def play(scene: Callable[[Network], Awaitable[Any]]) -> Any:
 
     async def run(place: Path) -> Any:
         network = Network("scene", place, time)
-        await network.start("")
-        result = await scene(network)
-        network.history.check_processes()
-        await network.stop()
+        try:
+            await network.start("")
+            result = await scene(network)
+            network.history.check_processes()
+        finally:
+            await network.stop()
         return result
 
     try:

@@ -106,7 +106,8 @@ def test_g09_neighbours_confirm_a_clock_that_was_set_right() -> None:
         jump(network, COUNTY, -400)
         await county.start()
         await asyncio.sleep(1)
-        assert await alarms_of(network, COUNTY) == {}
+        # Neighbours greet a start with a frame, so it may know already.
+        assert (await alarms_of(network, COUNTY)).keys() <= {"CLOCK_SKEW"}
         await county.service.send([draft(0, NEIGHBOUR), draft(1, CITY)], "test")
         await asyncio.sleep(10)
         skew = (await alarms_of(network, COUNTY))["CLOCK_SKEW"]

@@ -129,8 +129,8 @@ def _frame(data: bytes, context: Context, now_us: int, _suites: tuple[int, ...])
 def _presence(data: bytes, context: Context, now_us: int, _suites: tuple[int, ...]) -> None:
     topic = parse_topic(context["topic"])
     assert isinstance(topic, PresenceTopic)
-    presence = verify_presence(data, topic, DIRECTORY, now_us)
-    assert encode_presence(presence) == cbor.loads(data, max_bytes=limits.RECORD_BYTES)[2]
+    verified = verify_presence(data, topic, DIRECTORY, now_us)
+    assert encode_presence(verified.presence) == cbor.loads(data, max_bytes=limits.RECORD_BYTES)[2]
 
 
 def _prekey(data: bytes, _context: Context, now_us: int, _suites: tuple[int, ...]) -> None:

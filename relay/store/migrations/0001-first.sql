@@ -101,6 +101,11 @@ CREATE TABLE streams (
 CREATE INDEX streams_missing ON streams (missing) WHERE missing > 0;
 CREATE INDEX streams_untold ON streams (untold_us) WHERE untold_us IS NOT NULL;
 
+-- The highest moment of each neighbour's life, with the record that proves it (G12).
+CREATE TABLE witnesses (
+    office BLOB PRIMARY KEY, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
 -- Other offices' current prekeys, and our own with their private halves.
 CREATE TABLE prekeys (
     office BLOB PRIMARY KEY, epoch INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL

@@ -127,6 +127,9 @@ class MemoryOffice:
     async def clock_accept(self) -> Object:
         return {"state": "following"}
 
+    async def home_accept(self) -> Object:
+        return {"epoch": "1e56dcdee27c298a"}
+
     async def queue_list(self, limit: int, /) -> list[Object]:
         return [{"limit": limit}]
 

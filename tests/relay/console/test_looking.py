@@ -110,6 +110,14 @@ def test_an_operator_accepts_the_clock(relay: Relay, daemon: FakeDaemon) -> None
     assert "2026-11-25T09:00:00" in relay("clock", "accept").out
 
 
+def test_an_operator_accepts_what_happened_to_the_home(relay: Relay, daemon: FakeDaemon) -> None:
+    home = {"v": 1, "epoch": "1e56dcdee27c298a", "boots": 3, "commits": 77, "restored_at": None}
+    _says(daemon, home)
+    assert relay("home", "accept", "--json").object() == home
+    assert (daemon.seen[-1].method, daemon.seen[-1].path) == ("POST", "/v1/accept/home")
+    assert "1e56dcdee27c298a" in relay("home", "accept").out
+
+
 def test_fsck_by_the_daemon(relay: Relay, daemon: FakeDaemon) -> None:
     _says(daemon, {"v": 1, "ok": True, "rows": 5, "problems": []})
     assert relay("fsck", "--json").exit == 0
