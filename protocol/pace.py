@@ -11,8 +11,8 @@ from protocol.limits import FRAME_BYTES, FRAME_FLOOR_BYTES, SECOND_US
 
 HOLD_US: Final = SECOND_US // 4
 """How long frames of lower lanes may hold a link (G5)."""
-FIRST_WINDOW: Final = FRAME_BYTES
-"""Bytes under way before anything was measured: right for 2 Mbit/s, one full frame at a time."""
+FIRST_WINDOW: Final = FRAME_BYTES // 4
+"""Bytes under way before anything was measured: right for 512 kbit/s. A fast connection shows itself in some frames."""
 WINDOW_MAX: Final = 64 * FRAME_BYTES
 """More than any connection has under way (the pump publishes a few frames at once)."""
 SMALL_BYTES: Final = 4 * 1024

@@ -20,6 +20,7 @@ from protocol.lanes import GROUPS, Lane
 from protocol.limits import FRAME_BYTES, FRAME_ITEMS, RECORD_BYTES, TRAIL_OFFICES
 from protocol.moment import NO_EPOCH, Moment
 from protocol.outbox import Outbox
+from protocol.pace import WINDOW_MAX
 from protocol.parcel import Parcel, Timing
 from tests.protocol.toy_relay import MEMBERS, SECOND, TIMING, A, B, C, D, graph_of, shared_with
 
@@ -180,8 +181,8 @@ def test_g05_flash_waits_for_one_lower_frame_at_most() -> None:
 def test_origins_take_turns_and_messages_go_before_receipts() -> None:
     outbox = outbox_of(B)
     for number in range(6):
-        outbox.hold(parcel(number, origin=A, trail=(A,), size=20_000), NOW)
-    outbox.hold(parcel(10, origin=C, trail=(C,), size=20_000), NOW)
+        outbox.hold(parcel(number, origin=A, trail=(A,), size=5_000), NOW)
+    outbox.hold(parcel(10, origin=C, trail=(C,), size=5_000), NOW)
     outbox.hold(parcel(11, origin=C, trail=(C,), kind=RECEIPT_ITEM), NOW)
     shipment = outbox.plan("slow", NOW)
     assert shipment is not None
@@ -194,6 +195,9 @@ def test_origins_take_turns_and_messages_go_before_receipts() -> None:
 def test_the_largest_frame_stays_within_its_bound(size: int, witnessed: bool) -> None:
     """Bytes are really made: as much as is owed, the longest trails, the largest copies."""
     outbox = outbox_of(B)
+    for broker in {broker for brokers in shared_with(B, MEMBERS).values() for broker in brokers}:
+        # A connection that has shown itself to be fast.
+        outbox.paces[broker, "slow"]._window = WINDOW_MAX
     trail = tuple(OfficeId(bytes((n,)) * 16) for n in range(TRAIL_OFFICES - 1))
     for number in range(200):
         outbox.hold(parcel(number, trail=trail, size=size), NOW)
