@@ -26,7 +26,7 @@ TOP: Final = Path(__file__).resolve().parent.parent.parent
 FOUND: Final = TOP / "fuzz-found"
 KEPT_BYTES: Final = 2_048
 """Largest new input that is worth keeping in the project."""
-KEPT_FILES: Final = 12
+KEPT_FILES: Final = 4
 """Most new inputs kept for a target, the smallest first."""
 
 

@@ -45,7 +45,7 @@ _COPIES: Final = (
 )
 PLANS: Final = (
     Plan(("protocol/*.py",), ("tests/protocol", *_COPIES)),
-    Plan(("keys/verify.py",), ("tests/keys/test_known_vectors.py", *_COPIES)),
+    Plan(("keys/verify.py",), ("tests/keys/test_verify_steps.py", *_COPIES)),
     Plan(("relay/store/*.py",), ("tests/relay/store", "tests/relay/test_books.py", "tests/relay/test_verdicts.py",
                                  "tests/relay/test_settlement.py", "tests/relay/test_tombstones.py")),
 )  # fmt: skip
