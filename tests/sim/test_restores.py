@@ -1,6 +1,7 @@
 """Scenes on the simulated network in which homes are restored from backups or cloned (G12, D11)."""
 
 import asyncio
+import os
 import random
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.sim.test_time import CITY, alarms_of
 from tests.sim.virtual import START_US
 
 PROVINCE = "320000-GO"
+RESTORES = int(os.environ.get("SIM_RESTORES", "15"))
+"""More of them: `SIM_RESTORES=1000 pytest tests/sim/test_restores.py`."""
 
 
 class Mail:
@@ -217,7 +220,6 @@ def test_g12_a_clone_beside_the_original_is_noticed_by_both() -> None:
 
 def test_g12_g02_restore_after_restore_is_noticed_and_hands_out_nothing_as_new_twice() -> None:
     """Backups are taken at any time, also in the middle of traffic; every restore is told by the first greeting."""
-    restores = 15
 
     async def scene(network: Network) -> int:
         dice = random.Random(12)
@@ -225,7 +227,7 @@ def test_g12_g02_restore_after_restore_is_noticed_and_hands_out_nothing_as_new_t
         county = network.offices[NEIGHBOUR]
         noticed = 0
         copies = [county.back_up("backup-0")]
-        for turn in range(restores):
+        for turn in range(RESTORES):
             for _ in range(dice.randrange(1, 4)):
                 await mail.send(COUNTY, NEIGHBOUR, dice.randrange(1, 4))
                 await mail.send(NEIGHBOUR, COUNTY, dice.randrange(1, 4))
@@ -243,4 +245,4 @@ def test_g12_g02_restore_after_restore_is_noticed_and_hands_out_nothing_as_new_t
         assert mail.nothing_was_new_twice()
         return noticed
 
-    assert play(scene) == restores
+    assert play(scene) == RESTORES
