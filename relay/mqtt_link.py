@@ -124,6 +124,7 @@ class Link:
         self._state = LinkState(broker, group, "stopped", now_us(), None)
         self._attempt = 0
         self._brief_lives = 0
+        self._renewed = False
 
     def state(self) -> LinkState:
         """How the link is now."""
@@ -152,6 +153,7 @@ class Link:
     def renew(self) -> None:
         """End the connection, if there is one; the next one asks for a will anew."""
         if self._live is not None:
+            self._renewed = True
             self._live.close("made anew")
 
     async def run(self) -> None:
@@ -246,7 +248,10 @@ class Link:
             self._attempt = 0
         else:
             self._attempt += 1
-        self._brief_lives = self._brief_lives + 1 if was_up and lived_s < BRIEF_LIFE_S else 0
+        if not self._renewed:
+            self._brief_lives = self._brief_lives + 1 if was_up and lived_s < BRIEF_LIFE_S else 0
+        # A life that we ended ourselves tells nothing of others.
+        self._renewed = False
 
     def _change_id(self, error: str) -> str:
         """After repeated take-over, another client id; the error text to show."""

@@ -205,6 +205,21 @@ def test_d09_repeated_take_over_changes_the_client_id() -> None:
     ids = [connection.client_id for connection in bench.connections]
     assert set(ids[:BRIEF_LIVES]) == {"fast-x"}
     assert ids[-1].startswith("fast-x-")
+    assert [change.taken_over for change in bench.changes if not change.up] == [False] * (BRIEF_LIVES - 1) + [True]
+
+
+def test_d09_connections_that_are_made_anew_by_ourselves_are_no_take_over() -> None:
+    bench = Bench(FakeConnection)
+
+    async def story() -> None:
+        for life in range(2 * BRIEF_LIVES):
+            await bench.until(lambda life=life: len(bench.connections) == life + 1 and bench.up())  # type: ignore[misc]
+            bench.link.renew()
+        await bench.until(lambda: len(bench.connections) == 2 * BRIEF_LIVES + 1 and bench.up())
+
+    bench.play(story)
+    assert {connection.client_id for connection in bench.connections} == {"fast-x"}
+    assert not any(change.taken_over for change in bench.changes)
 
 
 def test_a_broker_that_was_restarted_is_no_take_over() -> None:
