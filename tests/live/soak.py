@@ -41,7 +41,7 @@ RSS_MAX: Final = 200.0
 SLOPE_MAX: Final = 1.0
 """MiB an hour over the second half (G13); in a run below ten minutes the growth itself may be so many MiB."""
 LATENCY_MAX_S: Final = 3.0
-"""From accepted to the recipient's signed delivered, 99 of 100."""
+"""From accepted to the recipient's signed delivered, 99 of 100; five times in a short run, where that is one."""
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ def _judge(lab: Network, found: Figures) -> None:
         "the ring is not bounded": found.ring_rows > ROWS,
         "nothing was quarantined": found.quarantined == 0,
         "not everything was delivered": found.delivered != found.sent,
-        "the service was not usable": found.latency_p99_s > LATENCY_MAX_S,
+        "the service was not usable": found.latency_p99_s > LATENCY_MAX_S * (5 if short else 1),
         "a traceback": any("Traceback" in lab.log(office) or '"exception"' in lab.log(office) for office in OFFICES),
     }
     found.complaints = [words for words, broken in bounds.items() if broken]
