@@ -11,7 +11,6 @@ from config.schema import Settings
 from keys.keyfile import read_secret
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
 from keys.primitives import PrekeyPrivate, SigningKey, hkdf
-from keys.rows import RowDamaged
 from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Epoch, KeyId, OfficeId, StartId
@@ -86,12 +85,8 @@ def _awake(txn: Txn, first: Life, start: StartId, secret: str) -> Birth:
 
 
 async def remembered_clock(store: Store) -> KeptClock | None:
-    """What the last run believed of the clock. Without it, or with a damaged row, the wall clock is believed anew."""
-    try:
-        return await store.read(kept_clock.kept)
-    except RowDamaged as damage:
-        _log.error("row_damaged", alarm=True, table=damage.table)
-        return None
+    """What the last run believed of the clock; without it, or with a damaged row, the wall clock is believed anew."""
+    return await store.read(kept_clock.kept)
 
 
 async def load_keyring(

@@ -1,12 +1,15 @@
 """Scenes on the simulated network in which clocks are set (G9, D12)."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from keys.trust.store import UpdateResult
 from protocol.errors import Refused
-from protocol.ids import message_id_text, uuid7
+from protocol.ids import Address, message_id_text, uuid7
 from protocol.limits import SECOND_US
 from relay.draft import Draft
 from tests.sim.network import Network
@@ -118,6 +121,25 @@ def test_g09_neighbours_confirm_a_clock_that_was_set_right() -> None:
         await asyncio.sleep(2)
         assert await alarms_of(network, COUNTY) == {}
         assert county.clock.now_us() == START_US + network.time.us
+
+    play(scene)
+
+
+def test_g09_a_newer_directory_confirms_a_jump_ahead_that_it_explains() -> None:
+    async def scene(network: Network) -> None:
+        county = network.offices[COUNTY]
+        await asyncio.sleep(1)
+        jump(network, COUNTY, 3 * DAY_S)
+        await asyncio.sleep(2)
+        assert "CLOCK_JUMP" in await alarms_of(network, COUNTY)
+        signed_us = START_US + network.time.us + (3 * DAY_S - 60) * SECOND_US
+        newer = replace(county.ground.trust, clock_floor_us=signed_us)
+        with patch.object(county._trust, "update", lambda files, now_us: UpdateResult(True, newer)):
+            assert county._engine is not None
+            await county._engine._beacon._consider(Address(CITY), {})
+        await asyncio.sleep(2)
+        assert "CLOCK_JUMP" not in await alarms_of(network, COUNTY)
+        assert county.clock.now_us() == START_US + network.time.us + 3 * DAY_S * SECOND_US
 
     play(scene)
 
