@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench sizes soak torture sim fuzz bend sabotage mutants lock clean
+.PHONY: demo test check fix vectors bench sizes soak torture sim fuzz bend sabotage mutants edits lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -74,6 +74,11 @@ MODULE =
 mutants: ## small faults everywhere in protocol/, keys/verify.py and the store: make mutants MODULE=protocol/outbox.py
 	sh scripts/setup mutants
 	.venv/bin/python -m tests.mutants --jobs $(JOBS) $(MODULE)
+
+EDITS = 100000
+edits: ## change, cut and swap lines of audit logs; every edit must be found: make edits EDITS=100000
+	sh scripts/setup dev
+	.venv/bin/python -m tests.relay.audit.edits $(EDITS)
 
 lock: ## requirements/*.txt from *.in; `sh scripts/lock --upgrade` takes newer versions
 	sh scripts/lock

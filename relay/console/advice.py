@@ -196,8 +196,11 @@ ADVICE: Final = MappingProxyType(
             ("alarm: rows of the store are damaged", "run relay fsck; look at the disk"),
         ),
         "RESTORED": (
-            ("告警：本单位目录被恢复到较早的状态", "核对最近收发的信息，再确认告警"),
-            ("alarm: this home was put back to an earlier state", "compare what came and went lately, then confirm"),
+            ("告警：本单位目录被恢复到较早的状态", "核对最近收发的信息，再运行 relay home accept"),
+            (
+                "alarm: this home is in an earlier state",
+                "compare what came and went, then run relay home accept",
+            ),
         ),
         "TRUST_FORK": (
             ("告警：有单位的网络目录与本单位同版不同文", "立即联系网络管理员：签发密钥可能已泄露"),
