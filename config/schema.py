@@ -157,6 +157,7 @@ class Audit(Section, frozen=True):
     write_s: Annotated[float, Meta(ge=0, le=10)] = 0.02
     sync_s: Annotated[float, Meta(ge=0, le=60)] = 0.25
     head_s: Annotated[float, Meta(ge=0, le=3_600)] = 60
+    tell_s: Seconds = 3_600
     check_s: Seconds = _DAY_S
     file_bytes: Annotated[int, Meta(ge=4_096, le=1 << 30)] = 16 * (1 << 20)
 

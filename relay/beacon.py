@@ -100,6 +100,20 @@ class Beacon:
             self._forget_broker(changed.broker, changed.group)
         ground.kick()
 
+    async def tell_again(self) -> None:
+        """Tell neighbours for ever how far the audit log is, when it grew: what they remember cannot be cut here."""
+        told = self._ground.audit.mark
+        while True:
+            await asyncio.sleep(self._ground.settings.audit.tell_s)
+            if self._ground.audit.mark == told:
+                continue
+            told = self._ground.audit.mark
+            topic = presence_topic(self._ground.me.address, "slow")
+            for broker, group in sorted(self._up):
+                if group == "slow":
+                    session = self._session_of[broker, group]
+                    await self._publish(broker, group, topic, self._presence(group, session, online=True))
+
     async def say_goodbye(self) -> None:
         """Before a planned stop: neighbours need not wait for our will."""
         for broker, group in sorted(self._up):
@@ -160,10 +174,12 @@ class Beacon:
             return
         verified = verify_presence(arrived.payload, topic, ground.directory, ground.clock.now_us())
         presence = verified.presence
-        ground.audit.hear(presence, arrived.payload, f"broker {arrived.broker}")
         if presence.office == ground.identity.office:
+            # First our life is judged: of a restored home the log may be shorter than it once was.
             await self._home.hear(VerifiedWitness(presence.moment, presence.at_us), f"broker {arrived.broker}")
+            ground.audit.hear(presence, arrived.payload, f"broker {arrived.broker}")
             return
+        ground.audit.hear(presence, arrived.payload, f"broker {arrived.broker}")
         self._neighbours.hear(presence.office, Shown(presence.moment, verified.record, verified.key_id))
         key = (presence.office, presence.group, arrived.broker)
         known = self._known.get(key)

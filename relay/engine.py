@@ -90,6 +90,7 @@ class Engine:
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sealer": self._sealer.run,
             "beacon": self._beacon.run,
+            "beacon-again": self._beacon.tell_again,
             "neighbours": self._neighbours.run,
             "janitor": self._janitor.run,
             **({} if self._keeper is None else {"audit": self._keeper.run}),
