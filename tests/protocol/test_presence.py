@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from protocol.presence import is_newer
@@ -25,3 +25,14 @@ def test_the_will_of_an_earlier_session_ends_nothing(presence, signed_us, said_u
     will = replace(presence, online=False, at_us=signed_us)
     assert is_newer(online, will)
     assert not is_newer(will, online)
+
+
+@given(some.presences, some.moments(), times, times)
+def test_g12_the_later_start_counts_whatever_the_clocks_say(presence, moment, one_us, other_us):
+    before = replace(presence, at_us=one_us)
+    began = before.moment.commits + 1
+    after = replace(presence, moment=replace(moment, began=began, commits=began), session=0, at_us=other_us)
+    assume(after.moment.start != before.moment.start)
+    assert is_newer(after, before)
+    assert not is_newer(before, after)
+    assert is_newer(before, None)

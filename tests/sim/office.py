@@ -85,6 +85,7 @@ class OfficeProcess:
         self.dice = random.Random(f"{seed} {seat.address} dice")
         self.failures: list[BaseException] = []
         self.boots = 0
+        self.restores = 0
         self.slow_s = 0.02
         self.quota_bytes = 1 << 30
         self.ballast_bytes = 0
@@ -267,6 +268,7 @@ class OfficeProcess:
 
     async def restore(self, copy: Path) -> None:
         """kill -9, an older state comes back, and the home is started on it."""
+        self.restores += 1
         await self.crash()
         put_back(copy, self._place)
         await self.start()

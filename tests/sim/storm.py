@@ -18,7 +18,7 @@ from relay import janitor, pump
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.checks import bounds, forgery, numbers, reading, secrecy, verdicts
+from tests.sim.checks import bounds, forgery, lives, numbers, reading, secrecy, verdicts
 from tests.sim.faults import FAULTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
@@ -161,6 +161,7 @@ class Storm:
         """What is judged once, on everything that there is."""
         self.history.check_processes()
         reading.check_inboxes(self.history)
+        lives.check_lives(self.history)
         numbers.check_streams(self.history)
         forgery.check_stores(self.history)
         secrecy.check_disks(self._place)

@@ -5,9 +5,16 @@ import os
 import random
 from typing import Any
 
+import pytest
+
 from protocol.errors import Refused
 from protocol.ids import message_id_text, uuid7
+from protocol.lanes import Lane
 from relay.draft import Draft
+from relay.store import lives
+from relay.store.lives import Cause
+from tests.sim.broken import Broken
+from tests.sim.checks.lives import check_lives
 from tests.sim.network import Network
 from tests.sim.test_scenes import COUNTY, NEIGHBOUR, play
 from tests.sim.test_time import CITY, alarms_of
@@ -246,3 +253,20 @@ def test_g12_g02_restore_after_restore_is_noticed_and_hands_out_nothing_as_new_t
         return noticed
 
     assert play(scene) == RESTORES
+
+
+def test_g12_the_storms_notice_a_home_that_is_alarmed_for_nothing() -> None:
+    async def scene(network: Network) -> None:
+        county = network.offices[COUNTY]
+        check_lives(network.history)
+        await county.restore(county.back_up())
+        await asyncio.sleep(5)
+        # What was never lost is no restore: the copy is of this very moment.
+        assert await alarms_of(network, COUNTY) == {}
+        cause = Cause("RESTORED", START_US, "for nothing")
+        await county.ground.store.write(Lane.FLASH, lambda txn: lives.keep_causes(txn, [cause]))
+        county.restores = 0
+        with pytest.raises(Broken, match="never restored"):
+            check_lives(network.history)
+
+    play(scene)
