@@ -7,10 +7,10 @@ The kernel fixed these values when the peer connected; nothing in a request can 
 
 import asyncio
 import grp
-import os
 import pwd
 import socket
 import struct
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -85,7 +85,7 @@ def group_number(name: str) -> int:
     return grp.getgrnam(name).gr_gid
 
 
-def peer_of(connection: socket.socket) -> Peer:
+def peer_of(connection: socket.socket | TransportSocket) -> Peer:
     """The peer of a connected Unix socket. Raises OSError for any other socket.
 
     A peer with more than 256 groups, or on a kernel without SO_PEERGROUPS, is known by its first group only.
@@ -107,9 +107,8 @@ class PeerProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         peer: Peer | None = None
         try:
-            # A second descriptor, closed at once: asyncio hands out a stand-in, not a socket.
-            with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as connection:
-                peer = peer_of(connection)
+            # Asked of asyncio's stand-in for the socket: a descriptor of our own could be one too many (G13).
+            peer = peer_of(transport.get_extra_info("socket"))
         except (OSError, AttributeError):
             # A peer that is gone already, or no Unix socket: it gets no role.
             peer = None

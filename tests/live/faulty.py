@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,21 +42,12 @@ class Trace:
 
 
 @contextmanager
-def failing_calls(pid: int, calls: str, inject: str, log: Path) -> Iterator[Trace]:
-    """Trace these system calls of all threads of a process, and let some of them fail: `fdatasync:error=EIO:when=3`."""
-    argv = [
-        tool("strace"),
-        "-f",
-        "-qq",
-        "-p",
-        str(pid),
-        "-o",
-        str(log),
-        "-e",
-        f"trace={calls}",
-        "-e",
-        f"inject={inject}",
-    ]
+def failing_calls(pid: int, calls: str, inject: str, log: Path, files: Sequence[Path]) -> Iterator[Trace]:
+    """Let some system calls of a process on some files fail: `fdatasync:error=EIO:when=3`; the others are seen."""
+    what = ["-e", f"trace={calls}", "-e", f"inject={inject}"]
+    for file in files:
+        what += ["-P", str(file)]
+    argv = [tool("strace"), "-f", "-qq", "-p", str(pid), "-o", str(log), *what]
     with subprocess.Popen(argv, stderr=subprocess.PIPE) as tracer:
         try:
             until(lambda: _is_traced(pid) or tracer.poll() is not None, 10, 0.01)
