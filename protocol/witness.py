@@ -12,7 +12,7 @@ from protocol.limits import RECORD_BYTES, SECOND_US
 from protocol.moment import Moment
 
 AGAIN_US: Final = 60 * SECOND_US
-"""A start that contradicts what is remembered is told so at most this often."""
+"""A start that is not above what is remembered is told so at most this often."""
 TOLD_MAX: Final = 8
 """Most starts of one neighbour that are told so within that time: a broker may replay frames of old ones for ever."""
 WRITE_US: Final = 5 * SECOND_US
@@ -42,14 +42,6 @@ class _Memory:
     written: Moment | None
     written_us: int
     told_us: dict[StartId, int] = field(default_factory=dict)
-
-
-def contradict(one: Moment, other: Moment) -> bool:
-    """Whether no home can have lived both moments: the earlier start went on after the later one had begun."""
-    if one.start == other.start:
-        return False
-    first, later = sorted((one, other), key=lambda moment: moment.began)
-    return first.commits >= later.began
 
 
 class Witness:

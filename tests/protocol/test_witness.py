@@ -2,22 +2,13 @@
 
 from dataclasses import replace
 
-from hypothesis import given
-
 from protocol.ids import Epoch, KeyId, OfficeId, StartId
 from protocol.limits import RECORD_BYTES
 from protocol.moment import Moment
-from protocol.witness import WRITE_US, Shown, Witness, contradict
-from tests import strategies as some
+from protocol.witness import WRITE_US, Shown, Witness
 
 HOME = OfficeId(b"h" * 16)
 KEY = KeyId(b"k" * 16)
-
-
-@given(some.moments(), some.moments())
-def test_moments_contradict_each_other_or_not(one: Moment, other: Moment) -> None:
-    assert contradict(one, other) == contradict(other, one)
-    assert not contradict(one, replace(one, commits=other.commits))
 
 
 def test_records_too_large_to_be_shown_say_nothing() -> None:
