@@ -184,9 +184,11 @@ class MqttConnection(aiomqtt.Client):
         self._queued_bytes -= len(message.payload)
         if self._paused and not self._is_full():
             self._paused = False
-            self._loop.add_reader(self._descriptor, self._read)
-            # Bytes already read ahead make no descriptor readable.
-            self._loop.call_soon(self._read)
+            # Ended meanwhile, its descriptor is closed, or by now somebody else's.
+            if not self._end.done():
+                self._loop.add_reader(self._descriptor, self._read)
+                # Bytes already read ahead make no descriptor readable.
+                self._loop.call_soon(self._read)
         return message
 
     def acknowledge(self, message: Received) -> None:

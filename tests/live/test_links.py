@@ -179,3 +179,34 @@ def test_stop_is_quick_while_the_broker_is_away(tmp_path: Path) -> None:
 
 def _ids_differ(first: Peer, second: Peer) -> bool:
     return first.transport._links["province", "fast"].client_id != second.transport._links["province", "fast"].client_id
+
+
+def test_g13_a_connection_that_ends_while_it_is_held_back_leaves_descriptors_alone(tmp_path: Path) -> None:
+    """Its number may belong to another connection by then."""
+
+    async def story() -> None:
+        with running(tmp_path, "mosquitto", (COUNTY, PROVINCE)) as broker:
+            bounds = QueueBounds(messages=2, bytes=100_000)
+            async with (
+                Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE), bounds=bounds) as province,
+                Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county,
+            ):
+                await until(lambda: county.is_up() and province.is_up())
+                live = province.transport._links["province", "slow"]._live
+                province.hold.clear()
+                for number in range(20):
+                    await county.transport.publish("province", "slow", TOPIC, b"%d" % number)
+                await until(lambda: live._paused)  # type: ignore[union-attr]
+                live.close("as if the broker had gone")  # type: ignore[union-attr]
+                watched: list[int] = []
+                add_reader = live._loop.add_reader  # type: ignore[union-attr]
+                loop = live._loop  # type: ignore[union-attr]
+                loop.add_reader = lambda number, *work: watched.append(number) or add_reader(number, *work)
+                await live.next()  # type: ignore[union-attr]
+                assert watched == []
+                loop.add_reader = add_reader
+                province.hold.set()
+                await until(province.is_up)
+                assert not [change.error for change in province.changes if "internal error" in str(change.error)]
+
+    asyncio.run(story())
