@@ -29,6 +29,10 @@ from relay.store.held import Held
 from relay.store.inbox import SealedReceipt
 from relay.store.tables import HELD
 
+NOTES_MAX = 20
+"""Most notes of ways given up that wait to be written: on a full disk that lasts for hours the others are dropped, for
+they only tell a story (G13)."""
+
 _log = structlog.get_logger()
 
 
@@ -39,6 +43,7 @@ class Recovery:
         self._ground = ground
         self._sealer = sealer
         self._take_prekey = take_prekey
+        self._writing = 0
 
     def note_rerouted(self, rerouted: Sequence[Rerouted]) -> None:
         """Ways given up: for our own copies this is part of the message's story."""
@@ -48,8 +53,15 @@ class Recovery:
             if parcel is not None and parcel.kept_after_custody:
                 now_us = self._ground.clock.now_us()
                 log.append(Event(parcel.message_id, parcel.recipient, "rerouted", now_us, one.avoided))
-        if log:
-            self._ground.spawn(self._ground.commit(Lane.ROUTINE, partial(events.append, events=log)))
+        if log and self._writing < NOTES_MAX:
+            self._writing += 1
+            self._ground.spawn(self._write(log))
+
+    async def _write(self, log: list[Event]) -> None:
+        try:
+            await self._ground.commit(Lane.ROUTINE, partial(events.append, events=log))
+        finally:
+            self._writing -= 1
 
     async def follow_up(self, outcome: Outcome) -> None:
         """What an intake batch asks for beyond custody: newer prekeys, sealing again."""

@@ -133,6 +133,7 @@ class Play:
             broker.up = True
         for office in self.offices:
             office.resume()
+            office.set_clock(0)
             await office.start()
             office.store.free_disk()
             for link in office.links.open.values():

@@ -32,6 +32,8 @@ MALICES = st.sampled_from(
 )
 ROTTING = ("recipients", "numbers", "events", "held", "passed", "inbox", "receipts", "streams", "counters", "sent")
 SMALL_BYTES = 4_000
+ROT_MARK = 20
+"""Random bytes at the beginning of every sealed row, by which it is known again."""
 
 
 class NetworkMachine(RuleBasedStateMachine):
@@ -41,6 +43,7 @@ class NetworkMachine(RuleBasedStateMachine):
         super().__init__()
         self.play: Any = None
         self.broken = False
+        self.rotten: set[bytes] = set()
 
     @initialize(
         slow_s=st.sampled_from((0.0, 0.02, 0.5)),
@@ -197,6 +200,11 @@ class NetworkMachine(RuleBasedStateMachine):
         if office is not None:
             (office.store.fill_disk if full else office.store.free_disk)()
 
+    @rule(number=OFFICES, off_s=st.sampled_from((-86_400.0, -40.0, 0.0, 40.0, 3_600.0, 50 * 86_400.0)))
+    def clock_is_set(self, number: int, off_s: float) -> None:
+        office = self.play.offices[number]
+        self.play.apply(lambda: office.set_clock(off_s))
+
     @rule(number=OFFICES)
     def prekey_is_lost(self, number: int) -> None:
         office = self.play.offices[number]
@@ -207,16 +215,17 @@ class NetworkMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.play is not None and self.play.messages > 0)
     @rule(number=OFFICES, table=st.sampled_from(ROTTING), row=st.integers(0, 3), bit=st.integers(0, 8 * 300 - 1))
     def a_bit_flips(self, number: int, table: str, row: int, bit: int) -> None:
-        """In the sealed body of a row: memory and disks do that now and then."""
+        """In the sealed body of a row, of each one at most: memory and disks do that now and then."""
         office = self.play.offices[number]
 
         def flip(txn: Any) -> None:
             query = f"SELECT rowid, sealed FROM {table} WHERE length(sealed) < ? LIMIT 1 OFFSET ?"  # noqa: S608 - ours
             found = txn.connection.execute(query, (SMALL_BYTES, row)).fetchone()
-            if found is not None:
+            if found is not None and found[1][:ROT_MARK] not in self.rotten:
                 body = bytearray(found[1])
                 at = bit % (8 * len(body))
                 body[at // 8] ^= 1 << at % 8
+                self.rotten |= {found[1][:ROT_MARK], bytes(body[:ROT_MARK])}
                 change = f"UPDATE {table} SET sealed = ? WHERE rowid = ?"  # noqa: S608 - ours
                 txn.connection.execute(change, (bytes(body), found[0]))
 
