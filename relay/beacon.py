@@ -26,21 +26,15 @@ from relay.ground import Ground
 from relay.home import Home
 from relay.mqtt import Will
 from relay.neighbours import Neighbours
+from relay.offers import Offers
 from relay.ports import Arrived, LinkChanged, Transport
 from relay.sealer import Sealer
 from relay.store import prekeys
 
 SETTLE_S: Final = 0.3
 """Trust files come one by one; this long after the last one they are looked at together."""
-OFFERED_FILES: Final = 64
-OFFERED_BYTES: Final = 8 * 1024 * 1024
-"""Most trust files, and bytes of them, remembered of one publisher (D9)."""
-OFFERED_TOTAL_BYTES: Final = 32 * 1024 * 1024
-"""Most bytes remembered of all of them: beyond, those of the publishers heard of first are forgotten (G13)."""
 OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
 """A retained prekey that its office has replaced since."""
-OFFERED_STRANGERS: Final = 4
-"""Most publishers listened to that our directory does not name: an honest one brings the directory that does."""
 
 _log = structlog.get_logger()
 
@@ -62,7 +56,7 @@ class Beacon:
         self._up: set[tuple[str, str]] = set()
         self._known: dict[tuple[OfficeId, str, str], VerifiedPresence] = {}
         self._online: dict[OfficeId, set[tuple[str, str]]] = {}
-        self._offered: dict[Address, dict[str, bytes]] = {}
+        self._offers = Offers()
         self._offered_event = asyncio.Event()
         self._transport: Transport | None = None
 
@@ -246,26 +240,9 @@ class Beacon:
         """A trust file of some publisher; looked at together with the others a moment later. Raises `RemoteError`."""
         if topic.publisher == self._ground.me.address or not arrived.payload:
             return
-        if topic.publisher not in self._offered and self._ground.directory.by_address(topic.publisher) is None:
-            known = self._ground.directory.by_address
-            if sum(known(publisher) is None for publisher in self._offered) >= OFFERED_STRANGERS:
-                raise RemoteError("UNKNOWN_OFFICE", "too many trust publishers that the directory does not name")
-        files = self._offered.setdefault(topic.publisher, {})
-        if len(files) >= OFFERED_FILES or sum(map(len, files.values())) + len(arrived.payload) > OFFERED_BYTES:
-            files.clear()
-        if files.get(topic.file) != arrived.payload:
-            files[topic.file] = arrived.payload
+        known = self._ground.directory.by_address
+        if self._offers.take(topic.publisher, topic.file, arrived.payload, lambda one: known(one) is not None):
             self._offered_event.set()
-        self._forget_offers(topic.publisher)
-
-    def _forget_offers(self, heard: Address) -> None:
-        """Within the bound of all; whoever is forgotten says it again at the next connection."""
-        sizes = {publisher: sum(map(len, files.values())) for publisher, files in self._offered.items()}
-        for publisher in tuple(self._offered):
-            if sum(sizes.values()) <= OFFERED_TOTAL_BYTES:
-                return
-            if publisher != heard:
-                del self._offered[publisher], sizes[publisher]
 
     async def run(self) -> None:
         """Look at offered trust for ever."""
@@ -273,10 +250,10 @@ class Beacon:
             await self._offered_event.wait()
             await asyncio.sleep(SETTLE_S)
             self._offered_event.clear()
-            for publisher, files in tuple(self._offered.items()):
+            for publisher, files in self._offers:
                 known = self._trust_store.publishable_files()
                 if any(known.get(name) != data for name, data in files.items()):
-                    await self._consider(publisher, dict(files))
+                    await self._consider(publisher, files)
 
     async def _consider(self, publisher: Address, files: dict[str, bytes]) -> None:
         """Verify one publisher's files as a whole; take them if they are newer."""
