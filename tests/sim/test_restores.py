@@ -270,3 +270,26 @@ def test_g12_the_storms_notice_a_home_that_is_alarmed_for_nothing() -> None:
             check_lives(network.history)
 
     play(scene)
+
+
+def test_g12_g02_what_was_on_its_way_while_the_home_was_restored_is_no_certain_news() -> None:
+    async def scene(network: Network) -> None:
+        mail = Mail(network)
+        neighbour = network.offices[NEIGHBOUR]
+        copy = neighbour.back_up()
+        await mail.send(NEIGHBOUR, COUNTY)
+        await asyncio.sleep(5)
+        await neighbour.crash()
+        # Its last life may have handed this out and lost the receipt: nobody can tell.
+        waiting = await mail.send(COUNTY, NEIGHBOUR, 2)
+        await asyncio.sleep(1)
+        await neighbour.restore(copy)
+        await asyncio.sleep(20)
+        assert sorted(await mail.take(NEIGHBOUR)) == sorted(waiting)
+        assert all("redelivered" in mail.flags[one] for one in waiting)
+        assert await mail.send(COUNTY, NEIGHBOUR) != []
+        await asyncio.sleep(5)
+        (fresh,) = await mail.take(NEIGHBOUR)
+        assert "redelivered" not in mail.flags[fresh]
+
+    play(scene)
