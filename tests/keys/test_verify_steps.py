@@ -157,6 +157,10 @@ def test_a_verified_frame_carries_what_was_signed() -> None:
     assert verified.frame == world.make_frame(encode_items((item,)))
     assert verified.frame.items_digest == items_digest(encode_items((item,)))
     assert encode_frame(verified.record, encode_items((item,))) == data
+    assert verified.key_id == CITY_KEY.key_id()
+    said = sign_record(CITY_KEY, PRESENCE, encode_presence(world.make_presence()))
+    presence = verify_presence(said, PLACE, DIRECTORY, NOW_US)
+    assert (presence.presence, presence.record, presence.key_id) == (world.make_presence(), said, CITY_KEY.key_id())
 
 
 def test_g10_contents_and_receipts_and_presences_count_by_their_own_times() -> None:

@@ -44,7 +44,8 @@ _COPIES: Final = (
 _MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", "queues", "routing", "scheduler",
                     "stream", "timers", "witness")  # fmt: skip
 _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "debts", "routing", "scheduler", "gaps", "pace",
-                  "clock_guard", "names")  # fmt: skip
+                  "clock_guard", "names", "life", "witness")  # fmt: skip
+_CODECS: Final = ("boundaries", "names", "codecs", "padding", "presence", "delivery")
 PLANS: Final = (
     Plan(
         tuple(f"protocol/{name}.py" for name in _MACHINES),
@@ -52,7 +53,7 @@ PLANS: Final = (
     ),
     Plan(
         ("protocol/*.py",),
-        ("tests/protocol", "tests/test_vectors.py", "--deselect", "tests/protocol/test_hop_machine.py"),
+        (*(f"tests/protocol/test_{name}.py" for name in _CODECS), "tests/test_vectors.py"),
     ),
     Plan(("keys/verify.py",), (*_COPIES, "tests/test_vectors.py")),
     Plan(
