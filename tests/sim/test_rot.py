@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from protocol.ids import message_id_text, uuid7
+from relay import restoring
 from relay.draft import Draft
-from relay.restoring import ASK_AGAIN_US, TURN_S
+from relay.restoring import TURN_S
 from relay.store.tables import INBOX, RECEIPTS
 from tests.sim.network import Network
 from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, REPORT, play
@@ -104,14 +105,17 @@ def test_g02_a_damaged_message_that_was_signed_for_stays_so_and_is_not_handed_ou
     assert play(scene) == ("signed_for", [], "signed_for")
 
 
-def test_g01_a_sender_that_is_away_is_asked_again_when_it_is_back() -> None:
+def test_g01_a_sender_that_is_away_is_asked_again_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    again_s = 120.0
+    monkeypatch.setattr(restoring, "ASK_AGAIN_US", round(again_s * 1e6))
+
     async def scene(network: Network) -> Any:
         await deliver(network)
         await rot(network, NEIGHBOUR, "inbox")
         await network.offices[COUNTY].crash()
-        await asyncio.sleep(3 * ASK_AGAIN_US / 1e6)
+        await asyncio.sleep(3 * again_s)
         await network.offices[COUNTY].start()
-        await asyncio.sleep(LONG_S + ASK_AGAIN_US / 1e6)
+        await asyncio.sleep(LONG_S + again_s)
         return await taken(network)
 
     assert play(scene) == [("text", False)]
