@@ -190,6 +190,9 @@ def test_g10_contents_and_receipts_and_presences_count_by_their_own_times() -> N
     assert content(CITY_KEY) == "UNKNOWN_KEY"
 
     assert receipt(world.PROVINCE_KEY) == "ok"
+    whole = sign_record(world.PROVINCE_KEY, RECEIPT, encode_receipt(world.make_receipt()))
+    verified = verify_receipt(whole, DIRECTORY)
+    assert (verified.receipt, verified.data) == (world.make_receipt(), whole)
     assert receipt(world.PROVINCE_KEY, network=OTHER_NETWORK) == "WRONG_NETWORK"
     assert receipt(CITY_KEY) == "UNKNOWN_KEY"
     late_us = NOW_US + YEAR_US
@@ -251,3 +254,23 @@ def test_g10_every_field_that_header_and_content_share_must_agree(changes: dict[
     with pytest.raises(RemoteError) as caught:
         open_copy(verified, PROVINCE, (PROVINCE_ADDRESS,), world.PREKEYS[1], DIRECTORY)
     assert caught.value.code == "BAD_DIGEST"
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "entitlement"),
+    [
+        ("report", "I", 1), ("report", None, 0), ("incident_first", None, 1), ("incident_first", "III", 0),
+        ("report", "IV", 0), ("incident_final", "II", 1),
+    ],
+)  # fmt: skip
+def test_g10_the_entitlement_follows_from_kind_and_level_of_the_content(
+    kind: str, level: str | None, entitlement: int
+) -> None:
+    content = world.make_content(kind=kind, event_level=level, urgency="urgent")
+    packed = pack(encode_bundle(world.make_bundle(sign_record(COUNTY_KEY, CONTENT, encode_content(content)))))
+    for claimed in (0, 1):
+        header = world.make_header(content, entitlement=claimed)
+        copy = seal_copy(COUNTY_KEY, header, packed, world.PREKEY_PUBLICS[1], bytes(44))
+        verified = verify_copy(copy, DIRECTORY, (1,), NOW_US)
+        found = code_of(open_copy, verified, PROVINCE, (PROVINCE_ADDRESS,), world.PREKEYS[1], DIRECTORY)
+        assert found == ("ok" if claimed == entitlement else "BAD_DIGEST")

@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print the tail of what mutmut says")
     parser.add_argument("modules", nargs="*")
     options = parser.parse_args()
-    listed = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text(encoding="utf-8"))["survivor"]
+    listed = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text(encoding="utf-8")).get("survivor", [])
     reasons = {(entry["module"], entry["function"], entry["old"], entry["new"]): entry["why"] for entry in listed}
     holes, used, low = 0, set(), []
     for plan in PLANS:
