@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ traffic = st.lists(
     max_size=6,
 )
 PROFILE = settings.get_profile(settings.get_current_profile_name())
+pytestmark = pytest.mark.timeout(0)
+"""Virtual time ends every wait; how long a run takes is for the profile to say."""
 FEW = settings(PROFILE, max_examples=max(PROFILE.max_examples // 12, 1))
 Disturb = Callable[[Play, int], None]
 
