@@ -70,5 +70,5 @@ STORE_FAULTS: Final[tuple[Fault, ...]] = (
     fault("G2", "a memory is dropped although its time is not over", "relay/store/held.py",
           '    rows = PASSED.unverified_clear(txn, "forget_us <= ?", (now_us,), limit=limit)',
           '    rows = PASSED.unverified_clear(txn, "forget_us <= ?", (now_us + (60 << 40),), limit=limit)',
-          "tests/relay/store/test_retention.py"),
+          "tests/relay/store/test_held.py"),
 )  # fmt: skip
