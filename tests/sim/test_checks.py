@@ -100,6 +100,7 @@ def send_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "_queue_again", lambda *_: None)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("sign", "breaks", "kinds", "mode"),
     [
