@@ -63,7 +63,7 @@ class OfficeService:
         self._inbox = Inbox(ground)
         self._tracking = Tracking(ground)
 
-    async def send(self, drafts: Sequence[Draft], actor: str, /) -> list[Object | Refused]:
+    async def send(self, drafts: Sequence[Draft], /) -> list[Object | Refused]:
         """Accept drafts."""
         return await self._acceptor.send(drafts)
 

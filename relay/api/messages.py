@@ -26,7 +26,6 @@ from relay.api.bodies import (
     seconds_of,
 )
 from relay.api.context import Context
-from relay.api.peer import Peer
 from relay.api.problems import language_of, problem_response
 from relay.codes import error_object
 from relay.draft import Draft, decode_draft
@@ -39,7 +38,6 @@ STATES: Final = ("accepted", "custody", "delivered", "opened", "signed_for", "re
 
 async def send(context: Context, request: Request) -> Response:
     """POST /v1/messages: one message as JSON or as a form, or a batch as newline-delimited JSON."""
-    peer: Peer = request.state.peer
     kind = media_type(request)
     if kind not in (JSON, FORM, NDJSON):
         raise Refused("UNSUPPORTED_TYPE", f"{kind[:80]} is not accepted")
@@ -53,7 +51,7 @@ async def send(context: Context, request: Request) -> Response:
         else:
             draft = decode_draft(data)
         draft = with_id(draft, request.headers.get("idempotency-key"))
-        answer = (await context.office.send([draft], peer.actor))[0]
+        answer = (await context.office.send([draft]))[0]
     came_of(request, [answer], [draft.id])
     if isinstance(answer, Refused):
         return problem_response(answer, language_of(request), id=draft.id)
@@ -174,7 +172,7 @@ async def _send_batch(context: Context, request: Request, data: bytes) -> Respon
         places.append(place)
         if place % BREATH_LINES == BREATH_LINES - 1:
             await asyncio.sleep(0)
-    sent = await context.office.send(drafts, request.state.peer.actor) if drafts else []
+    sent = await context.office.send(drafts) if drafts else []
     came_of(request, sent, [draft.id for draft in drafts])
     for place, draft, answer in zip(places, drafts, sent, strict=True):
         if isinstance(answer, Refused):

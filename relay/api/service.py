@@ -18,8 +18,8 @@ class OfficeOperations(Protocol):
     AMBIGUOUS for a beginning of an id that fits several. All arguments are given by position.
     """
 
-    async def send(self, drafts: Sequence[Draft], actor: str, /) -> list[Object | Refused]:
-        """Accepts drafts durably; one answer each, in order. `actor` is who asked, for the audit."""
+    async def send(self, drafts: Sequence[Draft], /) -> list[Object | Refused]:
+        """Accepts drafts durably; one answer each, in order."""
         ...
 
     async def inbox_list(self, state: str | None, limit: int, /) -> list[Object]: ...

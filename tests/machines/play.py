@@ -109,7 +109,7 @@ class Play:
     def send(self, office: OfficeProcess, draft: Draft, lives_s: float) -> None:
         """Send, and tell the history when it was accepted."""
         tried = self.note_tried(office, draft, lives_s)
-        answer = self.ask(office, office.service.send([draft], "machine"))
+        answer = self.ask(office, office.service.send([draft]))
         if answer is not None and isinstance(answer[0], dict):
             self.history.accepted |= tried
 

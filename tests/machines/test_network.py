@@ -116,7 +116,7 @@ class NetworkMachine(RuleBasedStateMachine):
             self.play.send(office, draft, lives_s)
             return
         self.play.note_tried(office, draft, lives_s)
-        self.play.do(self.play.kill_during(office, office.service.send([draft], "machine"), killed_after_s))
+        self.play.do(self.play.kill_during(office, office.service.send([draft]), killed_after_s))
 
     @rule(number=OFFICES, limit=st.integers(1, 5), acknowledged=st.booleans())
     def take(self, number: int, limit: int, acknowledged: bool) -> None:

@@ -32,7 +32,7 @@ def test_g13_what_is_accepted_faster_than_it_is_sealed_waits_in_the_store(monkey
         county = network.offices[COUNTY]
         await asyncio.sleep(1)
         queued = county._engine._sealer._queued  # type: ignore[union-attr]
-        answers = await county.service.send([broadcast(number) for number in range(MESSAGES)], "test")
+        answers = await county.service.send([broadcast(number) for number in range(MESSAGES)])
         assert all(isinstance(answer, dict) for answer in answers)
         most = len(queued)
         for _ in range(400):
@@ -53,7 +53,7 @@ def test_g13_what_waits_for_a_prekey_is_in_the_store_and_is_sealed_when_it_comes
     async def scene(network: Network) -> tuple[int, int, set[str], list[str]]:
         county, neighbour = network.offices[COUNTY], network.offices[NEIGHBOUR]
         county.ground.keyring.records.pop(neighbour.seat.office)
-        await county.service.send([broadcast(number, [NEIGHBOUR]) for number in range(MESSAGES)], "test")
+        await county.service.send([broadcast(number, [NEIGHBOUR]) for number in range(MESSAGES)])
         await asyncio.sleep(0.1)
         waiting = len(await county.service.sent_list("awaiting_prekey", 100))
         engine = county._engine

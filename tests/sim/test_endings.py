@@ -63,7 +63,7 @@ async def cut(network: Network, address: str, lives_s: float, number: int = 0) -
     """Sending begins, and the recipient is away until the message is over."""
     await network.offices[address].crash()
     await asyncio.sleep(1)
-    await network.offices[COUNTY].service.send([draft(number, f"{lives_s:g}s", to=address)], "test")
+    await network.offices[COUNTY].service.send([draft(number, f"{lives_s:g}s", to=address)])
     await asyncio.sleep(lives_s)
 
 
@@ -104,7 +104,7 @@ def test_g08_expired_at_once_where_nothing_was_ever_sent() -> None:
         for broker in network.brokers.values():
             broker.go_down()
         await asyncio.sleep(1)
-        await network.offices[COUNTY].service.send([draft(0, "60s")], "test")
+        await network.offices[COUNTY].service.send([draft(0, "60s")])
         await asyncio.sleep(62)
         state, events = await story(network)
         assert (state, events) == ("expired", [("accepted", COUNTY), ("expired", COUNTY)])
@@ -125,7 +125,7 @@ def test_g09_a_sender_that_was_down_knows_soon_after_its_start() -> None:
         county = network.offices[COUNTY]
         await network.offices[NEIGHBOUR].crash()
         await asyncio.sleep(1)
-        await county.service.send([draft(0, "60s")], "test")
+        await county.service.send([draft(0, "60s")])
         await asyncio.sleep(5)
         await county.crash()
         await asyncio.sleep(300)
@@ -142,7 +142,7 @@ def test_g08_a_receipt_that_was_under_way_outdoes_expiry() -> None:
     async def scene(network: Network) -> None:
         county = network.offices[COUNTY]
         await asyncio.sleep(1)
-        await county.service.send([draft(0, "60s")], "test")
+        await county.service.send([draft(0, "60s")])
         await asyncio.sleep(0.05)
         await county.crash()
         await asyncio.sleep(120)
@@ -160,7 +160,7 @@ def test_a_message_under_way_is_cancelled() -> None:
             if address != COUNTY:
                 await office.crash()
         await asyncio.sleep(1)
-        await county.service.send([draft(0, "72h")], "test")
+        await county.service.send([draft(0, "72h")])
         await asyncio.sleep(5)
         for broker in network.brokers.values():
             broker.go_down()
@@ -185,7 +185,7 @@ def test_what_was_delivered_stays_delivered_when_it_is_cancelled() -> None:
     async def scene(network: Network) -> Any:
         county = network.offices[COUNTY]
         await asyncio.sleep(1)
-        await county.service.send([draft(0, "72h")], "test")
+        await county.service.send([draft(0, "72h")])
         await asyncio.sleep(30)
         answer = await county.service.cancel(MESSAGE)
         assert (await story(network))[0] == "delivered"
@@ -201,12 +201,12 @@ def test_g04_a_gap_is_told_within_a_minute_and_closed_by_a_tombstone() -> None:
         news = neighbour.ground.news.listen()
         # The only copy of the first is lost: it waits for a prekey, and is then called sealed.
         record = county.ground.keyring.records.pop(neighbour.seat.office)
-        await county.service.send([draft(0, "300s")], "test")
+        await county.service.send([draft(0, "300s")])
         await asyncio.sleep(1)
         first = bytes.fromhex(MESSAGE.replace("-", ""))
         await county.ground.store.write(Lane.ROUTINE, partial(call_sealed, message_id=first, to=neighbour.seat.office))
         county.ground.keyring.take(record)
-        await county.service.send([draft(1, "72h")], "test")
+        await county.service.send([draft(1, "72h")])
         await asyncio.sleep(30)
         (line,) = await neighbour.service.inbox_list(None, 10)
         assert line["flags"] == ["gap"], "the message that skipped a number says so at once"

@@ -38,7 +38,7 @@ class Mail:
         ids = [message_id_text(uuid7(START_US, (self.count + n).to_bytes(10))) for n in range(many)]
         self.count += many
         drafts = [Draft(id=one, to=[to], title="report", body="text") for one in ids]
-        answers = await self.network.offices[sender].service.send(drafts, "test")
+        answers = await self.network.offices[sender].service.send(drafts)
         assert not any(isinstance(answer, Refused) for answer in answers)
         return ids
 

@@ -29,7 +29,7 @@ async def rot(network: Network, at: str, table: str, where: str = "1") -> None:
 
 async def deliver(network: Network) -> None:
     await asyncio.sleep(1)
-    await network.offices[COUNTY].service.send([REPORT], "test")
+    await network.offices[COUNTY].service.send([REPORT])
     await asyncio.sleep(10)
 
 
@@ -128,7 +128,7 @@ def test_g16_a_damaged_copy_in_transit_is_sent_again_by_its_origin(table: str) -
         await asyncio.sleep(1)
         network.brokers["p"].go_down()
         await asyncio.sleep(1)
-        await network.offices[COUNTY].service.send([report], "test")
+        await network.offices[COUNTY].service.send([report])
         await asyncio.sleep(10)
         holders = [one for one in network.offices.values() if one.look(_holds_of_others(one.seat.office))]
         for holder in holders:
@@ -151,7 +151,7 @@ def test_g04_numbers_go_on_when_their_row_is_damaged() -> None:
         await deliver(network)
         await rot(network, COUNTY, "numbers")
         following = Draft(id=NEXT, to=[NEIGHBOUR], title="next", body="next")
-        (answer,) = await network.offices[COUNTY].service.send([following], "test")
+        (answer,) = await network.offices[COUNTY].service.send([following])
         assert isinstance(answer, dict)
         await asyncio.sleep(10)
         numbers = network.offices[COUNTY].look(

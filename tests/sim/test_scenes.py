@@ -53,7 +53,7 @@ def test_g01_a_copy_whose_row_is_gone_is_sealed_again() -> None:
         network.brokers["y"].go_down()
         await asyncio.sleep(1)
         county = network.offices[COUNTY]
-        await county.service.send([REPORT], "test")
+        await county.service.send([REPORT])
         await asyncio.sleep(1)
         gone = county.look(lambda txn: txn.connection.execute("DELETE FROM held").rowcount)
         assert gone == 1
@@ -69,7 +69,7 @@ def test_g01_what_was_accepted_is_sealed_even_if_its_caller_went_away() -> None:
     async def scene(network: Network) -> str:
         county = network.offices[COUNTY]
         await asyncio.sleep(1)
-        call = asyncio.ensure_future(county.service.send([REPORT], "test"))
+        call = asyncio.ensure_future(county.service.send([REPORT]))
         await asyncio.sleep(0)
         call.cancel()
         await asyncio.sleep(30)
@@ -87,7 +87,7 @@ def test_a_copy_whose_prekey_is_no_key_waits_for_the_next_prekey(monkeypatch: py
         await asyncio.sleep(1)
         with monkeypatch.context() as broken:
             broken.setattr(sealing, "seal_copy", refuse)
-            await county.service.send([REPORT], "test")
+            await county.service.send([REPORT])
             await asyncio.sleep(1)
         waiting = [each["id"] for each in await county.service.sent_list("awaiting_prekey", 10)]
         engine = county._engine
@@ -104,7 +104,7 @@ def test_g16_what_waits_for_a_prekey_that_is_not_valid_yet_is_sealed_when_it_is(
         county = network.offices[COUNTY]
         county.set_clock(-50)
         await asyncio.sleep(1)
-        await county.service.send([REPORT], "test")
+        await county.service.send([REPORT])
         await asyncio.sleep(1)
         before = await _state(network)
         await asyncio.sleep(120)
@@ -117,7 +117,7 @@ def test_a_sealed_receipt_in_the_queue_is_a_receipt() -> None:
     async def scene(network: Network) -> list[str]:
         neighbour = network.offices[NEIGHBOUR]
         await asyncio.sleep(1)
-        await network.offices[COUNTY].service.send([REPORT], "test")
+        await network.offices[COUNTY].service.send([REPORT])
         await asyncio.sleep(30)
         for broker in network.brokers.values():
             broker.go_down()
@@ -132,7 +132,7 @@ def test_a_wait_ends_with_the_state_or_with_its_time() -> None:
     async def scene(network: Network) -> tuple[str, str]:
         county = network.offices[COUNTY]
         await asyncio.sleep(1)
-        await county.service.send([REPORT], "test")
+        await county.service.send([REPORT])
         story = await county.service.wait_for(MESSAGE, "delivered", 60)
         with pytest.raises(Refused) as refused:
             await county.service.wait_for(MESSAGE, "signed_for", 60)

@@ -48,7 +48,7 @@ def test_g09_a_clock_that_jumps_three_days_ahead_expires_nothing() -> None:
     async def scene(network: Network) -> None:
         await network.offices[NEIGHBOUR].crash()
         await asyncio.sleep(1)
-        await network.offices[COUNTY].service.send([draft(0, NEIGHBOUR, "1h"), draft(1, CITY, "1h")], "test")
+        await network.offices[COUNTY].service.send([draft(0, NEIGHBOUR, "1h"), draft(1, CITY, "1h")])
         for address in (COUNTY, CITY):
             jump(network, address, 3 * DAY_S)
         await asyncio.sleep(600)
@@ -72,7 +72,7 @@ def test_g09_a_clock_that_jumps_back_sends_and_expires_as_if_it_had_not() -> Non
         await network.offices[NEIGHBOUR].crash()
         await asyncio.sleep(1)
         jump(network, COUNTY, -2 * HOUR_S)
-        await network.offices[COUNTY].service.send([draft(0, NEIGHBOUR, "10m"), draft(1, CITY, "10m")], "test")
+        await network.offices[COUNTY].service.send([draft(0, NEIGHBOUR, "10m"), draft(1, CITY, "10m")])
         await asyncio.sleep(30)
         assert (await story(network, draft(1, CITY).id))[0] == "delivered"
         await asyncio.sleep(600 + 150)
@@ -86,7 +86,7 @@ def test_g09_a_jump_between_two_processes_is_noticed() -> None:
     async def scene(network: Network) -> None:
         county = network.offices[COUNTY]
         await network.offices[NEIGHBOUR].crash()
-        await county.service.send([draft(0, NEIGHBOUR)], "test")
+        await county.service.send([draft(0, NEIGHBOUR)])
         await asyncio.sleep(5)
         await county.crash()
         await asyncio.sleep(60)
@@ -111,7 +111,7 @@ def test_g09_neighbours_confirm_a_clock_that_was_set_right() -> None:
         await asyncio.sleep(1)
         # Neighbours greet a start with a frame, so it may know already.
         assert (await alarms_of(network, COUNTY)).keys() <= {"CLOCK_SKEW"}
-        await county.service.send([draft(0, NEIGHBOUR), draft(1, CITY)], "test")
+        await county.service.send([draft(0, NEIGHBOUR), draft(1, CITY)])
         await asyncio.sleep(10)
         skew = (await alarms_of(network, COUNTY))["CLOCK_SKEW"]
         assert NEIGHBOUR in skew
@@ -161,7 +161,7 @@ def test_g09_an_operator_confirms_a_jump() -> None:
     async def scene(network: Network) -> Any:
         county = network.offices[COUNTY]
         await network.offices[NEIGHBOUR].crash()
-        await county.service.send([draft(0, NEIGHBOUR)], "test")
+        await county.service.send([draft(0, NEIGHBOUR)])
         jump(network, COUNTY, 4 * DAY_S)
         await asyncio.sleep(5)
         assert (await county.service.status())["clock"]["offset_s"] == 4 * DAY_S

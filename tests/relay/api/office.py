@@ -35,14 +35,12 @@ class MemoryOffice:
 
     def __init__(self) -> None:
         self.accepted: dict[str, tuple[bytes, Draft]] = {}
-        self.actors: list[str] = []
         self.calls = 0
         self.happened: list[Object] = []
         self.news = asyncio.Event()
 
-    async def send(self, drafts: Sequence[Draft], actor: str, /) -> list[Object | Refused]:
+    async def send(self, drafts: Sequence[Draft], /) -> list[Object | Refused]:
         self.calls += 1
-        self.actors.append(actor)
         return [self._accept(draft) for draft in drafts]
 
     def _accept(self, draft: Draft) -> Object | Refused:
