@@ -40,7 +40,7 @@ def test_a_target_begins_with_something_that_it_takes(name: str) -> None:
 
 def test_g03_a_form_that_breaks_off_is_refused_wherever_it_does() -> None:
     """One that broke off in its last file was once sent without that file."""
-    (whole,) = beginnings("form")
+    whole = beginnings("form")[0]
     assert [one.data for one in TARGETS["form"].decode(whole)[1]] == [b"bytes"]
     end = whole.rindex(b"--b--") + len(b"--b--")
     assert [at for at in range(end) if total(TARGETS["form"], whole[:at])] == []
