@@ -8,6 +8,7 @@ from protocol.ids import Digest, OfficeId
 from protocol.lanes import GROUPS, Lane
 from protocol.limits import FRAME_BYTES, FRAME_ITEMS
 from protocol.outbox import ABSENT_BACK_OFF, BUSY_SHARE, PATIENCE_DOUBLINGS, Outbox
+from protocol.pace import FIRST_WINDOW
 from protocol.parcel import Rerouted, Shipment, Timing
 from protocol.queues import Queues
 from tests.protocol.test_outbox import NOW, outbox_of, parcel
@@ -102,7 +103,7 @@ def test_frames_are_filled_to_their_bounds() -> None:
         outbox.hold(parcel(number, origin=E, recipient=D, size=10), NOW)
     assert [len(sent(outbox).digests) for _ in range(2)] == [FRAME_ITEMS, 1]
     for number in range(1_000, 1_010):
-        outbox.hold(parcel(number, origin=E, recipient=D, size=FRAME_BYTES // 3), NOW)
+        outbox.hold(parcel(number, origin=E, recipient=D, size=FIRST_WINDOW // 3), NOW)
     assert len(sent(outbox).digests) == 2
     # One that is larger than a frame goes alone rather than never.
     outbox = outbox_of(E, timing=wide)
