@@ -121,17 +121,18 @@ class Pump:
 
     async def _publish(self, shipment: Shipment, topic: str, data: bytes, pace: Pace, flight: Flight) -> None:
         """Publish one frame; what the broker does not take waits again."""
-        done = False
+        done = None
         try:
             done = await self._transport.publish(shipment.broker, self._group, topic, data)
         finally:
-            pace.ended(flight, self._ground.clock.monotonic_us(), acknowledged=done)
-            if done:
-                self._room.release()
-                # What had no room on the connection may have some now.
-                self._awake.set()
-            else:
+            pace.ended(flight, self._ground.clock.monotonic_us(), acknowledged=done is True)
+            if done is False:
                 self._give_back(shipment)
+            else:
+                # Also after an error, by which the relay ends: it must not be tried again at once and for ever.
+                self._room.release()
+        # What had no room on the connection may have some now.
+        self._awake.set()
 
     def _give_back(self, shipment: Shipment) -> None:
         """It was not sent: its parcels wait again."""

@@ -204,9 +204,11 @@ async def forge(storm: "Storm", dice: random.Random) -> None:
 
 
 async def clock(storm: "Storm", dice: random.Random) -> None:
-    """Somebody sets a wall clock, and later sets it right again (D12)."""
+    """Somebody sets a wall clock, and later sets it right again; not before a home's first start, which has nothing to
+    hold it against (D12).
+    """
     async for office in moments(storm, dice, dice.uniform(10, 40)):
-        if office.clock.skew_us:
+        if office.clock.skew_us or not office.boots:
             continue
         storm.count("clock")
         by_s = dice.choice((dice.uniform(5, 50), dice.uniform(400, 86_400), dice.uniform(86_400, 50 * 86_400)))

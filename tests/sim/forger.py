@@ -7,6 +7,7 @@ What it says in others' names (receipts, presence) would break other guarantees 
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from keys.primitives import SigningKey, sha256
 from keys.signing import COPY, FRAME, PRESENCE, RECEIPT, UnverifiedRecord, sign_record
@@ -25,7 +26,7 @@ from protocol.frame import (
     make_item,
     split_frame,
 )
-from protocol.ids import Address, MessageId, NetworkId, OfficeId
+from protocol.ids import Address, KeyId, MessageId, NetworkId, OfficeId
 from protocol.limits import RECORD_BYTES
 from protocol.presence import decode_presence, encode_presence
 from protocol.receipt import Receipt, encode_receipt
@@ -34,8 +35,22 @@ from tests.sim.broker import Broker, Message
 from tests.sim.history import FRAME_MAX, History
 from tests.sim.network import SEATS
 
+SEATS_BY_ID = {seat.office: seat for seat in SEATS.values()}
 STRANGER = SigningKey.from_seed(sha256(b"a key in no directory"))
 OTHER_NETWORK = NetworkId(sha256(b"another network")[:16])
+
+
+class Impostor:
+    """Signs with a key of its own under the key id of another."""
+
+    def __init__(self, victim: SigningKey) -> None:
+        self._victim = victim
+
+    def key_id(self) -> KeyId:
+        return self._victim.key_id()
+
+    def sign(self, data: bytes) -> bytes:
+        return STRANGER.sign(data)
 
 
 class Forger:
@@ -76,16 +91,18 @@ class Forger:
         record, encoded = split_frame(message.payload, max_bytes=FRAME_MAX)
         frame = decode_frame_payload(UnverifiedRecord(record, max_bytes=FRAME_MAX).payload)
         items = decode_items(encoded, max_bytes=FRAME_MAX)
-        key = SEATS[topic.sender].key
+        key: Any = SEATS[topic.sender].key
         if kind == "other_key":
-            honest = topic.sender
-            key = self._dice.choice([STRANGER, *(seat.key for name, seat in SEATS.items() if name != honest)])
+            others = [seat.key for name, seat in SEATS.items() if name != topic.sender]
+            key = self._dice.choice([STRANGER, self._dice.choice(others), Impostor(key)])
             items = self._copies(items, frame, key)
         elif kind == "network":
             frame = replace(frame, network=OTHER_NETWORK)
             items = self._copies(items, frame, key)
         elif kind == "copy":
-            items = self._copies(items, frame, self._dice.choice([STRANGER, key]), sender=self._other(frame.sender))
+            victim = self._other(frame.sender)
+            author = self._dice.choice([STRANGER, key, Impostor(SEATS_BY_ID[victim].key)])
+            items = self._copies(items, frame, author, sender=victim)
         else:
             items = (self._receipt(frame, key),)
         encoded = encode_items(items)
@@ -98,7 +115,7 @@ class Forger:
         return self._dice.choice([seat.office for seat in SEATS.values() if seat.office != office])
 
     def _copies(
-        self, items: Sequence[Item], frame: Frame, key: SigningKey, sender: OfficeId | None = None
+        self, items: Sequence[Item], frame: Frame, key: Any, sender: OfficeId | None = None
     ) -> tuple[Item, ...]:
         """The copies among the items with an id that nobody gave, signed by the key at hand."""
         forged = []
@@ -115,7 +132,7 @@ class Forger:
             self._history.forged |= {new_id, forged[-1].digest}
         return tuple(forged)
 
-    def _receipt(self, frame: Frame, key: SigningKey) -> Item:
+    def _receipt(self, frame: Frame, key: Any) -> Item:
         """`delivered` or `custody_lost` of a message that others are about to deliver, in a recipient's name."""
         dice, history = self._dice, self._history
         message_id, to = dice.choice(list(history.tried))
@@ -128,5 +145,7 @@ class Forger:
             to=SEATS[sent.sender].office, digest=frame.items_digest, at_us=at_us, lane=frame.lane,
             expires_us=at_us + 3_600_000_000,
         )  # fmt: skip
-        signer = key if key.public() != SEATS[to].key.public() else STRANGER
+        signer: Any = dice.choice([STRANGER, Impostor(SEATS[to].key)])
+        if key.public() != SEATS[to].key.public():
+            signer = dice.choice([signer, key])
         return make_item(RECEIPT_ITEM, sign_record(signer, RECEIPT, encode_receipt(receipt)), (frame.sender,), 1)

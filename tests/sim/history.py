@@ -111,6 +111,9 @@ class History:
         """No part of an engine ended by itself."""
         for office in self.offices.values():
             for failure in office.failures:
+                if isinstance(failure, Broken):
+                    # A check that was made in the middle of the engine's work.
+                    raise failure
                 raise Broken("G16", f"{office.seat.address} failed: {failure!r}") from failure
 
 

@@ -283,10 +283,10 @@ class OfficeProcess:
 
     def resume(self) -> None:
         """It goes on where it stood."""
-        self.disturbed_us = self._time.us
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
-        loop.thaw(self)
+        if loop.thaw(self):
+            self.disturbed_us = self._time.us
 
     def lose_prekey(self) -> None:
         """A home restored without its newest private halves: the next start publishes a new prekey, the old is gone."""

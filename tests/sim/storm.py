@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
-from relay import janitor, pump
+from relay import janitor, pump, restoring, sealer, timekeeper
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
@@ -33,8 +33,18 @@ HEAL_S = 900.0
 """G16: everything deliverable is delivered within this virtual time after the last fault of a short storm."""
 HEAL_LONG_S = 3 * 3600.0
 """The same after hours: a copy that went to many custodians in vain is sent every 64 patiences (SPEC, Timers)."""
-IDLE_TURN_S = 30.0
+IDLE_TURN_S = 60.0
 """In a simulation of hours, how often quiet parts of an engine look at the clock: within what G9 allows."""
+PACES = (
+    (janitor, "TURN_S"),
+    (pump, "LONGEST_NAP_S"),
+    (sealer, "LOOK_AGAIN_S"),
+    (timekeeper, "LOOK_S"),
+    (restoring, "TURN_S"),
+)
+"""The parts that look at the clock while nothing happens."""
+LOOK_S = 120.0
+"""How often a simulation of hours is looked at while it runs."""
 
 
 @dataclass(slots=True)
@@ -132,7 +142,7 @@ class Storm:
         end_us = self.time.us + int(seconds * 1e6)
         while self.time.us < end_us:
             left_s = (end_us - self.time.us) / 1e6
-            await asyncio.sleep(min(left_s, 20.0 if self.plan.hours else 1.0) + 1e-6)
+            await asyncio.sleep(min(left_s, LOOK_S if self.plan.hours > 1 else 1.0) + 1e-6)
             self.history.check_processes()
             for task in tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
@@ -227,8 +237,8 @@ def simulate(plan: Plan) -> Result:
         if not plan.real_cryptography:
             stack.enter_context(cheap_cryptography())
         if plan.hours:
-            stack.enter_context(patch.object(janitor, "TURN_S", IDLE_TURN_S))
-            stack.enter_context(patch.object(pump, "LONGEST_NAP_S", IDLE_TURN_S))
+            for module, name in PACES:
+                stack.enter_context(patch.object(module, name, IDLE_TURN_S))
         stack.callback(loop.close)
         noises: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: noises.append(context))

@@ -32,21 +32,23 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 def _plan(seed: int) -> Plan:
     """Two seeds in three are healed; the third is judged in the storm only, and for longer."""
-    return Plan(seed, MESSAGES) if seed % 3 else Plan(seed, MESSAGES, hours=0.05, mode="safety")
+    return Plan(seed, MESSAGES) if seed % 3 else Plan(seed, MESSAGES, hours=0.1, mode="safety")
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> None:
     results = pool.map(attempt, map(_plan, range(first, min(first + CHUNK, SEEDS))))
     assert [str(result) for result in results if isinstance(result, Failure)] == []
 
 
-@pytest.mark.parametrize("first", range(2))
-def test_g01_to_g16_hold_for_a_day(first: int, pool: ProcessPoolExecutor) -> None:
-    results = pool.map(attempt, [Plan(seed, MESSAGES, hours=24) for seed in range(4 * first, 4 * first + 4)])
+@pytest.mark.timeout(900)
+def test_g01_to_g16_hold_for_a_day(pool: ProcessPoolExecutor) -> None:
+    results = pool.map(attempt, [Plan(seed, MESSAGES, hours=24) for seed in range(2)])
     assert [str(result) for result in results if isinstance(result, Failure)] == []
 
 
+@pytest.mark.timeout(300)
 def test_one_seed_replays_everything_in_another_process_too() -> None:
     plan = Plan(5, 20)
     first = simulate(plan).digest

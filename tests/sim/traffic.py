@@ -41,11 +41,17 @@ class Traffic:
             begin, end = dice.choice(bursts)
             moments.append(begin + dice.random() * 0.8 * (end - begin))
         offices = list(self._storm.network.offices.values())
+        # In half of the seeds most messages go one way, so that numbers follow each other and queues grow.
+        heat = 0.7 if dice.random() < 0.5 else 0.0
+        hot_from, hot_to = dice.sample(offices, 2)
         for number, at_s in enumerate(sorted(moments)):
             await asyncio.sleep(at_s - self._storm.time.us / 1e6)
-            sender = dice.choice(offices)
+            hot = dice.random() < heat
+            sender = hot_from if hot else dice.choice(offices)
             others = [one.seat.address for one in offices if one is not sender]
             to = dice.sample(others, 1 if dice.random() < 0.8 else dice.randint(2, 4))
+            if hot:
+                to = [hot_to.seat.address]
             self._sending.append(asyncio.create_task(self._send(sender, number, to, self._life_s())))
         for task in self._sending:
             await task

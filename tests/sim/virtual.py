@@ -86,9 +86,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let the tasks of a process do nothing from now on."""
         self._frozen.setdefault(process, [])
 
-    def thaw(self, process: object) -> None:
-        """Let them go on."""
-        self._ready.extend(self._frozen.pop(process, ()))
+    def thaw(self, process: object) -> bool:
+        """Let them go on; whether they stood still."""
+        waiting = self._frozen.pop(process, None)
+        self._ready.extend(waiting or ())
+        return waiting is not None
 
     def thaw_all(self) -> None:
         """Let everybody go on, so that a simulation can end."""

@@ -1,0 +1,159 @@
+"""Every check of the simulator bites: an engine that breaks a guarantee is caught by the check of that guarantee."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.delivery import Due
+from protocol.lanes import Lane
+from protocol.outbox import Outbox
+from protocol.parcel import Timing
+from protocol.stream import take
+from relay import ending, engine, inbox, janitor, settle
+from relay.store import inbox as inbox_table
+from relay.store import quarantine, sent, streams
+from relay.store.tables import SENT
+from tests.sim.broken import Broken
+from tests.sim.campaign import Failure, attempt, shrink
+from tests.sim.checks.secrecy import check_bytes, check_disks
+from tests.sim.facts import CANARY, CLERK
+from tests.sim.lanes import PASSED_MOST, LaneWatch
+from tests.sim.storm import Result
+from tests.sim.weather import Plan, weather_of
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def forget_sent(patch: pytest.MonkeyPatch) -> None:
+    """G1: what was accepted is forgotten."""
+    accept = sent.accept
+
+    def forgetful(txn: Any, *args: Any, **named: Any) -> Any:
+        group = accept(txn, *args, **named)
+        for one in named["prepared"][:1]:
+            SENT.delete(txn, one.message_id)
+        return group
+
+    patch.setattr(sent, "accept", forgetful)
+
+
+def hide_repetition(patch: pytest.MonkeyPatch) -> None:
+    """G2: what was handed out before comes as new."""
+    patch.setattr(inbox_table, "REDELIVERED", 0)
+
+
+def alter_text(patch: pytest.MonkeyPatch) -> None:
+    """G3: another text than was sent."""
+    shown = inbox.inbox_object
+    patch.setattr(inbox, "inbox_object", lambda *args: shown(*args) | {"body": "another"})
+
+
+def hide_gaps(patch: pytest.MonkeyPatch) -> None:
+    """G4: skipped numbers are not noticed."""
+
+    def blind(*args: Any) -> Any:
+        step = take(*args)
+        return replace(step, stream=replace(step.stream, holes=()))
+
+    patch.setattr(streams.stream, "take", blind)
+
+
+def confirm_nothing(patch: pytest.MonkeyPatch) -> None:
+    """G7: a receipt for what is in no inbox."""
+    patch.setattr(settle.inbox, "insert", lambda *_: None)
+
+
+def call_expired(patch: pytest.MonkeyPatch) -> None:
+    """G8: what was sent is called expired."""
+    patch.setattr(ending, "due", lambda **about: Due.EXPIRED if about["now_us"] >= about["expires_us"] else Due.WAIT)
+
+
+def never_expire(patch: pytest.MonkeyPatch) -> None:
+    """G9: nobody looks at the clock."""
+    turn = janitor._turn
+
+    def blind(txn: Any, *args: Any, **named: Any) -> Any:
+        return turn(replace(txn, now_us=0), *args, **named)
+
+    patch.setattr(janitor, "_turn", blind)
+
+
+def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
+    """G13: the quarantine has no end."""
+    put = quarantine.put
+    for module in (settle, engine):
+        patch.setattr(module.quarantine, "put", lambda txn, suspects, *_: put(txn, suspects, 1 << 30, 1 << 40))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("sign", "breaks", "kinds", "mode"),
+    [
+        ("G1", forget_sent, "", "liveness"),
+        ("G2", hide_repetition, "crash", "liveness"),
+        ("G3", alter_text, "", "liveness"),
+        ("G4", hide_gaps, "drop,late,swallow", "safety"),
+        ("G7", confirm_nothing, "", "liveness"),
+        ("G8", call_expired, "short_lives,drop", "liveness"),
+        ("G9", never_expire, "short_lives,absent", "safety"),
+        ("G13", keep_all_suspects, "forge,damage", "liveness"),
+    ],
+)
+def test_a_broken_engine_is_caught(
+    sign: str, breaks: Break, kinds: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaks(monkeypatch)
+    hours = 0.2 if sign == "G9" else 0.0
+    found = set()
+    for seed in range(8):
+        only = frozenset(kinds.split(",")) - {""}
+        result = attempt(Plan(seed, 40, hours, mode, only))
+        if isinstance(result, Failure):
+            found.add(result.sign)
+        if sign in found:
+            return
+    raise AssertionError(f"{breaks.__name__} was not caught by {sign}, but by {found}")
+
+
+def test_g05_two_lower_frames_before_a_flash_frame_are_caught() -> None:
+    watch = LaneWatch("320924-GO")
+    watch.follow(Outbox(b"me", Timing(1, 1, {}, 1)))  # type: ignore[arg-type]
+    watch._on_plan("fast", {Lane.FLASH}, Lane.FLASH)
+    watch.on_start("fast", "relay/1/320925-GO/urgent/320924-GO")
+    with pytest.raises(Broken, match="G5"):
+        watch.on_start("fast", "relay/1/320925-GO/urgent/320924-GO")
+
+
+def test_g06_a_starved_lane_and_two_shares_in_a_row_are_caught() -> None:
+    watch = LaneWatch("320924-GO")
+    watch.follow(Outbox(b"me", Timing(1, 1, {}, 1)))  # type: ignore[arg-type]
+    for _ in range(PASSED_MOST):
+        watch._on_plan("slow", {Lane.PRIORITY, Lane.BULK}, Lane.PRIORITY)
+    with pytest.raises(Broken, match="G6"):
+        watch._on_plan("slow", {Lane.PRIORITY, Lane.BULK}, Lane.PRIORITY)
+    watch._on_plan("fast", {Lane.FLASH, Lane.URGENT}, Lane.URGENT)
+    with pytest.raises(Broken, match="G6"):
+        watch._on_plan("fast", {Lane.FLASH, Lane.URGENT}, Lane.URGENT)
+
+
+@pytest.mark.parametrize("secret", [CANARY, CLERK])
+def test_g11_a_secret_in_a_publish_or_on_a_disk_is_caught(secret: str, tmp_path: Path) -> None:
+    with pytest.raises(Broken, match="G11"):
+        check_bytes(b"\x00" + secret.encode(), "a topic")
+    (tmp_path / "relay.db").write_bytes(secret.encode())
+    with pytest.raises(Broken, match="G11"):
+        check_disks(tmp_path)
+
+
+def test_a_failure_is_made_small() -> None:
+    def try_(plan: Plan) -> Result | Failure:
+        fails = {"drop", "crash"} <= weather_of(plan).kinds and plan.messages >= 3
+        return Failure(plan, "G1", "", "") if fails else Result(plan.seed)
+
+    plan = Plan(1, 40, 24, only=frozenset(("drop", "crash", "late", "wipe")))
+    small = shrink(Failure(plan, "G1", "", ""), try_).plan
+    assert (small.only, small.messages, small.hours <= 1) == ({"drop", "crash"}, 3, True)
+    assert small.options().endswith("--only crash,drop")
