@@ -120,6 +120,26 @@ def test_g08_expired_at_once_where_nothing_was_ever_sent() -> None:
     play(scene)
 
 
+def test_g08_what_was_sealed_without_a_broker_and_sent_since_is_not_called_expired() -> None:
+    async def scene(network: Network) -> None:
+        county = network.offices[COUNTY]
+        for broker in network.brokers.values():
+            broker.go_down()
+        await asyncio.sleep(1)
+        await county.service.send([draft(0, "60s")])
+        await asyncio.sleep(5)
+        for broker in network.brokers.values():
+            broker.up, broker.malice.drop = True, 1.0
+        await asyncio.sleep(60)
+        # It left and may have arrived: only silence until the grace is over, or the recipient's word, ends it.
+        state, events = await story(network)
+        assert (state, events[-1]) == ("accepted", ("tombstone", COUNTY))
+        await asyncio.sleep(KNOWN_S)
+        assert await state_of(network) == "unconfirmed"
+
+    play(scene)
+
+
 def test_g09_a_sender_that_was_down_knows_soon_after_its_start() -> None:
     async def scene(network: Network) -> None:
         county = network.offices[COUNTY]
