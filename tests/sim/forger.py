@@ -1,7 +1,8 @@
 """A stranger at a broker, or an enrolled office that misuses its key: well-formed things that nobody may believe (G10).
 
-What a forger makes anew (copies, frames) is noted in `History.forged`; no store may ever hold it but in quarantine.
-What it says in others' names (receipts, presence) would break other guarantees if it were believed.
+What a forger makes anew (copies, whole reports) is noted in `History.forged`; nobody may hold it but in quarantine,
+nor hand it out or carry it on. What it says in others' names (receipts, presence) would break other
+guarantees if it were believed.
 """
 
 import random
@@ -9,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from keys.primitives import SigningKey, sha256
-from keys.signing import COPY, FRAME, PRESENCE, RECEIPT, UnverifiedRecord, sign_record
-from protocol.copy import OUTER_BYTES, encode_copy, encode_header, outer_payload, read_outer, split_copy
+from keys.primitives import PrekeyPublic, SigningKey, sha256
+from keys.seal import seal_copy
+from keys.signing import CONTENT, COPY, FRAME, PRESENCE, RECEIPT, UnverifiedRecord, sign_record
+from protocol.content import Bundle, Content, body_digest, encode_bundle, encode_content
+from protocol.copy import OUTER_BYTES, CopyHeader, encode_copy, encode_header, outer_payload, read_outer, split_copy
 from protocol.frame import (
     COPY_ITEM,
     RECEIPT_ITEM,
@@ -26,18 +29,24 @@ from protocol.frame import (
     make_item,
     split_frame,
 )
-from protocol.ids import Address, KeyId, MessageId, NetworkId, OfficeId
-from protocol.limits import RECORD_BYTES
+from protocol.ids import Address, Epoch, KeyId, MessageId, NetworkId, OfficeId, uuid7
+from protocol.lanes import Lane, entitlement_of
+from protocol.limits import EPOCH_BYTES, RECORD_BYTES, SALT_BYTES
+from protocol.padding import pack
 from protocol.presence import decode_presence, encode_presence
 from protocol.receipt import Receipt, encode_receipt
 from protocol.topics import FrameTopic, PresenceTopic, frame_topic, parse_topic
+from relay.sealing import ENTROPY_BYTES
 from tests.sim.broker import Broker, Message
 from tests.sim.history import FRAME_MAX, History
 from tests.sim.network import SEATS
+from tests.sim.office import Seat
 
 SEATS_BY_ID = {seat.office: seat for seat in SEATS.values()}
 STRANGER = SigningKey.from_seed(sha256(b"a key in no directory"))
 OTHER_NETWORK = NetworkId(sha256(b"another network")[:16])
+LIFE_US = 3_600_000_000
+FORGED_BODY = "nobody wrote this"
 
 
 class Impostor:
@@ -75,7 +84,7 @@ class Forger:
             return "presence"
         if not isinstance(topic, FrameTopic):
             return None
-        kind = dice.choice(("other_key", "retarget", "network", "copy", "receipt", "retained"))
+        kind = dice.choice(("other_key", "retarget", "network", "copy", "report", "report", "receipt", "retained"))
         if kind == "retarget":
             others = [address for address in SEATS if address != topic.receiver]
             elsewhere = frame_topic(Address(dice.choice(others)), topic.lane, topic.sender)
@@ -103,6 +112,8 @@ class Forger:
             victim = self._other(frame.sender)
             author = self._dice.choice([STRANGER, key, Impostor(SEATS_BY_ID[victim].key)])
             items = self._copies(items, frame, author, sender=victim)
+        elif kind == "report":
+            items = (self._report(frame),)
         else:
             items = (self._receipt(frame, key),)
         encoded = encode_items(items)
@@ -132,6 +143,45 @@ class Forger:
             self._history.forged |= {new_id, forged[-1].digest}
         return tuple(forged)
 
+    def _report(self, frame: Frame) -> Item:
+        """A report that its author never wrote, sealed to the receiver as anybody can seal: right in everything that
+        is checked but whose signature it bears.
+        """
+        dice = self._dice
+        victim = SEATS_BY_ID[dice.choice([office for office in SEATS_BY_ID if office != frame.receiver])]
+        key: Any = dice.choice([STRANGER, SEATS_BY_ID[frame.sender].key, Impostor(victim.key)])
+        if victim.office == frame.sender:
+            key = Impostor(victim.key)
+        content = self._content(frame, victim)
+        record = sign_record(key, CONTENT, encode_content(content))
+        prekey = self._history.by_id(frame.receiver).own_record
+        header = CopyHeader(
+            network=frame.network, suite=prekey.suite, id=content.id, sender=victim.office, recipient=frame.receiver,
+            lane=frame.lane, entitlement=entitlement_of(content.kind, None), created_us=content.created_us,
+            expires_us=content.expires_us, deadline_us=None, number=dice.randint(1, 50),
+            epoch=Epoch(dice.randbytes(EPOCH_BYTES)), prekey_id=prekey.prekey_id,
+        )  # fmt: skip
+        packed = pack(encode_bundle(Bundle(record, FORGED_BODY, (), None)))
+        data = seal_copy(key, header, packed, PrekeyPublic(prekey.suite, prekey.public), dice.randbytes(ENTROPY_BYTES))
+        item = make_item(COPY_ITEM, data, (victim.office,), 1)
+        self._history.forged |= {content.id, item.digest}
+        return item
+
+    def _content(self, frame: Frame, author: Seat) -> Content:
+        """What the author is made to say."""
+        now_us, salt = self._history.now_us, self._dice.randbytes(SALT_BYTES)
+        lane = frame.lane
+        return Content(
+            salt=salt, network=frame.network, sender=author.office, sender_address=Address(author.address),
+            id=uuid7(now_us, self._dice.randbytes(10)), created_us=now_us, expires_us=now_us + LIFE_US,
+            kind="incident_first" if lane is Lane.FLASH else "report",
+            urgency="routine" if lane is Lane.BULK else lane.label, bulk=lane is Lane.BULK, event_level=None,
+            to=(Address(SEATS_BY_ID[frame.receiver].address),), cc=(), groups=(), directory_version=1,
+            title=FORGED_BODY, body_digest=body_digest(salt, FORGED_BODY), attachments=(), thread=None,
+            reply_to=None, occurred_us=None, deadline_us=None, classification="none", drill=False,
+            approvals=(), original_digest=None,
+        )  # fmt: skip
+
     def _receipt(self, frame: Frame, key: Any) -> Item:
         """`delivered` or `custody_lost` of a message that others are about to deliver, in a recipient's name."""
         dice, history = self._dice, self._history
@@ -143,7 +193,7 @@ class Forger:
             network=frame.network, type=dice.choice(("delivered", "custody_lost", "prekey_gone")),
             id=MessageId(bytes.fromhex(message_id.replace("-", ""))), by=recipient, recipient=recipient,
             to=SEATS[sent.sender].office, digest=frame.items_digest, at_us=at_us, lane=frame.lane,
-            expires_us=at_us + 3_600_000_000,
+            expires_us=at_us + LIFE_US,
         )  # fmt: skip
         signer: Any = dice.choice([STRANGER, Impostor(SEATS[to].key)])
         if key.public() != SEATS[to].key.public():

@@ -14,7 +14,7 @@ from protocol.ids import message_id_text
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.receipt import Place, Receipt, decode_receipt
 from tests.sim.broken import Broken
-from tests.sim.checks import reading, secrecy, truth
+from tests.sim.checks import forgery, reading, secrecy, truth
 from tests.sim.facts import CopyFact, Sent
 from tests.sim.virtual import START_US, Time
 
@@ -29,7 +29,7 @@ class History:
     """Facts by the order in which they became true.
 
     Keys of messages are (message id as text, address of the recipient); `begun` has (id as text, recipient's office).
-    `forged` holds ids that only a forger ever used.
+    `forged` holds ids and digests that only a forger ever used.
     """
 
     directory: Directory
@@ -86,6 +86,7 @@ class History:
     def _see_copy(self, digest: bytes, data: bytes) -> None:
         if digest in self.copies:
             return
+        forgery.check_copy(self, digest)
         outer, ciphertext = split_copy(data)
         payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
         header = read_outer(payload, outer, ciphertext, data).header
@@ -105,6 +106,7 @@ class History:
     def on_taken(self, by: str, one: dict[str, Any]) -> None:
         """A program took a message."""
         self.counts["taken"] += 1
+        forgery.check_taken(self, by, one["id"])
         reading.check_taken(self, by, one)
 
     def check_processes(self) -> None:

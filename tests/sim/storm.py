@@ -170,10 +170,11 @@ class Storm:
     def _check_end(self) -> None:
         """What is judged once, on everything that there is."""
         self.history.check_processes()
+        # Before the inboxes: what is there and was forged is also something that nobody sent.
+        forgery.check_stores(self.history)
         reading.check_inboxes(self.history)
         lives.check_lives(self.history)
         numbers.check_streams(self.history)
-        forgery.check_stores(self.history)
         secrecy.check_disks(self._place)
 
     async def _stories(self) -> dict[str, dict[str, Any]]:

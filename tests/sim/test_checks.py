@@ -16,6 +16,7 @@ from relay import ending, engine, inbox, janitor, settle
 from relay.store import inbox as inbox_table
 from relay.store import quarantine, sent, streams
 from relay.store.tables import SENT
+from tests.sim import cheap
 from tests.sim.broken import Broken
 from tests.sim.campaign import Failure, attempt, shrink
 from tests.sim.checks.secrecy import check_bytes, check_disks
@@ -81,6 +82,11 @@ def never_expire(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(janitor, "_turn", blind)
 
 
+def believe_everybody(patch: pytest.MonkeyPatch) -> None:
+    """G10: nobody looks at signatures."""
+    patch.setattr(cheap, "_verify", lambda *_: True)
+
+
 def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
     """G13: the quarantine has no end."""
     put = quarantine.put
@@ -99,6 +105,7 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G7", confirm_nothing, "", "liveness"),
         ("G8", call_expired, "short_lives,drop", "liveness"),
         ("G9", never_expire, "short_lives,absent", "safety"),
+        ("G10", believe_everybody, "forge", "liveness"),
         ("G13", keep_all_suspects, "forge,damage", "liveness"),
     ],
 )

@@ -38,6 +38,20 @@ def _plan(seed: int) -> Plan:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> None:
+    """What a storm judges; tests/sim/test_checks.py shows that each check bites, but where it says otherwise here.
+
+    While it blows and at its end: G1 (`verdicts`), G2 and G3 (`reading`), G4 (`numbers`), G5 and G6 by the order in
+    which lanes are served (tests/sim/lanes.py; shares over many turns: tests/protocol/test_scheduler.py), G7 (`truth`),
+    G8 (`verdicts`, `truth`), G9 (`verdicts`, `reading`), G10 (`forgery`: handed out, carried on, stored), G11
+    (`secrecy`: every publish and the disks), G13 (`bounds`: quarantine, store and frames in memory).
+    After healing, in mode `liveness` only: G16 (`verdicts`, and that nothing is held for ever); no control shows it.
+
+    In part: G12. Replays must do no harm (G2, G7, G8), and no home may believe that it was restored or cloned (`lives`;
+    no control shows it). No storm draws restored or cloned homes: those are in tests/sim/test_restores.py.
+
+    Not at all: G14, as the directory of a storm never changes (tests/keys); G15, as the audit log is judged in
+    tests/relay/audit and tests/torture.
+    """
     results = pool.map(attempt, map(_plan, range(first, min(first + CHUNK, SEEDS))))
     assert [str(result) for result in results if isinstance(result, Failure)] == []
 

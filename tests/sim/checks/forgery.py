@@ -1,4 +1,7 @@
-"""G10: nothing forged is kept anywhere but in quarantine. Judged at the end, on every store."""
+"""G10: nothing forged is kept anywhere but in quarantine, handed out, or carried on.
+
+Judged at each take, at each publish, and at the end on every store.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,18 @@ PLACES = (
     ("events", "message_id"),
 )
 """Tables and columns in which something that was believed would show."""
+
+
+def check_copy(history: "History", digest: bytes) -> None:
+    """A copy that an office publishes is none that only a forger made."""
+    if digest in history.forged:
+        raise Broken("G10", f"a forged copy {digest.hex()} was carried on")
+
+
+def check_taken(history: "History", by: str, message_id: str) -> None:
+    """A message that a program is handed is none that only a forger made."""
+    if bytes.fromhex(message_id.replace("-", "")) in history.forged:
+        raise Broken("G10", f"{by} was handed {message_id}, which is forged")
 
 
 def check_stores(history: "History") -> None:

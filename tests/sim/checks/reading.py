@@ -25,8 +25,7 @@ def check_taken(history: "History", by: str, one: dict[str, Any]) -> None:
 
 def check_inboxes(history: "History") -> None:
     """G9: no message entered an inbox after its expiry, by the clock of the office that took it in.
-
-    G10: nothing is there that nobody sent.
+    G3: nothing is there that nobody sent.
     """
     expiries = {(copy.sender, copy.message_id): copy.expires_us for copy in history.copies.values()}
     for address, office in history.offices.items():
