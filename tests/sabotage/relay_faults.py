@@ -33,11 +33,11 @@ RELAY_FAULTS: Final[tuple[Fault, ...]] = (
     ),
     fault(
         "G1", "the broker's acknowledgement is taken for custody", "relay/pump.py",
-        "            if done:\n                self._room.release()\n",
+        "            if done is False:\n",
         "            if done:\n"
         "                for digest in shipment.digests:\n"
         "                    self._ground.outbox.release(digest)\n"
-        "                self._room.release()\n",
+        "            if done is False:\n",
         _STORM, quick=False,
     ),
     fault("G8", "sending begins without a record of it", "relay/pump.py",
