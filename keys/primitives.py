@@ -13,7 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hpke import (
     AEAD,
     KDF,
@@ -138,6 +141,11 @@ def aes_gcm_open(key: bytes, nonce: bytes, ciphertext: bytes, aad: bytes) -> byt
         return AESGCM(key).decrypt(nonce, ciphertext, aad)
     except (InvalidTag, ValueError) as error:
         raise NotAuthentic from error
+
+
+def aes_block(key: bytes, block: bytes) -> bytes:
+    """AES-256 of one block of 16 bytes: what GCM makes its subkey and the mask of its tag of; never for data."""
+    return Cipher(AES256(key), ECB()).encryptor().update(block)  # noqa: S305 - one block, of no secret
 
 
 def hkdf(key: bytes, info: bytes, length: int) -> bytes:

@@ -4,15 +4,18 @@ SQLite does not notice a flipped bit and shows every column to whoever holds the
 carries an AEAD over its body, bound to the row's table, key, version and clear columns.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
-from keys.primitives import NotAuthentic, aes_gcm_open, aes_gcm_seal, hkdf
+from keys.ghash import BLOCK_BYTES, find_flips, ghash
+from keys.primitives import NotAuthentic, aes_block, aes_gcm_open, aes_gcm_seal, hkdf
 
 STORAGE_KEY_BYTES: Final = 32
 SALT_BYTES: Final = 24
 """Fresh random bytes per sealing. 192 bits: no repeat is to be expected before 2^96 sealings."""
 
-OVERHEAD_BYTES: Final = SALT_BYTES + 16
+TAG_BYTES: Final = 16
+OVERHEAD_BYTES: Final = SALT_BYTES + TAG_BYTES
 """What sealing adds to a body: the salt and the GCM tag."""
 
 _NONCE: Final = bytes(12)
@@ -21,6 +24,8 @@ _NONCE: Final = bytes(12)
 A stored counter would repeat after a restore of an old backup (G12), and 96 random bits under one
 key are too few for the life of a province's store.
 """
+
+_SALT_FLIPS: Final = tuple((at, 1 << bit) for at in range(SALT_BYTES) for bit in range(8))
 
 
 class RowDamaged(Exception):
@@ -71,30 +76,32 @@ class RowCipher:
         return True
 
     def mend(self, associated: bytes, sealed: bytes) -> bytes | None:
-        """What was sealed, when exactly one bit of it is wrong now: the only such neighbour that opens; else None."""
-        flipped = bytearray(sealed)
-        if len(flipped) < OVERHEAD_BYTES:
+        """What was sealed, when exactly one bit of it is wrong now: the only such neighbour that opens; else None.
+
+        The salt's bits are tried, since each makes another key. One of the ciphertext or tag is computed from the
+        difference between the tag that is there and the one that should be (keys/ghash.py); the seal has the last word.
+        """
+        if len(sealed) < OVERHEAD_BYTES:
             return None
-        key = hkdf(self._master_key, sealed[:SALT_BYTES], 32)
-        for bit in range(8 * len(flipped)):
-            flipped[bit // 8] ^= 1 << bit % 8
-            if bit < 8 * SALT_BYTES:
-                opened = self.opens(associated, bytes(flipped))
-            else:
-                opened = _opens(key, bytes(flipped[SALT_BYTES:]), associated)
-            if opened:
-                return bytes(flipped)
-            flipped[bit // 8] ^= 1 << bit % 8
+        for at, mask in (*self._flips(associated, sealed), *_SALT_FLIPS):
+            mended = bytearray(sealed)
+            mended[at] ^= mask
+            if self.opens(associated, bytes(mended)):
+                return bytes(mended)
         return None
+
+    def _flips(self, associated: bytes, sealed: bytes) -> Iterator[tuple[int, int]]:
+        """(byte, mask) of the bits of ciphertext and tag that can be the wrong one."""
+        key = hkdf(self._master_key, sealed[:SALT_BYTES], 32)
+        ciphertext, tag = sealed[SALT_BYTES:-TAG_BYTES], sealed[-TAG_BYTES:]
+        subkey = int.from_bytes(aes_block(key, bytes(BLOCK_BYTES)), "big")
+        mask_of_tag = int.from_bytes(aes_block(key, _NONCE + b"\0\0\0\1"), "big")
+        difference = ghash(subkey, associated, ciphertext) ^ mask_of_tag ^ int.from_bytes(tag, "big")
+        if difference.bit_count() == 1:
+            at, bit = divmod(8 * TAG_BYTES - difference.bit_length(), 8)
+            yield len(sealed) - TAG_BYTES + at, 0x80 >> bit
+        for at, mask in find_flips(subkey, difference, len(ciphertext)):
+            yield SALT_BYTES + at, mask
 
     def __repr__(self) -> str:
         return "RowCipher(…)"
-
-
-def _opens(key: bytes, ciphertext: bytes, associated: bytes) -> bool:
-    """Whether a ciphertext opens under a row's own key."""
-    try:
-        aes_gcm_open(key, _NONCE, ciphertext, associated)
-    except NotAuthentic:
-        return False
-    return True

@@ -14,8 +14,8 @@ from protocol.cbor import dumps
 
 Value: TypeAlias = int | str | bytes | None
 
-MENDABLE_BYTES: Final = 8 * 1024
-"""Largest sealed body that is tried: 65,000 bits take about 0.2 s, for which flash can wait. A report has 4 KiB."""
+MENDABLE_BYTES: Final = 2 * 1024 * 1024
+"""Largest sealed body whose bits are looked for: that takes about 0.3 s, one of 48 KiB 10 ms, and the store waits."""
 TRIES_MAX: Final = 64
 """Most rows that one process tries: a disk on which more than these fail has lost sectors and not bits."""
 _INTEGER_BYTES: Final = 8

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relay.store.mending import MENDABLE_BYTES
 from tests.sim.broker import Malice
 from tests.sim.forger import Forger
 from tests.sim.links import Link
@@ -21,7 +20,7 @@ Fault = Callable[["Storm", random.Random], Awaitable[None]]
 KEEPALIVE_S = 30.0
 """A broker gives up a connection that says nothing for so long, and publishes its will."""
 ROTTEN = ("held", "inbox", "receipts", "recipients", "sent", "events", "passed", "numbers", "streams", "prekeys")
-"""Tables in which a bit may flip; in `sent` only in rows that the store says it mends."""
+"""Tables in which a bit may flip."""
 ROT_MARK = 24
 """Bytes at the beginning of a sealed row that no other row has: its salt."""
 JOINTS = ("320900-GO", "320901-GO")
@@ -237,8 +236,7 @@ async def rot(storm: "Storm", dice: random.Random) -> None:
 
 
 def _sealed_rows(connection: sqlite3.Connection, table: str) -> list[tuple[int, bytes]]:
-    fits = f"length(sealed) <= {MENDABLE_BYTES}" if table == "sent" else "1"
-    return connection.execute(f"SELECT rowid, sealed FROM {table} WHERE {fits} ORDER BY rowid").fetchall()  # noqa: S608
+    return connection.execute(f"SELECT rowid, sealed FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
 
 
 FAULTS: dict[str, Fault] = {

@@ -39,6 +39,16 @@ def test_g01_g03_any_single_flipped_bit_of_a_row_is_mended(body: bytes, column: 
     assert mended == tuple(stored) or damaged == stored
 
 
+@settings(max_examples=25, deadline=None)
+@given(size=st.integers(0, 70 * 1024), column=st.sampled_from(COLUMNS), data=st.data())
+def test_g01_a_flipped_bit_of_a_large_row_is_mended(size: int, column: str, data: st.DataObject) -> None:
+    values = [OFFICE, 7, "new 完", 3, 11]
+    stored = [*values, 5, CIPHER.seal(_associated(values, 5), bytes(size), bytes(range(24)))]
+    damaged = list(stored)
+    damaged[COLUMNS.index(column)] = _with_one_flip(stored[COLUMNS.index(column)], data)
+    assert Mender().mend(CIPHER, "letters", damaged) == tuple(stored)
+
+
 def test_g01_a_mended_row_is_read_as_if_nothing_had_happened(store: InlineStore) -> None:
     written = store.run(lambda txn: LETTERS.insert(txn, letter(1), b"body"))
     for column, value in (("lane", 2), ("state", "nev"), ("row_version", 3), ("number", 1 + 1024)):
