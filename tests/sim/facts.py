@@ -33,3 +33,4 @@ class CopyFact:
     lane: int
     number: int
     epoch: bytes
+    created_us: int

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from protocol.ids import Address
 from tests.sim.broker import Malice
+from tests.sim.checks.revocation import Revocation, late_ids
 from tests.sim.forger import Forger
 from tests.sim.links import Link
 from tests.sim.office import OfficeProcess
@@ -23,6 +25,8 @@ ROTTEN = ("held", "inbox", "receipts", "recipients", "sent", "events", "passed",
 """Tables in which a bit may flip."""
 ROT_MARK = 24
 """Bytes at the beginning of a sealed row that no other row has: its salt."""
+BOUND_S = 5.0
+"""What was being looked at when a directory came is in the store, or gone, after so long."""
 JOINTS = ("320900-GO", "320901-GO")
 """The offices that join the two brokers."""
 
@@ -202,6 +206,33 @@ async def forge(storm: "Storm", dice: random.Random) -> None:
             storm.count(f"forge_{kind}")
 
 
+async def revoke(storm: "Storm", dice: random.Random) -> None:
+    """One office is revoked: it does not hear of it and goes on; the others hear of it one after the other, and some
+    are offered the older directory again.
+    """
+    await asyncio.sleep(dice.uniform(0, storm.weather.end_s * 0.7))
+    history = storm.history
+    offices = [one for name, one in storm.network.offices.items() if name not in JOINTS]
+    gone = dice.choice(offices)
+    old, since_us = history.directory, history.now_us
+    record = replace(old.offices[gone.seat.office], state="revoked", revoked_since_us=since_us)
+    new = replace(old, version=old.version + 1, offices={**old.offices, record.id: record})
+    revoked = history.revoked = Revocation(record.id, since_us)
+    storm.count("revoke")
+
+    async def hear(office: OfficeProcess, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        while not (office.running and office.directory is not old):
+            await office.offer(new, Address(JOINTS[0]))
+            await asyncio.sleep(1)
+        await asyncio.sleep(BOUND_S)
+        revoked.known[office.seat.address] = late_ids(history, revoked, office)
+        await office.offer(old, Address(JOINTS[1]))
+
+    others = [one for one in storm.network.offices.values() if one is not gone]
+    await asyncio.gather(*(hear(one, dice.uniform(0, 15)) for one in others))
+
+
 async def clock(storm: "Storm", dice: random.Random) -> None:
     """Somebody sets a wall clock, and later sets it right again; not before a home's first start, which has nothing to
     hold it against (D12).
@@ -243,7 +274,7 @@ FAULTS: dict[str, Fault] = {
     one.__name__: one
     for one in (
         crash, power, pause, flap, partition, sever, wipe, liar, forge, absent, newcomer, forgetful, prekeys, full_disk,
-        clock, rot,
+        clock, rot, revoke,
     )
 }  # fmt: skip
 """The kinds that act by themselves; the others are traits of brokers, stores, messages and callers."""

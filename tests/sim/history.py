@@ -15,6 +15,7 @@ from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.receipt import Place, Receipt, decode_receipt
 from tests.sim.broken import Broken
 from tests.sim.checks import forgery, reading, secrecy, truth
+from tests.sim.checks.revocation import Revocation
 from tests.sim.facts import CopyFact, Sent
 from tests.sim.virtual import START_US, Time
 
@@ -42,6 +43,7 @@ class History:
     copies: dict[bytes, CopyFact] = field(default_factory=dict)
     begun: set[tuple[str, bytes]] = field(default_factory=set)
     forged: set[bytes] = field(default_factory=set)
+    revoked: Revocation | None = None
     told: dict[tuple[str, bytes, bytes], bytes] = field(default_factory=dict)
     """The first bytes of each delivered receipt and of each recipient's tombstone."""
     places: dict[tuple[bytes, bytes, bytes], Place] = field(default_factory=dict)
@@ -61,6 +63,12 @@ class History:
     def by_id(self, office: bytes) -> "OfficeProcess":
         """The process of an office."""
         return next(one for one in self.offices.values() if one.seat.office == office)
+
+    def exempt(self, *addresses: str) -> bool:
+        """Whether one of them was revoked: what it sends, and what is for it, need not arrive any more."""
+        return self.revoked is not None and any(
+            self.offices[one].seat.office == self.revoked.office for one in addresses
+        )
 
     def on_publish(self, broker: str, topic: str, payload: bytes) -> None:
         """Every publish, before the broker touches it: it must be true already."""
@@ -93,6 +101,7 @@ class History:
         self.copies[digest] = CopyFact(
             header.sender, header.recipient, header.id, header.expires_us, header.entitlement == RECEIPT_CLASS,
             header.prekey_id, header.lane, header.number, header.epoch,
+            header.created_us,
         )  # fmt: skip
         self.begun.add((message_id_text(header.id), header.recipient))
 

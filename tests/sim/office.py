@@ -16,7 +16,7 @@ from keys.prekeys import PrekeyRecord, make_prekey, parse_prekey
 from keys.primitives import PrekeyPrivate, SigningKey, sha256
 from keys.rows import RowCipher
 from keys.trust.store import Trust, UpdateResult
-from protocol.ids import NetworkId, OfficeId
+from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.outbox import Outbox
@@ -71,7 +71,12 @@ class FixedTrust:
         return {}
 
     def update(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
-        return UpdateResult(False, self.trust())
+        """Take a roster of a higher version; what makes one believed is judged in tests/keys."""
+        offered = [Directory.decode(data) for data in files.values()]
+        newer = [one for one in offered if one.version > self.directory.version]
+        if newer:
+            self.directory = max(newer, key=lambda one: one.version)
+        return UpdateResult(bool(newer), self.trust())
 
 
 class OfficeProcess:
@@ -247,6 +252,21 @@ class OfficeProcess:
         """Its wall clock is off by so much from now on."""
         self.clock.skew_us = round(off_s * SECOND_US)
         self.disturbed_us = self._time.us
+
+    # The directory.
+
+    @property
+    def directory(self) -> Directory:
+        """The newest that its trust store took."""
+        return self._trust.directory
+
+    async def offer(self, directory: Directory, publisher: Address) -> None:
+        """A directory reaches it: a running engine considers it, another finds it at its next start."""
+        files = {"roster.cbor": directory.encode()}
+        if self._engine is None:
+            self._trust.update(files, self.clock.now_us())
+        else:
+            await self.call(self._engine._beacon._consider(publisher, files))
 
     # Backups.
 

@@ -18,11 +18,11 @@ from relay import janitor, pump, restoring, sealer, timekeeper
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.checks import bounds, forgery, lives, numbers, reading, secrecy, verdicts
+from tests.sim.checks import bounds, forgery, lives, numbers, reading, revocation, secrecy, verdicts
 from tests.sim.faults import FAULTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
-from tests.sim.office import BALLAST_BYTES
+from tests.sim.office import BALLAST_BYTES, OfficeProcess
 from tests.sim.traffic import Traffic
 from tests.sim.virtual import Time, VirtualLoop
 from tests.sim.weather import Plan, dice_of, weather_of
@@ -144,6 +144,7 @@ class Storm:
             left_s = (end_us - self.time.us) / 1e6
             await asyncio.sleep(min(left_s, LOOK_S if self.plan.hours > 1 else 1.0) + 1e-6)
             self.history.check_processes()
+            revocation.check_revocation(self.history)
             for task in tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     raise error
@@ -155,17 +156,29 @@ class Storm:
 
     def _all_final(self) -> bool:
         """Whether every recipient has its verdict, and every process runs."""
-        return all(office.running and not office.look(_without_verdict) for office in self.network.offices.values())
+        return all(office.running for office in self.network.offices.values()) and not any(
+            office.look(lambda txn: _without_verdict(txn, self._gone)) for office in self._members()
+        )
+
+    @property
+    def _gone(self) -> bytes:
+        """The office that was revoked, or nothing."""
+        return b"" if self.history.revoked is None else self.history.revoked.office
+
+    def _members(self) -> list[OfficeProcess]:
+        """The offices that nobody revoked: G16 is judged of what is between them."""
+        return [one for one in self.network.offices.values() if one.seat.office != self._gone]
 
     def _is_quiet(self) -> bool:
         """Whether nothing is under way any more: no copy and no receipt is held by anybody."""
-        return not any(office.look(_held) for office in self.network.offices.values())
+        return not any(office.look(lambda txn: _held(txn, self._gone)) for office in self._members())
 
     def _check_quiet(self) -> None:
-        for office in self.network.offices.values():
-            if office.look(_held):
+        for office in self._members():
+            held = office.look(lambda txn: _held(txn, self._gone))
+            if held:
                 waiting = [(p.kind, stage, tries) for p, stage, _, tries in office.ground.outbox.describe()]
-                raise Broken("G16", f"{office.seat.address} never got rid of {office.look(_held)} parcels: {waiting}")
+                raise Broken("G16", f"{office.seat.address} never got rid of {held} parcels: {waiting}")
 
     def _check_end(self) -> None:
         """What is judged once, on everything that there is."""
@@ -220,12 +233,14 @@ class Storm:
         )  # fmt: skip
 
 
-def _held(txn: Any) -> int:
-    return int(txn.connection.execute("SELECT count(*) FROM held").fetchone()[0])
+def _held(txn: Any, gone: bytes) -> int:
+    statement = "SELECT count(*) FROM held WHERE ? NOT IN (origin, recipient)"
+    return int(txn.connection.execute(statement, (gone,)).fetchone()[0])
 
 
-def _without_verdict(txn: Any) -> int:
-    return int(txn.connection.execute("SELECT count(*) FROM recipients WHERE stage < 2").fetchone()[0])
+def _without_verdict(txn: Any, gone: bytes) -> int:
+    statement = "SELECT count(*) FROM recipients WHERE stage < 2 AND office != ?"
+    return int(txn.connection.execute(statement, (gone,)).fetchone()[0])
 
 
 def simulate(plan: Plan) -> Result:

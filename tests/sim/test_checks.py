@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keys import directory
 from protocol.delivery import Due
 from protocol.lanes import Lane
 from protocol.outbox import Outbox
@@ -87,6 +88,11 @@ def believe_everybody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cheap, "_verify", lambda *_: True)
 
 
+def forgive_revoked(patch: pytest.MonkeyPatch) -> None:
+    """G14: keys of a revoked office count as before."""
+    patch.setattr(directory, "_revoked_at", lambda *_: False)
+
+
 def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
     """G13: the quarantine has no end."""
     put = quarantine.put
@@ -106,6 +112,7 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G8", call_expired, "short_lives,drop", "liveness"),
         ("G9", never_expire, "short_lives,absent", "safety"),
         ("G10", believe_everybody, "forge", "liveness"),
+        ("G14", forgive_revoked, "revoke", "safety"),
         ("G13", keep_all_suspects, "forge,damage", "liveness"),
     ],
 )

@@ -49,8 +49,14 @@ def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> Non
     In part: G12. Replays must do no harm (G2, G7, G8), and no home may believe that it was restored or cloned (`lives`;
     no control shows it). No storm draws restored or cloned homes: those are in tests/sim/test_restores.py.
 
-    Not at all: G14, as the directory of a storm never changes (tests/keys); G15, as the audit log is judged in
-    tests/relay/audit and tests/torture.
+    In part: G14 (`revocation`). One office is revoked and goes on: from 5 s after an office has the new directory, no
+    message that the revoked one dated later enters its inbox or its queue of what it carries (looked at every second of
+    a short storm), and an older directory that is offered changes nothing. The trust store is the simulator's own here:
+    signatures, versions and rollback are judged in tests/keys. Receipts and backdated messages of the revoked office
+    are not judged. What it sent and what is for it needs no verdict (G16) and may be held for ever; all other checks
+    hold for it.
+
+    Not at all: G15, as the audit log is judged in tests/relay/audit and tests/torture.
     """
     results = pool.map(attempt, map(_plan, range(first, min(first + CHUNK, SEEDS))))
     assert [str(result) for result in results if isinstance(result, Failure)] == []

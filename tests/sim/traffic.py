@@ -84,6 +84,8 @@ class Traffic:
                     history.accepted |= sent
                     return
                 if isinstance(answer, list) and isinstance(answer[0], Refused) and answer[0].code != "STORE_FULL":
+                    if answer[0].code == "REVOKED" and self._storm.history.exempt(*to):
+                        return
                     raise Broken("G1", f"a good report was refused: {answer[0]}")
             await asyncio.sleep(1)
 

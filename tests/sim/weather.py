@@ -34,6 +34,7 @@ KINDS = {
     "callers": 0.3,
     "short_lives": 0.4,
     "slow_store": 0.6,
+    "revoke": 0.25,
 }
 """Every kind of fault, and in which share of the seeds it is."""
 

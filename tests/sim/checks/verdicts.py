@@ -24,8 +24,8 @@ def check_stories(
 
     G1: its sender knows it, and while it has no verdict its content is kept. G7: what is called delivered is in the
     inbox. G8: one verdict; `expired` is not in the recipient's inbox, and either was never published or is remembered
-    there as dead, which it stays. When `healed`: it has
-    its verdict, and none was given up before its time (G16).
+    there as dead, which it stays. When `healed`: it has its verdict, unless it is of a revoked office or for it, and
+    none was given up before its time (G16).
     """
     for (message_id, to), sent in accepted.items():
         story = stories.get(message_id)
@@ -35,7 +35,8 @@ def check_stories(
         _check_verdict(recipient, message_id, sent)
         _check_arrival(history, recipient, message_id, sent, healed=healed)
         if not recipient["final"]:
-            _check_unfinished(history, recipient, message_id, sent, healed=healed)
+            must_end = healed and not history.exempt(sent.sender, to)
+            _check_unfinished(history, recipient, message_id, sent, healed=must_end)
         long_lived = sent.at_us + sent.lives_s * SECOND_US > history.time.us
         if healed and long_lived and recipient["state"] in ("expired", "unconfirmed"):
             raise Broken("G1", f"{message_id} was given up as {recipient['state']} before its time")
