@@ -168,7 +168,7 @@ class Database:
         try:
             path = directory / DATABASE_NAME
             unclean = _is_left_over(path)
-            mended = mend_wal(path.with_name(path.name + "-wal"), PAGE_BYTES)
+            mended = mend_wal(path.with_name(path.name + "-wal"), path, PAGE_BYTES)
             _create_private(path)
             connection = _connect(path)
             _configure(connection, quota_bytes)

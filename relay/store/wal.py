@@ -2,15 +2,17 @@
 
 SQLite takes the first frame whose checksum is wrong for the end of the log, as after a power cut, and forgets what
 follows, all of it committed. Its checksum is linear, so a single flipped bit shows where it is, or, in the highest byte
-of a word, that there is one: then the page is taken as it is, and the rows on it are judged by themselves. What was
-never written whole differs in many bits and stays the end of the log. Format: https://www.sqlite.org/fileformat2.html
+of a word, that there is one: then the page is taken as it is, and the rows on it are judged by themselves, unless the
+frame's header makes less sense as it is. What was never written whole differs in many bits and stays the log's end.
+Format: https://www.sqlite.org/fileformat2.html
 """
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 MAGIC: Final = 0x377F0682
 """The lowest bit says that checksums are of big-endian words; SQLite writes them in the order of the machine."""
@@ -21,16 +23,17 @@ CHECKED_BYTES: Final = 32 * 1024 * 1024
 """Largest WAL that is looked at: 0.6 s. Checkpoints keep it far smaller unless every row is of the largest."""
 _MASK: Final = 0xFFFF_FFFF
 
-_Sums = tuple[int, int]
+_Sums: TypeAlias = tuple[int, int]
+_PageOf: TypeAlias = Callable[[int], bytes]
 
 
-def mend_wal(path: Path, page_bytes: int) -> int:
-    """Put right what single flipped bits broke in a WAL file, durably; how many bits. Raises `OSError`."""
+def mend_wal(path: Path, database: Path, page_bytes: int) -> int:
+    """Put right what single flipped bits broke in the WAL of a database, durably; how many bits. Raises `OSError`."""
     if not path.exists() or not HEADER_BYTES < path.stat().st_size <= CHECKED_BYTES:
         return 0
     found = path.read_bytes()
     data = bytearray(found)
-    count = _mend(data, page_bytes)
+    count = _mend(data, page_bytes, partial(_page_of, database, page_bytes))
     if count:
         handle = os.open(path, os.O_WRONLY)
         try:
@@ -43,7 +46,16 @@ def mend_wal(path: Path, page_bytes: int) -> int:
     return count
 
 
-def _mend(data: bytearray, page_bytes: int) -> int:
+def _page_of(database: Path, page_bytes: int, number: int) -> bytes:
+    """A page as the database has it, empty for one that it has not."""
+    if not database.exists():
+        return b""
+    with database.open("rb") as file:
+        file.seek((number - 1) * page_bytes)
+        return file.read(page_bytes)
+
+
+def _mend(data: bytearray, page_bytes: int, page_of: _PageOf) -> int:
     """Mend in memory; how many bits had flipped."""
     bits = _flipped_in_header(data[:HEADER_BYTES], page_bytes)
     if bits is None:
@@ -61,6 +73,8 @@ def _mend(data: bytearray, page_bytes: int) -> int:
             break
         count += len(bits[:1])
         bit = _likeliest(data, start, bits, start + size, size)
+        if bits and bit is None:
+            bit = _of_header(data, start, bits, size, page_of)
         if bit is not None:
             _flip(data, start, bit)
         as_it_is = told != sums or (bits and bit is None)
@@ -84,6 +98,35 @@ def _likeliest(data: bytearray, start: int, bits: Sequence[int], following: int,
             return bit
     others = [one for one in bits if not sums_at <= one < sums_at + 64]
     return others[0] if len(others) == 1 else None
+
+
+def _of_header(data: bytearray, start: int, bits: Sequence[int], size: int, page_of: _PageOf) -> int | None:
+    """Of bits that explain a wrong checksum equally well, the one in the header that makes more sense flipped."""
+    for bit in [one for one in bits if one < 64]:
+        as_it_is = _sense(data, start, size, page_of)
+        _flip(data, start, bit)
+        flipped = _sense(data, start, size, page_of)
+        _flip(data, start, bit)
+        if flipped > as_it_is:
+            return bit
+    return None
+
+
+def _sense(data: bytearray, start: int, size: int, page_of: _PageOf) -> tuple[bool, int]:
+    """Whether page number and commit can be, and how many bytes are those of the page's earlier version.
+
+    A commit leaves a database that has all the pages of its log. A page that was never written is like nothing.
+    """
+    numbers = [int.from_bytes(data[at : at + 4], "big") for at in range(HEADER_BYTES, start + 1, size)]
+    commit = int.from_bytes(data[start + 4 : start + 8], "big")
+    number = numbers.pop()
+    before = page_of(number) if number else b""
+    if number in numbers:
+        latest = HEADER_BYTES + size * (len(numbers) - 1 - numbers[::-1].index(number))
+        before = bytes(data[latest + FRAME_HEADER_BYTES : latest + size])
+    page = data[start + FRAME_HEADER_BYTES : start + size]
+    like = sum(one == other for one, other in zip(page, before, strict=False))
+    return number > 0 and (commit == 0 or commit >= max(number, *numbers, 0)), like
 
 
 def _retell(data: bytearray, start: int, size: int, sums: _Sums) -> _Sums:
