@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.directory import Directory
-from keys.primitives import PREKEY_PUBLIC_BYTES, NotAuthentic, PrekeyPublic, SigningKey, key_id, prekey_public, sha256
+from keys.primitives import PREKEY_PUBLIC_BYTES, NotAuthentic, PrekeyPublic, key_id, prekey_public, sha256
+from keys.signer import Signer
 from keys.signing import PREKEY, UnverifiedRecord, sign_record
 from protocol import cbor
 from protocol.errors import RemoteError
@@ -76,7 +77,7 @@ class PrekeyRecord:
 
 
 def make_prekey(
-    key: SigningKey,
+    key: Signer,
     *,
     network_id: NetworkId,
     office_id: OfficeId,

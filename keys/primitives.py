@@ -1,4 +1,4 @@
-"""The only importer of `cryptography` beside keys/tls.py: every algorithm of the suites, and why it is safe here.
+"""Every algorithm of the suites, and why it is safe here; `cryptography` is imported by this file, tls and mldsa alone.
 
 Suites (DESIGN D5). 1: X-Wing (ML-KEM-768 with X25519), SHAKE256, AES-256-GCM, Ed25519.
 2: X25519, HKDF-SHA256, ChaCha20-Poly1305 for the key wrap, AES-256-GCM, Ed25519.
@@ -66,6 +66,11 @@ class SigningKey:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self._public = self._key.public_key().public_bytes_raw()
         self._key_id = signing_key_id(self._public)
+
+    @property
+    def suite(self) -> int:
+        """0: Ed25519 serves suites 1 and 2 and belongs to neither."""
+        return 0
 
     @staticmethod
     def from_seed(seed: bytes) -> "SigningKey":

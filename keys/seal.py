@@ -14,11 +14,11 @@ from keys.primitives import (
     NotAuthentic,
     PrekeyPrivate,
     PrekeyPublic,
-    SigningKey,
     aes_gcm_open,
     aes_gcm_seal,
     sha256,
 )
+from keys.signer import Signer
 from keys.signing import COPY, sign_record
 from protocol.cbor import dumps, loads
 from protocol.copy import COPY_BYTES, CopyHeader, encode_copy, encode_header, outer_payload
@@ -53,7 +53,7 @@ def _wrap_info(suite: int, header_bytes: bytes, protected: bytes) -> bytes:
     return dumps(["HPKE Recipient", A256GCM, protected, extra])
 
 
-def seal_copy(key: SigningKey, header: CopyHeader, packed: bytes, prekey: PrekeyPublic, entropy: bytes) -> bytes:
+def seal_copy(key: Signer, header: CopyHeader, packed: bytes, prekey: PrekeyPublic, entropy: bytes) -> bytes:
     """The bytes of a copy: `packed` sealed under `header` and signed by the origin.
 
     `entropy` is 44 fresh random bytes: content key and nonce. Raises `ValueError` for the caller's mistakes

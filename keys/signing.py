@@ -8,7 +8,8 @@ for one purpose never verifies for another (G10).
 from collections.abc import Callable
 from typing import Final
 
-from keys.primitives import SigningKey, verify_ed25519
+from keys.primitives import verify_ed25519
+from keys.signer import Signer
 from protocol.cbor import dumps, loads
 from protocol.errors import RemoteError
 from protocol.ids import KeyId
@@ -34,7 +35,7 @@ def _to_be_signed(protected: bytes, purpose: str, payload: bytes) -> bytes:
     return dumps(["Signature1", protected, purpose.encode(), payload])
 
 
-def sign_record(key: SigningKey, purpose: str, payload: bytes) -> bytes:
+def sign_record(key: Signer, purpose: str, payload: bytes) -> bytes:
     """The signed record of `payload`."""
     protected = _PROTECTED + key.key_id()
     signature = key.sign(_to_be_signed(protected, purpose, payload))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keys.primitives import SigningKey
+from keys.signer import Signer
 from protocol.ids import Epoch, OfficeId
 from protocol.life import Life
 
@@ -12,7 +12,7 @@ class Identity:
     """`life` is what the home remembers of itself; `boot` counts its starts (D11)."""
 
     office: OfficeId
-    key: SigningKey
+    key: Signer
     life: Life
     boot: int
 

@@ -11,6 +11,7 @@ from config.schema import Settings
 from keys.keyfile import read_secret
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
 from keys.primitives import PrekeyPrivate, SigningKey, hkdf
+from keys.signer import Signer
 from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Epoch, KeyId, OfficeId, StartId
@@ -55,7 +56,7 @@ def find_office(settings: Settings, trust: Trust) -> OfficeId:
     return office.id
 
 
-def read_signing_key(home: Path, storage_key: bytes, office: OfficeId, trust: Trust) -> SigningKey:
+def read_signing_key(home: Path, storage_key: bytes, office: OfficeId, trust: Trust) -> Signer:
     """The office's key, which must be one that the directory names; raises `KeyFileError` or `Refused`."""
     key = SigningKey.from_seed(read_secret(home / "keys" / "identity.key", "identity", storage_key=storage_key))
     record = trust.directory.by_id(office)
