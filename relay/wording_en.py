@@ -195,6 +195,36 @@ WORDS: Final = MappingProxyType(
             "The role needs more signatures than there are opened keys.",
             "Bring the missing key files and their passphrases together, then run it again.",
         ),
+        "KEY_FILE_MISSING": (
+            "There is no such key file.",
+            "A key is never made silently because its file is missing.",
+            "Give the right file, or bring the medium that holds it.",
+        ),
+        "KEY_FILE_UNREADABLE": (
+            "The key file cannot be read.",
+            "It is no regular file, or the disk refuses.",
+            "Look at the file and its medium.",
+        ),
+        "KEY_FILE_MODE": (
+            "Other users can get at the key file.",
+            "Private keys are for their owner alone: files 0600 in folders 0700.",
+            "Run the command that is named, and ask who could have read the file.",
+        ),
+        "KEY_FILE_DAMAGED": (
+            "The key file is damaged.",
+            "It was cut short or altered, or is no key file.",
+            "Take another copy of it, or `relay keys recover` from a backup.",
+        ),
+        "KEY_FILE_KIND": (
+            "The key file is of another kind.",
+            "A key serves one purpose only.",
+            "Give the file that the command needs.",
+        ),
+        "KEY_FILE_NOT_OPENED": (
+            "The key file does not open.",
+            "The passphrase or key is wrong, or the file was altered: the two cannot be told apart.",
+            "Try the passphrase again; if it is surely right, take another copy of the file.",
+        ),
         "BAD_TRUST": (
             "The network directory of this home cannot be used.",
             "The signed files under trust are missing, damaged or do not verify.",

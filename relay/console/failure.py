@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from config.problems import ConfigError
+from keys.private_files import KeyFileError
 from protocol.errors import Refused
 from relay.codes import CODES, error_object, human_lines, lookup
 from relay.console.choices import Choices
@@ -71,10 +72,13 @@ def failure_from(answer: Mapping[str, Any]) -> Failure:
     )
 
 
-def as_failure(error: Failure | Refused | ConfigError, lang: str = "en") -> Failure:
-    """A refusal of the checks we share with the daemon, or wrong settings, as a failure of the command."""
+def as_failure(error: Failure | Refused | ConfigError | KeyFileError, lang: str = "en") -> Failure:
+    """A refusal of the checks we share with the daemon, a key file, or wrong settings, as a failure of the command."""
     if isinstance(error, Failure):
         return error
+    if isinstance(error, KeyFileError):
+        hint = {"hint": say("run", lang, command=error.hint)} if error.hint else {}
+        return Failure(error.code, f"{error.path}: {error.detail}", extra=hint)
     if isinstance(error, ConfigError):
         problems = [{"setting": each.setting, "line": each.line, "text": each.text(lang)} for each in error.problems]
         separator = "；" if lang == "zh_CN" else "; "
@@ -110,8 +114,9 @@ def _three_lines(failure: Failure, lang: str) -> tuple[str, str, str]:
         what, why, hint = str(said.get("message", failure.code)), failure.detail, str(said.get("hint", ""))
     else:
         what, why, hint = human_lines(failure.code, lang, failure.detail, failure.field)
+        hint = str(failure.extra.get("hint", hint))
     if failure.code == "USAGE" and failure.detail:
-        why, hint = failure.detail, failure.extra.get("hint", hint)
+        why = failure.detail
     identity = f" (id {failure.extra['id']})" if "id" in failure.extra else ""
     return (
         _one_line(f"{say('error', lang)}{what} [{failure.code}]"),

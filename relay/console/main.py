@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from config.problems import ConfigError
+from keys.private_files import KeyFileError
 from protocol.errors import Refused
 from relay.console.choices import Choices, read_choices
 from relay.console.commands import LazyGroup
@@ -78,7 +79,7 @@ def _run(words: list[str], choices: Choices) -> int:
         return error.exit_code
     except click.UsageError as error:
         return report(usage_failure(error, choices.lang), choices)
-    except (Failure, Refused, ConfigError) as error:
+    except (Failure, Refused, ConfigError, KeyFileError) as error:
         return report(as_failure(error, choices.lang), choices)
     except (KeyboardInterrupt, click.Abort):
         return report(Failure("INTERRUPTED"), choices)

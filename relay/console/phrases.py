@@ -15,6 +15,7 @@ PHRASES: Final = MappingProxyType(
         "error": ("错误：", "Error: "),
         "why": ("原因：", "Why:   "),
         "do": ("办法：", "Do:    "),
+        "run": ("请运行：{command}", "Run: {command}"),
         "see_help": ("请看 `{command} --help`。", "See `{command} --help`."),
         # Usage errors.
         "no_such_option": ("没有选项 {name}", "there is no option {name}"),
