@@ -25,6 +25,9 @@ PRESENCE: Final = "relay/1/presence"
 PREKEY: Final = "relay/1/prekey"
 PERSON: Final = "relay/1/person"
 AUDIT: Final = "relay/1/audit"
+REQUEST: Final = "relay/1/request"
+RENEWAL: Final = "relay/1/renewal"
+RESPONSE: Final = "relay/1/response"
 
 _PROTECTED: Final = dumps({1: ED25519, 4: bytes(KEY_ID_BYTES)})[:-KEY_ID_BYTES]
 """Every protected header up to its key id."""

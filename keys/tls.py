@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
 
 from protocol.ids import Address
 
@@ -27,6 +28,55 @@ class Credential:
 
     certificate: bytes
     key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """What a PKCS #10 request asks for. Made only by `read_request`: whoever made it holds the private key.
+
+    `public` is the SubjectPublicKeyInfo in DER; `nonce` says which enrolment request it belongs to.
+    """
+
+    address: str
+    nonce: bytes
+    public: bytes
+
+
+def new_key() -> bytes:
+    """A new ECDSA P-256 private key, PEM, PKCS #8 without a passphrase."""
+    return _pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def make_request(key: bytes, address: Address, nonce: bytes) -> bytes:
+    """The PKCS #10 request (DER) of this PEM key for an office.
+
+    The nonce stands in the challenge password, which ties this proof of possession to one enrolment request, as
+    RFC 7030 section 3.5 ties it to one TLS session: a request copied out of another one is of no use.
+    """
+    private = serialization.load_pem_private_key(key, password=None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise ValueError("a TLS key is an EC key")  # noqa: TRY004  the text is wrong, not its type
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(address))
+    builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, nonce.hex().encode())
+    made = builder.sign(private, hashes.SHA256(), ecdsa_deterministic=True)
+    return made.public_bytes(serialization.Encoding.DER)
+
+
+def read_request(data: bytes) -> CertificateRequest:
+    """What a DER request asks for, its signature verified; raises `ValueError` for any other form."""
+    try:
+        request = x509.load_der_x509_csr(data)
+        public = request.public_key()
+        names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+            raise ValueError("not a key on P-256")  # noqa: TRY004  the bytes are wrong, not their type
+        public.verify(request.signature, request.tbs_certrequest_bytes, ec.ECDSA(hashes.SHA256()))
+        nonce = request.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value
+        common_name = names[0].value
+        found = CertificateRequest(str(common_name), bytes.fromhex(nonce.decode()), _spki(public))
+    except (InvalidSignature, x509.AttributeNotFound, IndexError, TypeError) as error:
+        raise ValueError(f"not a certificate request of ours: {type(error).__name__}") from error
+    return found
 
 
 def dns_name(address: Address) -> str:
@@ -62,19 +112,38 @@ class Authority:
         """A client certificate that no office owns: it may connect and nothing more."""
         return self._issue("spare", [x509.DNSName("spare.invalid")], ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
+    def certify(self, public: bytes, address: Address, *, days: int) -> bytes:
+        """The PEM certificate of an office for a key that it made itself (SubjectPublicKeyInfo, DER)."""
+        key = serialization.load_der_public_key(public)
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError("a TLS key is an EC key")  # noqa: TRY004  the bytes are wrong, not their type
+        names: list[x509.GeneralName] = [x509.DNSName(dns_name(address))]
+        made = self._sign(key, address, names, ExtendedKeyUsageOID.CLIENT_AUTH, days)
+        return made.public_bytes(serialization.Encoding.PEM)
+
     def _issue(
         self, common_name: str, names: list[x509.GeneralName], use: x509.ObjectIdentifier, days: int
     ) -> Credential:
         key = ec.generate_private_key(ec.SECP256R1())
+        return _credential(self._sign(key.public_key(), common_name, names, use, days), key)
+
+    def _sign(
+        self,
+        key: ec.EllipticCurvePublicKey,
+        common_name: str,
+        names: list[x509.GeneralName],
+        use: x509.ObjectIdentifier,
+        days: int,
+    ) -> x509.Certificate:
         builder = (
-            _certificate(_name(common_name), self._certificate.subject, key.public_key(), days)
+            _certificate(_name(common_name), self._certificate.subject, key, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
-        return _credential(builder.sign(self._key, hashes.SHA256()), key)
+        return builder.sign(self._key, hashes.SHA256())
 
 
 def new_authority(network: str, *, days: int) -> Authority:
@@ -137,7 +206,14 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _credential(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Credential:
-    return Credential(
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    return Credential(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _spki(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -44,6 +44,7 @@ REMOTE_CODES: Final = frozenset(
         "BAD_SUITE",  # a suite that the directory does not allow, or a key of another suite
         "BAD_SIGNATURE",  # the signature does not verify
         "UNKNOWN_KEY",  # the key id is not in the directory for that office
+        "WEAK_KEY",  # a public key of small order, or not in its one form
         "KEY_NOT_VALID",  # the key was not valid, or revoked, at the time claimed
         "UNKNOWN_OFFICE",  # the office is not in the directory
         "WRONG_NETWORK",  # another network's object

@@ -188,6 +188,15 @@ def role_publics(root: Root, role: str) -> list[bytes]:
     return sorted(bytes.fromhex(root.get_key(id_).keyval["public"]) for id_ in root.roles[role].keyids)
 
 
+def publics_in(root_bytes: bytes, role: str) -> list[bytes]:
+    """The public keys of a role in a root file, sorted. Raises `TrustError`; the signatures are not checked."""
+    root = parse(Root, root_bytes, "the root").signed
+    try:
+        return role_publics(root, role)
+    except FAULTS as error:
+        raise translate(error, "the root") from error
+
+
 def fingerprint(root: Root) -> str:
     """SHA-256, in hex, over what makes a root an anchor: canonical CBOR [threshold, [root public keys, sorted]].
 

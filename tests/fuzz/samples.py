@@ -8,6 +8,7 @@ from typing import Final
 
 from keys.prekeys import make_prekey
 from keys.primitives import sha256
+from keys.response import encode_response
 from keys.signing import CONTENT, UnverifiedRecord, sign_record
 from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor
@@ -19,7 +20,7 @@ from protocol.ids import Digest
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from relay.evidence import encode_evidence
-from tests import world
+from tests import enrolling, world
 from tests.keys.networks import Administrator
 from tests.protocol.spec_example import make_evidence
 
@@ -106,6 +107,7 @@ SAMPLES: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
     "signed-receipt": _own_receipts,
     "presence": lambda: iter((encode_presence(world.make_presence()),)),
     "signed-prekey": _prekeys,
+    "response": lambda: iter((encode_response(enrolling.answer()), encode_response(enrolling.refusal()))),
     "suspensions": lambda: iter(
         (encode_suspensions((Suspension(world.COUNTY, world.NOW_US, world.NOW_US + world.DAY_US, "stolen"),)),)
     ),

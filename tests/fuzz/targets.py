@@ -13,7 +13,9 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from config.load import parse as parse_settings
 from config.problems import ConfigError
 from keys.directory import Directory
+from keys.enrolment import parse_request
 from keys.prekeys import parse_prekey, verify_prekey
+from keys.response import decode_response, encode_response
 from keys.rows import RowCipher
 from keys.signing import UnverifiedRecord, sign_record
 from keys.suspensions import decode_suspensions, encode_suspensions
@@ -162,6 +164,8 @@ TARGETS: Final[dict[str, Target]] = {
     "record": Target(partial(UnverifiedRecord, max_bytes=4_096), layers=("receipt", "presence", "prekey")),
     "prekey": Target(parse_prekey, lambda record: bytes(record.data), layers=("prekey",)),
     "signed-prekey": Target(_signed("relay/1/prekey", lambda data: verify_prekey(data, DIRECTORY, NOW_US))),
+    "request": Target(parse_request, lambda request: bytes(request.data), layers=("request",), max_bytes=1 << 14),
+    "response": Target(decode_response, encode_response, max_bytes=1 << 14),
     "padding": Target(partial(unpack, max_bytes=1 << 16), layers=("padding",)),
     "topic": Target(_topic, _topic_bytes, layers=("topic",), max_bytes=128),
     "roster": Target(Directory.decode, Directory.encode, layers=("roster",), max_bytes=1 << 14),

@@ -1,6 +1,7 @@
 """The parts of SPEC.md that code decides: limits, codes, the worked example, and the fields of every map."""
 
 from keys.primitives import key_id, prekey_public, sha256
+from keys.response import make_response
 from keys.signing import CONTENT, RECEIPT, sign_record
 from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor, limits
@@ -13,7 +14,7 @@ from protocol.padding import pack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from relay.evidence import Evidence, encode_evidence
-from tests import world
+from tests import enrolling, world
 from tests.vectors.vector import FOLDER, read_vector
 
 WIDTH_BYTES = 56
@@ -96,6 +97,7 @@ def maps() -> dict[str, bytes]:
     county = next(office for office in roster[5] if office[1] == world.COUNTY_ADDRESS)
     suspended = encode_suspensions([Suspension(world.COUNTY, 0, 1, "stolen")])
     suspensions = cbor.loads(suspended, max_bytes=1_000)
+    request = cbor.loads(enrolling.request().data, max_bytes=100_000)[0]
     prekey = cbor.loads(read_vector(FOLDER / "prekey-ok-suite-2.txt").data, max_bytes=10_000)[2]
     return {
         "content": encode_content(world.make_content()),
@@ -111,5 +113,7 @@ def maps() -> dict[str, bytes]:
         "rules": cbor.dumps(roster[6]),
         "suspension": cbor.dumps(suspensions[1][0]),
         "evidence": encode_evidence(make_evidence()),
+        "enrolment": cbor.loads(request, max_bytes=100_000)[2],
+        "response": cbor.loads(make_response(enrolling.answer(), world.PROVINCE_KEY), max_bytes=100_000)[2],
         "audit-head": encode_head(AuditHead(world.NETWORK, world.COUNTY, world.EPOCH, START, world.NOW_US)),
     }

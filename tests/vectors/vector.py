@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.directory import Directory
+from keys.enrolment import verify_request
 from keys.prekeys import verify_prekey
 from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
 from protocol import cbor, limits
@@ -151,6 +152,11 @@ def _audit_head(data: bytes, _context: Context, _now_us: int, _suites: tuple[int
     assert encode_head(head) == cbor.loads(data, max_bytes=limits.RECORD_BYTES)[2]
 
 
+def _request(data: bytes, _context: Context, now_us: int, _suites: tuple[int, ...]) -> None:
+    """What an administrator's machine checks before anybody looks at it."""
+    assert verify_request(data, now_us).data == data
+
+
 LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]] = {
     "cbor": _cbor,
     "topic": _topic,
@@ -165,4 +171,5 @@ LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]]
     "roster": _roster,
     "audit-line": _audit_line,
     "audit-head": _audit_head,
+    "request": _request,
 }
