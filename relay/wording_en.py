@@ -190,10 +190,20 @@ WORDS: Final = MappingProxyType(
             "A key file is missing, damaged, or sealed under another storage key or passphrase.",
             "Restore the keys from the backup; an address is never created anew silently.",
         ),
+        "WRONG_HOME": (
+            "The command does not work on this kind of home.",
+            "A network administrator's directory and an office's home are different things.",
+            "Give the other with --home: an administrator's has a folder network/, an office's a folder store/.",
+        ),
         "NOT_ENOUGH_KEYS": (
             "Too few key holders are present.",
             "The role needs more signatures than there are opened keys.",
             "Bring the missing key files and their passphrases together, then run it again.",
+        ),
+        "NO_PASSPHRASE": (
+            "A passphrase is missing.",
+            "It is asked for on a terminal or read from a file, and neither gave one.",
+            "Run it on a terminal, or give --passphrase-file with a file whose first line is the passphrase.",
         ),
         "KEY_FILE_MISSING": (
             "There is no such key file.",

@@ -70,6 +70,21 @@ PHRASES: Final = MappingProxyType(
         "config_ok": ("设置正确：{file}", "The settings are right: {file}"),
         "lab_made": ("网络已建于 {dir}", "The network is in {dir}"),
         "lab_run": ("依次启动代理和各单位：", "To run it, brokers first:"),
+        # Keys and passphrases.
+        "passphrase_of": (
+            "{what} 的口令（直接回车表示持有人不在）：",
+            "Passphrase of {what} (empty: its holder is not here): ",
+        ),
+        "passphrase_for": ("{what} 的口令：", "Passphrase of {what}: "),
+        "new_passphrase": (
+            "为 {what} 设定口令（至少 {count} 个字符）：",
+            "New passphrase for {what} (at least {count} characters): ",
+        ),
+        "passphrase_again": ("再输入一次 {what} 的口令：", "The passphrase of {what} again: "),
+        "passphrase_short": ("太短，至少 {count} 个字符。", "Too short: at least {count} characters."),
+        "passphrase_differs": ("两次输入不一致，请重来。", "The two differ; once more, please."),
+        "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
+        "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
         # Table heads and fields.
         "id": ("编号", "Id"),
         "number": ("序号", "No."),

@@ -163,6 +163,10 @@ HELP: Final = MappingProxyType(
         "redact_body": ("略去正文，只留摘要", "leave the body out; its digest stays provable"),
         "root": ("信任根：文件或指纹（默认用单位目录中的）", "trust anchor: file or fingerprint (default: the home's)"),
         "passphrase_file": (
+            "首行为口令的文件（默认在终端上询问）",
+            "file whose first line is the passphrase (default: asked on the terminal)",
+        ),
+        "lab create.passphrase_file": (
             "根密钥和人员密钥的口令文件（默认随机生成）",
             "file with the passphrase of root and persons' keys (default: a random one)",
         ),

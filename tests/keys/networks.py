@@ -57,17 +57,25 @@ def make_directory(*offices: OfficeRecord) -> Directory:
 class Administrator:
     """Someone who holds every key of a small network and does as told."""
 
-    def __init__(self, place: Path, *, seed: int = 0, policy: Policy = SMALL, now_us: int = NOW_US) -> None:
+    def __init__(
+        self,
+        place: Path,
+        *,
+        seed: int = 0,
+        policy: Policy = SMALL,
+        now_us: int = NOW_US,
+        passphrase: bytes | None = None,
+    ) -> None:
         self.place = place
+        self.passphrase = passphrase
         self.policy = policy
         self.entropy = random.Random(seed).randbytes
         self.network = init_network(
             place, make_directory(), now_us, unlock=self.unlock, entropy=self.entropy, policy=policy, cost=CHEAP
         )
 
-    @staticmethod
-    def unlock(label: str) -> bytes:
-        return f"passphrase of {label}".encode()
+    def unlock(self, label: str) -> bytes:
+        return self.passphrase or f"passphrase of {label}".encode()
 
     @property
     def files(self) -> Mapping[str, bytes]:

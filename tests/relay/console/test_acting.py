@@ -1,0 +1,63 @@
+"""Acts on the directory by the command line's own way: signed, kept, told, and refused on the wrong home."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from keys.ceremony import read_network
+from keys.directory import Directory
+from protocol.errors import Refused
+from relay.console.acting import change_directory, tell_acted
+from relay.console.choices import Choices
+from relay.console.failure import Failure
+from relay.console.homes import office_home, root_home
+from tests.keys.networks import Administrator
+from tests.relay.console.fake import make_home
+
+
+def renamed(directory: Directory, _now_us: int) -> Directory:
+    return replace(directory, network="renamed")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Choices:
+    """A root home whose keys all have the passphrase of a laboratory."""
+    place = tmp_path / "root"
+    Administrator(place, now_us=time.time_ns() // 1_000 - 1_000_000, passphrase=b"of the lab")
+    (place / "passphrase").write_bytes(b"of the lab")
+    (place / "relay.toml").write_text("home_version = 1\n")
+    return Choices("en", json=True, home_given=str(place))
+
+
+def test_a_change_is_signed_and_kept(root: Choices, capsys: pytest.CaptureFixture[str]) -> None:
+    acted = change_directory(root, None, renamed, act="rename the network")
+    assert (acted.done, acted.directory.version, acted.directory.network) == (True, 2, "renamed")
+    assert read_network(root.home).directory == acted.directory
+    tell_acted(root, acted, {"name": "renamed"})
+    assert capsys.readouterr().out == (
+        '{"v":1,"act":"rename the network","state":"done","version":2,"name":"renamed"}\n'
+    )
+
+
+def test_what_would_contradict_itself_is_not_signed(root: Choices) -> None:
+    with pytest.raises(Failure, match=r"BAD_FIELD.*name is empty"):
+        change_directory(root, None, lambda directory, _: replace(directory, network=""), act="nothing")
+    assert read_network(root.home).directory.version == 1
+
+
+def test_damaged_files_are_named(root: Choices) -> None:
+    (root.home / "network" / "00000001" / "timestamp.json").write_bytes(b"{}")
+    with pytest.raises(Failure, match=r"BAD_TRUST.*TRUST_MALFORMED"):
+        change_directory(root, None, renamed, act="rename the network")
+
+
+def test_the_wrong_kind_of_home_is_said(root: Choices, tmp_path: Path) -> None:
+    office = Choices("en", home_given=str(make_home(tmp_path / "office")))
+    assert (root_home(root), office_home(office)) == (root.home, office.home)
+    for look, other in ((root_home, office), (office_home, root)):
+        with pytest.raises(Refused, match="WRONG_HOME"):
+            look(other)
+    with pytest.raises(Refused, match="WRONG_HOME"):
+        change_directory(office, None, renamed, act="rename the network")
