@@ -190,6 +190,13 @@ class Api(Section, frozen=True):
     roles: Roles = Roles()
 
 
+class Hsm(Section, frozen=True):
+    """A token for the office's signing key or storage key (PKCS#11); its PIN is never a setting."""
+
+    module: Annotated[str, Meta(max_length=4_096)] = ""
+    token: Annotated[str, Meta(max_length=32)] = ""
+
+
 class Network(Section, frozen=True, kw_only=True):
     """For the network administrator's directory only: where the network office lives, whose daemon publishes."""
 
@@ -221,4 +228,5 @@ class Settings(Section, frozen=True):
     audit: Audit = Audit()
     api: Api = Api()
     log: Log = Log()
+    hsm: Hsm = Hsm()
     network: Network = Network()

@@ -18,7 +18,8 @@ from tuf.api.metadata import DelegatedRole, Delegations, Root, Targets, Timestam
 
 from keys.directory import Directory
 from keys.generations import list_generations, read_generation, write_generation
-from keys.keyfile import PRODUCTION_COST, Argon2Cost, create_storage_key
+from keys.keyfile import PRODUCTION_COST, Argon2Cost, Unlock
+from keys.storage_key import create_storage_key
 from keys.suspensions import Suspension
 from keys.trust.chain import chain_roots, verify_generation, verify_root
 from keys.trust.metadata import (
@@ -42,7 +43,6 @@ from keys.trust.sitting import (
     Entropy,
     Policy,
     Sitting,
-    Unlock,
     make_keys,
     set_role,
     sign_with,

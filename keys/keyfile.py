@@ -6,14 +6,14 @@ a key of this file alone; everything else in the file is associated data, so no 
 Why not PKCS#8: its encryption derives the key with 2,048 rounds of PBKDF2, and has no place for the kind.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from keys.primitives import NotAuthentic, aes_gcm_open, aes_gcm_seal, argon2id, hkdf
-from keys.private_files import KeyFileError, credential, read_private, write_new
+from keys.private_files import KeyFileError, read_private, replace, write_new
+from keys.tries import count_wrong, forget_wrong
 from protocol import cbor
 from protocol.errors import RemoteError
 
@@ -22,8 +22,9 @@ KEY_FILE_BYTES: Final = 64 * 1024
 """Longest key file: room for the largest post-quantum private key and its public part."""
 
 STORAGE_KEY_BYTES: Final = 32
-STORAGE_CREDENTIAL: Final = "relay.storage"
-"""Name of the systemd credential that may hold the storage key."""
+
+Unlock: TypeAlias = Callable[[str], bytes | None]
+"""From a key's label, such as `root-2` or `storage`, to its passphrase; None when its holder is not there."""
 
 _NONCE_BYTES: Final = 12
 _SALT_BYTES: Final = 16
@@ -80,25 +81,67 @@ def write_secret(
     `label` and `public` stay readable. `entropy(n)` gives n random bytes.
     Raises `Refused` FILE_EXISTS; `ValueError` for no key or two, or an empty passphrase.
     """
+    sealed = seal_secret(
+        kind, secret, storage_key=storage_key, passphrase=passphrase, entropy=entropy, label=label, public=public,
+        cost=cost,
+    )  # fmt: skip
+    write_new(path, sealed)
+
+
+def seal_secret(
+    kind: str,
+    secret: bytes,
+    *,
+    storage_key: bytes | None = None,
+    passphrase: bytes | None = None,
+    entropy: Callable[[int], bytes],
+    label: str = "",
+    public: bytes = b"",
+    cost: Argon2Cost = PRODUCTION_COST,
+) -> bytes:
+    """The bytes of a key file. Raises `ValueError` like `write_secret`."""
     salt = entropy(_SALT_BYTES) if passphrase is not None else None
     wrap = None if salt is None else [salt, cost.memory_kib, cost.iterations, cost.lanes]
     nonce = entropy(_NONCE_BYTES)
     header = {0: KEY_FILE_VERSION, 1: kind, 2: label, 3: wrap, 4: nonce, 5: public}
     key = _file_key(wrap, nonce, storage_key, passphrase)
     sealed = aes_gcm_seal(key, nonce, secret, _PURPOSE + cbor.dumps(header))
-    write_new(path, cbor.dumps({**header, 6: sealed}))
+    return cbor.dumps({**header, 6: sealed})
 
 
 def read_secret(path: Path, kind: str, *, storage_key: bytes | None = None, passphrase: bytes | None = None) -> bytes:
-    """The secret of a key file.
+    """The secret of a key file. Wrong passphrases are counted beside it (keys/tries.py), until a right one comes.
 
     Raises `KeyFileError`: KEY_FILE_MISSING, KEY_FILE_MODE, KEY_FILE_UNREADABLE, KEY_FILE_DAMAGED (not a whole key
     file), KEY_FILE_KIND (a secret for another purpose), or KEY_FILE_NOT_OPENED, which does not tell a wrong
     passphrase from an altered file. `ValueError` for no key or two.
     """
+    data = read_private(path, KEY_FILE_BYTES)
+    if passphrase is None:
+        return open_secret(path, data, kind, storage_key=storage_key)
+    try:
+        secret = open_secret(path, data, kind, storage_key=storage_key, passphrase=passphrase)
+    except KeyFileError as error:
+        if error.code == "KEY_FILE_NOT_OPENED":
+            count_wrong(path)
+        raise
+    forget_wrong(path)
+    return secret
+
+
+def open_secret(
+    path: Path,
+    data: bytes,
+    kind: str,
+    *,
+    storage_key: bytes | None = None,
+    passphrase: bytes | None = None,
+    max_bytes: int = KEY_FILE_BYTES,
+) -> bytes:
+    """The secret in the bytes of a key file; `path` is where they came from. Raises like `read_secret`."""
     if (storage_key is None) == (passphrase is None):
         raise ValueError("a key file takes the storage key or a passphrase, one of the two")
-    header, sealed = _parse(path)
+    header, sealed = _parse(path, data, max_bytes)
     if header[1] != kind:
         raise KeyFileError("KEY_FILE_KIND", path, f"it holds a secret of kind {header[1]!r}, not {kind!r}")
     if (header[3] is None) != (passphrase is None):
@@ -111,44 +154,34 @@ def read_secret(path: Path, kind: str, *, storage_key: bytes | None = None, pass
         raise KeyFileError("KEY_FILE_NOT_OPENED", path, "it does not open") from error
 
 
+def change_passphrase(
+    path: Path, old: bytes, new: bytes, *, entropy: Callable[[int], bytes], cost: Argon2Cost = PRODUCTION_COST
+) -> None:
+    """The same secret under another passphrase, in the same file: a crash leaves the old file or the new one.
+
+    Copies of the file that were made before still open with the old passphrase.
+    Raises `KeyFileError` like `read_secret`; `ValueError` for an empty new passphrase; `OSError`.
+    """
+    header = read_header(path)
+    secret = read_secret(path, header.kind, passphrase=old)
+    sealed = seal_secret(
+        header.kind, secret, passphrase=new, entropy=entropy, label=header.label, public=header.public, cost=cost
+    )
+    replace(path, sealed)
+
+
 def read_header(path: Path) -> KeyFileHeader:
     """What the file says of itself, unopened. Raises `KeyFileError` like `read_secret`."""
-    header, _ = _parse(path)
+    header, _ = _parse(path, read_private(path, KEY_FILE_BYTES), KEY_FILE_BYTES)
     return KeyFileHeader(header[1], header[2], "storage" if header[3] is None else "passphrase", header[5])
 
 
-def create_storage_key(home: Path, entropy: Callable[[int], bytes]) -> bytes:
-    """Make HOME/keys/storage.key with a new storage key. Raises `Refused` FILE_EXISTS."""
-    key = entropy(STORAGE_KEY_BYTES)
-    write_new(home / "keys" / "storage.key", key)
-    return key
-
-
-def load_storage_key(home: Path, environ: Mapping[str, str] = os.environ) -> bytes:
-    """The 32-byte storage key: systemd credential `relay.storage` if there is one, else HOME/keys/storage.key.
-
-    Raises `KeyFileError`. systemd guards a credential's mode itself, so only its length is checked.
-    """
-    path = credential(STORAGE_CREDENTIAL, environ)
-    if path is not None:
-        key = path.read_bytes()
-    else:
-        path = home / "keys" / "storage.key"
-        key = read_private(path, KEY_FILE_BYTES)
-    if len(key) != STORAGE_KEY_BYTES:
-        raise KeyFileError(
-            "KEY_FILE_DAMAGED", path, f"a storage key has {STORAGE_KEY_BYTES} bytes, this has {len(key)}"
-        )
-    return key
-
-
-def _parse(path: Path) -> tuple[dict[int, Any], bytes]:
-    """(header, ciphertext) of a file of the right shape; raises `KeyFileError`."""
-    data = read_private(path, KEY_FILE_BYTES)
+def _parse(path: Path, data: bytes, max_bytes: int) -> tuple[dict[int, Any], bytes]:
+    """(header, ciphertext) of bytes of the right shape; raises `KeyFileError`."""
     if not data:
         raise KeyFileError("KEY_FILE_DAMAGED", path, "it is empty")
     try:
-        value = cbor.loads(data, max_bytes=KEY_FILE_BYTES)
+        value = cbor.loads(data, max_bytes=max_bytes)
     except RemoteError as error:
         raise KeyFileError("KEY_FILE_DAMAGED", path, f"it is cut short or altered ({error.detail})") from error
     if not isinstance(value, dict) or value.keys() != set(range(7)):

@@ -5,6 +5,13 @@ from typing import Protocol
 from protocol.ids import KeyId
 
 
+class SignerLost(Exception):
+    """A private key cannot be reached any more: its token was pulled out, or its module ended.
+
+    Nothing was signed, so nothing that needed the signature was said. Only a new start looks for the token again.
+    """
+
+
 class Signer(Protocol):
     """A private signing key, in memory or in a token. Signing may be called from any thread."""
 
@@ -22,5 +29,5 @@ class Signer(Protocol):
         ...
 
     def sign(self, data: bytes) -> bytes:
-        """A signature over `data`."""
+        """A signature over `data`. Raises `SignerLost` when the key is in a token that does not answer."""
         ...

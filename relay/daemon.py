@@ -22,9 +22,10 @@ import structlog
 from config.load import load
 from config.logs import set_up_logging
 from config.schema import Settings
-from keys.keyfile import load_storage_key
+from keys.keyfile import Unlock
 from keys.private_files import KeyFileError
 from keys.rows import RowCipher
+from keys.signer import SignerLost
 from keys.trust.metadata import TrustError
 from keys.trust.store import TrustStore
 from protocol.clock_guard import Witnesses
@@ -44,7 +45,8 @@ from relay.graph import graph_of
 from relay.ground import Ground
 from relay.identity import Identity
 from relay.news import News
-from relay.opening import awake, find_office, load_keyring, read_signing_key, remembered_clock, row_key
+from relay.opening import awake, find_office, load_keyring, remembered_clock, row_key
+from relay.safe import Safe
 from relay.shelf import Shelf
 from relay.store.database import Database, HomeInUse, StoreUnusable
 from relay.store.group import StoreFailed
@@ -90,8 +92,8 @@ class ThreadOffload:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run(home: Path) -> int:
-    """Run the relay of a home until SIGTERM; the exit status.
+def run(home: Path, unlock: Unlock) -> int:
+    """Run the relay of a home until SIGTERM; the exit status. `unlock` is asked for what no credential holds.
 
     Raises `ConfigError`, or `Refused` HOME_IN_USE, BAD_STORE, BAD_KEYS, BAD_TRUST for what an administrator must mend.
     """
@@ -99,7 +101,7 @@ def run(home: Path) -> int:
     _leave_no_core()
     set_up_logging(loaded.settings.log)
     try:
-        return asyncio.run(_Daemon(home, loaded.settings).run())
+        return asyncio.run(_Daemon(home, loaded.settings, unlock).run())
     except HomeInUse:
         raise Refused("HOME_IN_USE", str(home)) from None
     except StoreUnusable as error:
@@ -140,8 +142,9 @@ def witnesses_of(settings: Settings) -> Witnesses:
 class _Daemon:
     """One run."""
 
-    def __init__(self, home: Path, settings: Settings) -> None:
+    def __init__(self, home: Path, settings: Settings, unlock: Unlock) -> None:
         self._home = home
+        self._unlock = unlock
         self._settings = settings
         self._clock = GuardedClock(read_clocks, machine_boot(), round(settings.clock.jump_s * SECOND_US))
         self._entropy = SystemEntropy()
@@ -149,11 +152,11 @@ class _Daemon:
         self._failure: BaseException | None = None
 
     async def run(self) -> int:
-        storage_key = load_storage_key(self._home)
-        store = await self._open_store(storage_key)
+        safe = Safe(self._home, self._unlock, self._lose_signer(asyncio.get_running_loop()))
+        store = await self._open_store(safe.storage_key)
         offload = ThreadOffload(CRYPTO_THREADS)
         try:
-            ground, trust_store, connect = await self._lay_ground(store, storage_key, offload)
+            ground, trust_store, connect = await self._lay_ground(store, safe, offload)
             keeper = Keeper(ground, self._home)
             await keeper.prepare()
             ground.audit.add(RELAY, "start", version=program_version(), boot=ground.identity.boot)
@@ -170,14 +173,16 @@ class _Daemon:
             if isinstance(self._failure, StoreFailed):
                 self._leave_at_once(self._failure)
             await store.close()
+        if isinstance(self._failure, SignerLost):
+            raise Refused("TOKEN_MISSING", str(self._failure))
         if self._failure is not None:
             _log_failure(self._failure)
             return EXIT_FAILED
         return 0
 
     async def _close_audit(self, notes: Notes, keeper: Keeper) -> None:
-        """The last lines; a disk that failed under the store is not written to any more."""
-        if not isinstance(self._failure, StoreFailed):
+        """The last lines; none on a disk that failed under the store, and none where nothing can sign their head."""
+        if not isinstance(self._failure, StoreFailed | SignerLost):
             notes.add(RELAY, "stop", code="OK" if self._failure is None else type(self._failure).__name__)
             await keeper.close()
 
@@ -212,7 +217,7 @@ class _Daemon:
             raise StoreUnusable("STORE_DISK", f"{directory}: {error.strerror}") from error
 
     async def _lay_ground(
-        self, store: GroupCommitStore, storage_key: bytes, offload: ThreadOffload
+        self, store: GroupCommitStore, safe: Safe, offload: ThreadOffload
     ) -> tuple[Ground, TrustStore, Connect]:
         """Everything that the engine stands on, read from the home."""
         settings, home = self._settings, self._home
@@ -221,10 +226,10 @@ class _Daemon:
         trust = trust_store.load(self._clock.now_us())
         self._clock.raise_floor(trust.clock_floor_us)
         office = find_office(settings, trust)
-        key = read_signing_key(home, storage_key, office, trust)
+        key = safe.signer(office, trust)
         birth = await awake(store, self._entropy)
         identity = Identity(office, key, birth.life, birth.boot)
-        keyring = await load_keyring(home, storage_key, identity, trust, store, self._clock.now_us())
+        keyring = await load_keyring(home, safe.storage_key, identity, trust, store, self._clock.now_us())
         outbox = Outbox(office, timing_of(settings))
         graph, shared = graph_of(trust.directory, office)
         outbox.set_graph(graph, shared, self._clock.monotonic_us())
@@ -276,6 +281,14 @@ class _Daemon:
             await asyncio.sleep(interval_s)
             await store.read(lambda txn: txn.now_us)
             notify.alive("working")
+
+    def _lose_signer(self, loop: asyncio.AbstractEventLoop) -> Callable[[SignerLost], None]:
+        """What to call, from any thread, when the signing key is gone: the relay ends, its next start looks again."""
+
+        def tell(gone: SignerLost) -> None:
+            loop.call_soon_threadsafe(self._fail, gone)
+
+        return tell
 
     def _fail(self, error: BaseException | None) -> None:
         """Something broke for good: stop, and let the next start recover."""

@@ -4,23 +4,24 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from keys.keyfile import load_storage_key
+from keys.keyfile import Unlock
 from keys.private_files import KeyFileError
 from keys.rows import RowCipher
 from protocol.errors import Refused
 from relay.opening import row_key
+from relay.safe import open_storage_key
 from relay.store.database import HomeInUse
 from relay.store.fsck import check
 from relay.store.tables import ALL
 
 
-def check_home(home: Path) -> dict[str, Any]:
-    """The report as JSON types.
+def check_home(home: Path, unlock: Unlock) -> dict[str, Any]:
+    """The report as JSON types; `unlock` is asked when the storage key is under a passphrase.
 
-    Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, or FILE_MISSING for a home that never ran.
+    Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, NO_PASSPHRASE, or FILE_MISSING for a home that never ran.
     """
     try:
-        return check(home / "store", RowCipher(row_key(load_storage_key(home))), ALL).as_json()
+        return check(home / "store", RowCipher(row_key(open_storage_key(home, unlock))), ALL).as_json()
     except KeyFileError as error:
         raise Refused("BAD_KEYS", str(error)) from None
     except sqlite3.DatabaseError as error:

@@ -235,6 +235,31 @@ WORDS: Final = MappingProxyType(
             "The passphrase or key is wrong, or the file was altered: the two cannot be told apart.",
             "Try the passphrase again; if it is surely right, take another copy of the file.",
         ),
+        "NO_PIN": (
+            "The token's PIN is needed, and there is nobody to ask.",
+            "A PIN is never an argument, a setting or a variable of the environment.",
+            "Run it on a terminal, or give the daemon the systemd credential relay.pin.",
+        ),
+        "TOKEN_MISSING": (
+            "The token is not there.",
+            "The library of [hsm] does not show it, or it does not answer any more.",
+            "Plug it in or start its server; systemd starts the relay again by itself, and nothing is lost meanwhile.",
+        ),
+        "TOKEN_PIN": (
+            "The token refused the PIN.",
+            "It was tried once and is not tried again: after a few wrong ones a token locks itself.",
+            "Find the right PIN before the next try; the token's own tool shows how many are left.",
+        ),
+        "TOKEN_LOCKED": (
+            "The token is locked.",
+            "Too many wrong PINs were given.",
+            "Have its security officer set a new PIN with the token's own tool.",
+        ),
+        "TOKEN_UNFIT": (
+            "The token does not do what is needed.",
+            "It must make and use Ed25519 keys and HMAC-SHA-256 secrets that never leave it.",
+            "See the detail; use another token, or keep the key in a file.",
+        ),
         "BAD_TRUST": (
             "The network directory of this home cannot be used.",
             "The signed files under trust are missing, damaged or do not verify.",

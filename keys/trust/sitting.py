@@ -9,8 +9,9 @@ from securesystemslib.signer import Key, Signature, Signer
 from tuf.api.metadata import Metadata, Role, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from keys.directory import Directory
-from keys.keyfile import Argon2Cost, load_storage_key, read_header, read_secret, write_secret
+from keys.keyfile import Argon2Cost, Unlock, read_header, read_secret, write_secret
 from keys.primitives import SigningKey
+from keys.storage_key import load_storage_key
 from keys.suspensions import Suspension, encode_suspensions
 from keys.trust.metadata import (
     ISSUED_FIELD,
@@ -34,8 +35,6 @@ DAY_US: Final = 86_400 * SECOND_US
 PASSPHRASE_ROLES: Final = ("root", "targets", SUSPENSIONS_ROLE)
 ONLINE_ROLES: Final = ("snapshot", "timestamp")
 
-Unlock: TypeAlias = Callable[[str], bytes | None]
-"""From a key's label, such as `root-2`, to its passphrase; None when its holder is not there."""
 Entropy: TypeAlias = Callable[[int], bytes]
 
 
@@ -117,7 +116,7 @@ class Sitting:
                 continue
             passphrase = None if header.sealed_by == "storage" else self._unlock(path.stem)
             if header.sealed_by == "storage":
-                seed = read_secret(path, role, storage_key=load_storage_key(self._root_dir))
+                seed = read_secret(path, role, storage_key=load_storage_key(self._root_dir, unlock=self._unlock))
             elif passphrase is not None:
                 seed = read_secret(path, role, passphrase=passphrase)
             else:
@@ -187,7 +186,7 @@ def make_keys(root_dir: Path, role: str, count: int, unlock: Unlock, entropy: En
     for label in (f"{role}-{number}" for number in range(first, first + count)):
         key = SigningKey.from_seed(entropy(32))
         passphrase = unlock(label) if role in PASSPHRASE_ROLES else None
-        storage_key = load_storage_key(root_dir) if role in ONLINE_ROLES else None
+        storage_key = load_storage_key(root_dir, unlock=unlock) if role in ONLINE_ROLES else None
         if passphrase is None and storage_key is None:
             raise Refused("BAD_FIELD", f"no passphrase for {label}", field=label)
         write_secret(

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from config.schema import Settings
+from keys.signer import SignerLost
 from protocol.errors import Refused
 from relay.api.answers import ENCODER
 from relay.api.asked import Asked
@@ -78,6 +79,9 @@ def _endpoint(context: Context, operation: Operation) -> Callable[[Request], Awa
         except StoreFailed:
             code = "OUTCOME_UNKNOWN"
             return problem_response(Refused(code, "the store failed"), language_of(request))
+        except SignerLost as gone:
+            code = "OUTCOME_UNKNOWN"
+            return problem_response(Refused(code, str(gone)), language_of(request))
         except ClientDisconnect:
             # Nobody is there to read it; nothing was handed to the office before the body was whole.
             return Response(status_code=400)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.load import load
-from keys.keyfile import load_storage_key
+from keys.keyfile import Unlock
 from keys.private_files import KeyFileError
 from keys.rows import RowCipher, RowDamaged
 from keys.signing import AUDIT, sign_record
@@ -23,6 +23,7 @@ from relay.audit.entry import Owner, read_line
 from relay.audit.folder import FOLDER, files_of, last_lines
 from relay.audit.keeper import recall_mark
 from relay.opening import find_office, read_signing_key, row_key
+from relay.safe import open_storage_key
 from relay.store import lives
 from relay.store.database import HomeInUse, Txn
 from relay.store.stopped import ask
@@ -41,12 +42,12 @@ class Home:
     epoch: Epoch
 
 
-def check_home(path: Path, anchors: Sequence[Anchor] = ()) -> dict[str, Any]:
+def check_home(path: Path, unlock: Unlock, anchors: Sequence[Anchor] = ()) -> dict[str, Any]:
     """The report of a check as JSON types.
 
     Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, BAD_TRUST, BAD_CONFIG, or FILE_MISSING for a home that never ran.
     """
-    check = _checked(_read_home(path), anchors)
+    check = _checked(_read_home(path, unlock), anchors)
     return check.report().as_json()
 
 
@@ -60,9 +61,9 @@ def tail_home(path: Path, most: int, after: int = 0) -> list[dict[str, Any]]:
     return [read_line(line) for line in last_lines(path / FOLDER, most, after)]
 
 
-def export_home(path: Path) -> Iterator[bytes]:
+def export_home(path: Path, unlock: Unlock) -> Iterator[bytes]:
     """The log as an archive, whatever is wrong with it, signed at its end. Raises like `check_home`."""
-    home = _read_home(path)
+    home = _read_home(path, unlock)
     mark = _checked(home, ()).report().mark
     owner = Owner(home.trust.directory.network_id, home.office, home.epoch)
     key = read_signing_key(path, home.storage_key, home.office, home.trust)
@@ -82,10 +83,10 @@ def _checked(home: Home, anchors: Sequence[Anchor]) -> Check:
     return check
 
 
-def _read_home(path: Path) -> Home:
+def _read_home(path: Path, unlock: Unlock) -> Home:
     loaded = load(path)
     try:
-        storage_key = load_storage_key(path)
+        storage_key = open_storage_key(path, unlock)
         store = TrustStore(path)
         trust = store.load(time.time_ns() // 1_000)
         stored, epoch = ask(path / "store", RowCipher(row_key(storage_key)), _mark_and_epoch)

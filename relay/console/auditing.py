@@ -19,6 +19,7 @@ from relay.console.failure import Failure, report
 from relay.console.operating import show_verdict
 from relay.console.output import cell, emit, listing, printable
 from relay.console.phrases import say
+from relay.console.unlocking import unlock_of_home
 
 group: Final = LazyGroup(
     "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "export", "heads")}
@@ -84,7 +85,7 @@ def audit_verify(choices: Choices, file: str | None, head: tuple[str, ...], root
             raise
         from relay.audit.offline import anchors_of, check_home
 
-        found = check_home(choices.home, anchors_of(heads))
+        found = check_home(choices.home, unlock_of_home(choices), anchors_of(heads))
     return show_verdict(choices, found)
 
 
@@ -156,7 +157,7 @@ def _archive(choices: Choices) -> Iterator[bytes]:
             raise
         from relay.audit.offline import export_home
 
-        return export_home(choices.home)
+        return export_home(choices.home, unlock_of_home(choices))
 
 
 def _write(target: Path, pieces: Iterable[bytes]) -> int:

@@ -12,6 +12,7 @@ from relay.console.commands import command
 from relay.console.failure import Failure, report
 from relay.console.output import console, emit, printable
 from relay.console.phrases import say
+from relay.console.unlocking import unlock_of_home
 
 _STYLE: Final = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
 
@@ -41,7 +42,7 @@ def _examine(choices: Choices) -> list[dict[str, Any]]:
             raise
         from relay.doctor.stopped import examine_stopped
 
-        return [finding.as_json() for finding in examine_stopped(choices.home)]
+        return [finding.as_json() for finding in examine_stopped(choices.home, unlock_of_home(choices))]
     return [{name: value for name, value in line.items() if name != "v"} for line in answer.many()]
 
 

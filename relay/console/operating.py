@@ -13,6 +13,7 @@ from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
 from relay.console.output import cell, emit, fields, listing, printable, table
 from relay.console.phrases import say
+from relay.console.unlocking import unlock_of_home
 from relay.version import program_version
 
 PROTOCOL_VERSION: Final = 1
@@ -34,7 +35,7 @@ def run(choices: Choices) -> int:
     home = choices.existing_home()
     from relay.daemon import run as run_daemon
 
-    return run_daemon(home)
+    return run_daemon(home, unlock_of_home(choices))
 
 
 @command("status")
@@ -166,7 +167,7 @@ def fsck(choices: Choices) -> int:
             raise
         from relay.fsck import check_home
 
-        found = check_home(choices.home)
+        found = check_home(choices.home, unlock_of_home(choices))
     return show_verdict(choices, found)
 
 

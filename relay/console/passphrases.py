@@ -6,12 +6,12 @@ keyboard; from a file it is the first line, as it stands.
 
 import sys
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import click
 
+from keys.keyfile import Unlock
 from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.phrases import say
@@ -21,9 +21,6 @@ LAB_PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
 
 PASSPHRASE_BYTES: Final = 4_096
 """Longest file that is read for its first line."""
-
-Unlock = Callable[[str], bytes | None]
-"""From a key's label, such as `root-2`, to its passphrase; None when its holder is not here."""
 
 NEW_CHARACTERS: Final = 12
 """Fewest characters of a passphrase that is chosen on a terminal: four short words. A file is its owner's business."""

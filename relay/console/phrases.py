@@ -31,6 +31,9 @@ PHRASES: Final = MappingProxyType(
         "too_many": ("多余的参数 {names}", "too many arguments: {names}"),
         "jsonl_alone": ("--jsonl 不能与 {name} 同用", "--jsonl does not go with {name}"),
         "wait_alone": ("--wait-timeout 需与 --wait 同用", "--wait-timeout goes with --wait"),
+        # Keys of this home.
+        "storage_key": ("存储密钥", "the storage key"),
+        "token_pin": ("密码令牌（PIN）", "the token (its PIN)"),
         # Sending.
         "accepted": ("已受理 {id}", "Accepted {id}"),
         "accepted_before": ("此前已受理 {id}", "Accepted before {id}"),

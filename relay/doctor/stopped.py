@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from config.problems import ConfigError
-from keys.keyfile import load_storage_key
+from keys.keyfile import Unlock
 from keys.prekeys import parse_prekey
 from keys.private_files import KeyFileError
 from keys.rows import RowCipher, RowDamaged
@@ -20,26 +20,27 @@ from relay.doctor.finding import Finding
 from relay.doctor.running import judge_audit, judge_key, judge_prekey, judge_trust
 from relay.fsck import check_home as check_store
 from relay.opening import find_office, read_signing_key, row_key
+from relay.safe import open_storage_key
 from relay.store import prekeys, stopped
 from relay.store.database import HomeInUse
 
 
-def examine_stopped(home: Path) -> Iterator[Finding]:
+def examine_stopped(home: Path, unlock: Unlock) -> Iterator[Finding]:
     """Everything that can be seen of a stopped relay. Raises `OSError` where we may not look."""
     now_us = time.time_ns() // 1_000
     yield Finding("daemon", "FAIL", "DAEMON_DOWN")
     yield from look_at_files(home, None)
-    yield _tried("store", "STORE_UNREADABLE", partial(_store, home))
+    yield _tried("store", "STORE_UNREADABLE", partial(_store, home, unlock))
     try:
         trust = TrustStore(home).load(now_us)
     except (TrustError, RemoteError) as error:
         yield Finding("trust", "FAIL", "TRUST_UNREADABLE", str(error))
         return
-    yield _tried("keys", "KEYS_UNREADABLE", partial(_keys, home, trust, now_us))
+    yield _tried("keys", "KEYS_UNREADABLE", partial(_keys, home, unlock, trust, now_us))
     yield judge_trust(trust.state(now_us), trust.age_us(now_us) // 1_000_000, trust.damaged)
-    yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, now_us))
+    yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, unlock, now_us))
     yield _clock(trust, now_us)
-    yield _tried("audit", "AUDIT_UNREADABLE", partial(_audit, home))
+    yield _tried("audit", "AUDIT_UNREADABLE", partial(_audit, home, unlock))
 
 
 def _tried(check: str, code: str, look: Callable[[], Finding]) -> Finding:
@@ -62,8 +63,8 @@ def _tried(check: str, code: str, look: Callable[[], Finding]) -> Finding:
         return Finding(check, "FAIL", code, str(error))
 
 
-def _store(home: Path) -> Finding:
-    report = check_store(home)
+def _store(home: Path, unlock: Unlock) -> Finding:
+    report = check_store(home, unlock)
     damaged = sum(table["damaged"] for table in report["tables"].values())
     if report["integrity"]:
         return Finding("store", "FAIL", "STORE_PAGES", report["integrity"][0])
@@ -73,16 +74,16 @@ def _store(home: Path) -> Finding:
     return Finding("store", "PASS", "STORE_OK", f"every one of {rows} rows opens")
 
 
-def _keys(home: Path, trust: Trust, now_us: int) -> Finding:
+def _keys(home: Path, unlock: Unlock, trust: Trust, now_us: int) -> Finding:
     from config.load import load
 
     office = find_office(load(home).settings, trust)
-    key = read_signing_key(home, load_storage_key(home), office, trust)
+    key = read_signing_key(home, open_storage_key(home, unlock), office, trust)
     return judge_key(trust.directory, office, key.key_id(), now_us)
 
 
-def _prekey(home: Path, now_us: int) -> Finding:
-    cipher = RowCipher(row_key(load_storage_key(home)))
+def _prekey(home: Path, unlock: Unlock, now_us: int) -> Finding:
+    cipher = RowCipher(row_key(open_storage_key(home, unlock)))
     records = stopped.ask(home / "store", cipher, lambda txn: [record for _, _, record in prekeys.own(txn)])
     newest = max((parse_prekey(record) for record in records), key=lambda record: record.epoch, default=None)
     return judge_prekey(newest, now_us)
@@ -94,5 +95,5 @@ def _clock(trust: Trust, now_us: int) -> Finding:
     return Finding("clock", "PASS", "CLOCK_OK")
 
 
-def _audit(home: Path) -> Finding:
-    return judge_audit(tuple(check_audit(home)["problems"]))
+def _audit(home: Path, unlock: Unlock) -> Finding:
+    return judge_audit(tuple(check_audit(home, unlock)["problems"]))

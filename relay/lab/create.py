@@ -19,11 +19,12 @@ from config.problems import ConfigError, Problem
 from config.schema import HOME_VERSION
 from keys.ceremony import Network, init_network
 from keys.directory import Directory, Rules
-from keys.keyfile import LAB_COST, create_storage_key, write_secret
+from keys.keyfile import LAB_COST, write_secret
 from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SigningKey
 from keys.private_files import fsync_directory, make_private_directory, write_new
+from keys.storage_key import create_storage_key
 from keys.tls import LOOPBACK_NAMES, Authority, new_authority
 from keys.trust.store import TrustStore
 from protocol.errors import Refused

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.keyfile import Argon2Cost, create_storage_key, load_storage_key, read_header, read_secret, write_secret
+from keys.keyfile import Argon2Cost, read_header, read_secret, write_secret
 from keys.private_files import KeyFileError, read_private, replace
 from protocol.errors import Refused
 from tests.keys.networks import CHEAP
@@ -155,23 +155,6 @@ def test_missing_files_directories_pipes_and_links(sealed: Path) -> None:
     assert _code(folder / "pipe.key", storage_key=STORAGE) == "KEY_FILE_UNREADABLE"
     (folder / "link.key").symlink_to(sealed)
     assert _code(folder / "link.key", storage_key=STORAGE) == "KEY_FILE_UNREADABLE"
-
-
-def test_the_storage_key_comes_from_the_credential_or_else_the_home(tmp_path: Path) -> None:
-    home, credentials = tmp_path / "home", tmp_path / "credentials"
-    made = create_storage_key(home, os.urandom)
-    assert load_storage_key(home, {}) == made
-    with pytest.raises(Refused, match="FILE_EXISTS"):
-        create_storage_key(home, os.urandom)
-    credentials.mkdir()
-    assert load_storage_key(home, {"CREDENTIALS_DIRECTORY": str(credentials)}) == made
-    (credentials / "relay.storage").write_bytes(STORAGE)
-    assert load_storage_key(home, {"CREDENTIALS_DIRECTORY": str(credentials)}) == STORAGE
-    (credentials / "relay.storage").write_bytes(b"short")
-    with pytest.raises(KeyFileError, match="32 bytes"):
-        load_storage_key(home, {"CREDENTIALS_DIRECTORY": str(credentials)})
-    with pytest.raises(KeyFileError, match="KEY_FILE_MISSING"):
-        load_storage_key(tmp_path / "elsewhere", {})
 
 
 def test_a_replaced_file_is_whole_and_private(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_evidence_is_verified_without_a_daemon(
 
 
 def test_fsck_without_a_daemon(relay: Relay, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = SimpleNamespace(check_home=lambda checked: {"v": 1, "ok": checked == home, "problems": []})
+    check = SimpleNamespace(check_home=lambda checked, _unlock: {"v": 1, "ok": checked == home, "problems": []})
     monkeypatch.setitem(sys.modules, "relay.fsck", check)
     assert relay("fsck", "--json").exit == 0
 
@@ -120,7 +120,7 @@ def test_fsck_without_a_daemon(relay: Relay, home: Path, monkeypatch: pytest.Mon
 def test_the_daemon_is_run_in_this_process(relay: Relay, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Path] = []
 
-    def run(where: Path) -> int:
+    def run(where: Path, _unlock: object) -> int:
         started.append(where)
         return 73
 
