@@ -8,6 +8,7 @@ import pytest
 
 from config.schema import Office, Settings
 from keys.prekeys import make_prekey
+from keys.storage_key import nobody
 from relay import doctor
 from relay.alarms import AlarmCode
 from relay.console.advice import ADVICE, advice
@@ -156,5 +157,5 @@ def test_settings_and_modes_of_a_home(tmp_path: Path) -> None:
 
 
 def test_a_home_of_which_nothing_can_be_read_is_looked_at_all_the_same(tmp_path: Path) -> None:
-    found = {finding.check: finding.result for finding in examine_stopped(tmp_path)}
+    found = {finding.check: finding.result for finding in examine_stopped(tmp_path, nobody)}
     assert found["daemon"] == found["settings"] == found["trust"] == "FAIL"
