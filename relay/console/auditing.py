@@ -19,7 +19,6 @@ from relay.console.failure import Failure, report
 from relay.console.operating import show_verdict
 from relay.console.output import cell, emit, listing, printable
 from relay.console.phrases import say
-from relay.console.unlocking import unlock_of_home
 
 group: Final = LazyGroup(
     "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "export", "heads")}
@@ -84,6 +83,7 @@ def audit_verify(choices: Choices, file: str | None, head: tuple[str, ...], root
         if failure.code != "DAEMON_DOWN":
             raise
         from relay.audit.offline import anchors_of, check_home
+        from relay.console.unlocking import unlock_of_home
 
         found = check_home(choices.home, unlock_of_home(choices), anchors_of(heads))
     return show_verdict(choices, found)
@@ -156,6 +156,7 @@ def _archive(choices: Choices) -> Iterator[bytes]:
         if failure.code != "DAEMON_DOWN":
             raise
         from relay.audit.offline import export_home
+        from relay.console.unlocking import unlock_of_home
 
         return export_home(choices.home, unlock_of_home(choices))
 

@@ -12,7 +12,6 @@ from relay.console.commands import command
 from relay.console.failure import Failure, report
 from relay.console.output import console, emit, printable
 from relay.console.phrases import say
-from relay.console.unlocking import unlock_of_home
 
 _STYLE: Final = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
 
@@ -40,6 +39,7 @@ def _examine(choices: Choices) -> list[dict[str, Any]]:
     except Failure as failure:
         if failure.code != "DAEMON_DOWN":
             raise
+        from relay.console.unlocking import unlock_of_home
         from relay.doctor.stopped import examine_stopped
 
         return [finding.as_json() for finding in examine_stopped(choices.home, unlock_of_home(choices))]

@@ -13,7 +13,6 @@ from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
 from relay.console.output import cell, emit, fields, listing, printable, table
 from relay.console.phrases import say
-from relay.console.unlocking import unlock_of_home
 from relay.version import program_version
 
 PROTOCOL_VERSION: Final = 1
@@ -33,6 +32,7 @@ config_group: Final = LazyGroup(
 def run(choices: Choices) -> int:
     """Run the relay in the foreground."""
     home = choices.existing_home()
+    from relay.console.unlocking import unlock_of_home
     from relay.daemon import run as run_daemon
 
     return run_daemon(home, unlock_of_home(choices))
@@ -165,6 +165,7 @@ def fsck(choices: Choices) -> int:
     except Failure as failure:
         if failure.code != "DAEMON_DOWN":
             raise
+        from relay.console.unlocking import unlock_of_home
         from relay.fsck import check_home
 
         found = check_home(choices.home, unlock_of_home(choices))
