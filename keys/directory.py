@@ -103,7 +103,8 @@ class Directory:
     """The network at one version.
 
     `issued_us` is the time the administrator gave; `root_fingerprint` is filled in by whoever verified the
-    roster ("" before) and is not part of the encoded form. Raises `RemoteError` MALFORMED when inconsistent.
+    roster ("" before) and is not part of the encoded form. `suspended` are the offices in that state.
+    Raises `RemoteError` MALFORMED when inconsistent.
     """
 
     network_id: NetworkId
@@ -114,6 +115,7 @@ class Directory:
     rules: Rules = Rules()
     groups: Mapping[str, tuple[OfficeId, ...]] = field(default_factory=dict)
     root_fingerprint: str = ""
+    suspended: frozenset[OfficeId] = field(init=False, repr=False, compare=False)
     _addresses: Mapping[str, OfficeRecord] = field(init=False, repr=False, compare=False)
     _brokers: Mapping[str, tuple[OfficeRecord, ...]] = field(init=False, repr=False, compare=False)
 
@@ -135,6 +137,7 @@ class Directory:
                 by_broker[broker].append(office)
         _freeze(self, "offices", offices)
         _freeze(self, "groups", {name: tuple(self.groups[name]) for name in sorted(self.groups)})
+        object.__setattr__(self, "suspended", frozenset(one.id for one in offices.values() if one.state == "suspended"))
         _freeze(self, "_addresses", {office.address: office for office in offices.values()})
         _freeze(self, "_brokers", {broker: tuple(members) for broker, members in sorted(by_broker.items())})
 

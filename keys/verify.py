@@ -43,6 +43,7 @@ class VerifiedCopy:
 
     copy: Copy
     data: bytes
+    key_id: KeyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class VerifiedContent:
     content: Content
     bundle: Bundle
     digest: Digest
+    key_id: KeyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class VerifiedReceipt:
 
     receipt: Receipt
     data: bytes
+    key_id: KeyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def verify_copy(data: bytes, directory: Directory, suites: Collection[int], now_
         raise RemoteError("EXPIRED", "past its signed expiry")
     if header.created_us > now_us + limits.CLOCK_AHEAD_US:
         raise RemoteError("NOT_YET", "created more than five minutes ahead of this clock")
-    return VerifiedCopy(copy, data)
+    return VerifiedCopy(copy, data, record.key_id)
 
 
 def open_copy(
@@ -170,6 +173,11 @@ def open_copy(
 
 def read_content(data: bytes, directory: Directory) -> Content:
     """The signed fields of a content record, without its body and attachments. Raises `RemoteError`."""
+    return _read_content(data, directory)[0]
+
+
+def _read_content(data: bytes, directory: Directory) -> tuple[Content, KeyId]:
+    """The signed fields, and the key that signed them. Raises `RemoteError`."""
     # (1) The shape of the record and the limits of every field.
     record = UnverifiedRecord(data, max_bytes=limits.CONTENT_BYTES)
     content = decode_content(record.payload)
@@ -177,16 +185,16 @@ def read_content(data: bytes, directory: Directory) -> Content:
     _same_network(content.network, directory)
     public = directory.signing_key(content.sender, record.key_id, content.created_us).public
     record.verify(CONTENT, public)
-    return content
+    return content, record.key_id
 
 
 def verify_content(bundle: Bundle, directory: Directory) -> VerifiedContent:
     """A content with its body and attachments, whoever it was for. Raises `RemoteError`."""
     # (1) What the author signed.
-    content = read_content(bundle.record, directory)
+    content, key_id = _read_content(bundle.record, directory)
     # (2) Body, attachments and original are what was signed.
     check_commitments(content, bundle)
-    return VerifiedContent(content, bundle, content_digest(bundle.record))
+    return VerifiedContent(content, bundle, content_digest(bundle.record), key_id)
 
 
 def verify_receipt(data: bytes, directory: Directory) -> VerifiedReceipt:
@@ -201,7 +209,7 @@ def verify_receipt(data: bytes, directory: Directory) -> VerifiedReceipt:
     # (3) Only the recipient office speaks end to end; the codec holds it, and it is said again where it matters.
     if receipt.type in END_TO_END and receipt.by != receipt.recipient:
         raise RemoteError("MALFORMED", "only the recipient speaks end to end")
-    return VerifiedReceipt(receipt, data)
+    return VerifiedReceipt(receipt, data, record.key_id)
 
 
 def verify_presence(data: bytes, topic: PresenceTopic, directory: Directory, now_us: int) -> VerifiedPresence:

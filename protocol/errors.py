@@ -45,6 +45,7 @@ REMOTE_CODES: Final = frozenset(
         "BAD_SIGNATURE",  # the signature does not verify
         "UNKNOWN_KEY",  # the key id is not in the directory for that office
         "WEAK_KEY",  # a public key of small order, or not in its one form
+        "SUSPENDED",  # the office is not believed until that is over (D8)
         "KEY_NOT_VALID",  # the key was not valid, or revoked, at the time claimed
         "UNKNOWN_OFFICE",  # the office is not in the directory
         "WRONG_NETWORK",  # another network's object

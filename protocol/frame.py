@@ -24,7 +24,7 @@ RECEIPT_ITEM: Final = 1
 ITEM_KINDS: Final = (COPY_ITEM, RECEIPT_ITEM)
 NACK_CODES: Final = ("FULL", "NO_ROUTE", "LOOP", "UNVERIFIED")
 """Why a relay did not take an item; never final (D1)."""
-ITEM_OVERHEAD_BYTES: Final = 32
+ITEM_OVERHEAD_BYTES: Final = 40
 """Framing of one item beside its bytes and trail."""
 TRAIL_ENTRY_BYTES: Final = limits.OFFICE_ID_BYTES + 2
 """One office of a trail, with some framing."""
@@ -36,13 +36,17 @@ FRAME_OVERHEAD_BYTES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Layer (c): a copy or a receipt record on its way, the offices it went through, the attempt it belongs to."""
+    """Layer (c): a copy or a receipt record on its way, the offices it went through, the attempt it belongs to.
+
+    `witnessed_us`: since when an office other than its origin has had it, as far as the sending relay knows (G14).
+    """
 
     kind: int
     data: bytes
     trail: tuple[OfficeId, ...]
     attempt: int
     digest: Digest
+    witnessed_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,11 @@ class Frame:
     witness: bytes | None = None
 
 
-def make_item(kind: int, data: bytes, trail: tuple[OfficeId, ...], attempt: int) -> Item:
+def make_item(
+    kind: int, data: bytes, trail: tuple[OfficeId, ...], attempt: int, witnessed_us: int | None = None
+) -> Item:
     """An item with its digest."""
-    return Item(kind, data, trail, attempt, copy_digest(data))
+    return Item(kind, data, trail, attempt, copy_digest(data), witnessed_us)
 
 
 def item_size(data_bytes: int, trail_offices: int) -> int:
@@ -86,7 +92,7 @@ def item_size(data_bytes: int, trail_offices: int) -> int:
 
 def encode_items(items: tuple[Item, ...]) -> bytes:
     """The items' canonical bytes."""
-    return dumps([[item.kind, item.data, list(item.trail), item.attempt] for item in items])
+    return dumps([[item.kind, item.data, list(item.trail), item.attempt, item.witnessed_us] for item in items])
 
 
 def items_digest(encoded_items: bytes) -> Digest:
@@ -155,7 +161,7 @@ def decode_items(encoded_items: bytes, *, max_bytes: int) -> tuple[Item, ...]:
 
 
 def _item(value: Value) -> Item:
-    kind, data, trail, attempt = elements(value, 4, "item")
+    kind, data, trail, attempt, witnessed = elements(value, 5, "item")
     if type(trail) is not list or len(trail) > limits.TRAIL_OFFICES:
         raise RemoteError("MALFORMED", "trail is not an array of at most 8 offices")
     return make_item(
@@ -163,6 +169,7 @@ def _item(value: Value) -> Item:
         as_bytes(data, "item"),
         tuple(OfficeId(as_bytes(office, "trail office", limits.OFFICE_ID_BYTES)) for office in trail),
         as_uint(attempt, "attempt"),
+        None if witnessed is None else as_uint(witnessed, "witnessed"),
     )
 
 

@@ -18,7 +18,8 @@ class Parcel:
 
     `message_id` is of the message that it carries or speaks of, NO_MESSAGE for a sealed receipt of others. `attempt` is
     the one it came with; above 1, a relay that passed the parcel on before takes it again, for somebody behind it has
-    kept silent (SPEC M34).
+    kept silent (SPEC M34). `witnessed_us`: since when an office other than the origin has had it, for us the earliest
+    of what we know by signed frames and of our own commit; None for what began here (G14).
     """
 
     digest: Digest
@@ -31,6 +32,7 @@ class Parcel:
     is_origin: bool
     message_id: MessageId = NO_MESSAGE
     attempt: int = 1
+    witnessed_us: int | None = None
 
     @property
     def carries_message(self) -> bool:

@@ -12,6 +12,7 @@ import structlog
 
 from keys.directory import Directory
 from keys.policy import refusal_of
+from keys.revocation import is_doubted
 from keys.verify import (
     OpenedCopy,
     VerifiedContent,
@@ -28,7 +29,7 @@ from keys.verify import (
 from protocol.copy import CopyHeader
 from protocol.errors import RemoteError
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Frame, Item
-from protocol.ids import Address
+from protocol.ids import Address, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import receipt_lane
 from protocol.parcel import NO_MESSAGE, Parcel
@@ -45,7 +46,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What examining needs to know: who we are, whom we trust, which prekeys we hold, and the time."""
+    """What examining needs to know: who we are, whom we trust, which prekeys we hold, and the time.
+
+    Nothing from `suspended` offices is believed at this time.
+    """
 
     identity: Identity
     addresses: frozenset[Address]
@@ -53,13 +57,15 @@ class Eyes:
     keyring: Keyring
     own_prekey: bytes
     now_us: int
+    suspended: frozenset[OfficeId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message for us that opened. `answer` is the receipt to keep and send: delivered, or refused with `refusal`.
 
-    `plain` is the signed record in it.
+    `plain` is the signed record in it. Somebody other than its author has had it since `witnessed_us`; `doubted` says
+    that this was not before its author's key was revoked (G14).
     """
 
     item: Item
@@ -68,6 +74,8 @@ class Message:
     answer: Held
     plain: bytes
     refusal: str | None
+    witnessed_us: int
+    doubted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,13 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """A receipt for us of an office that was revoked, and no witness that it was made before: it is not acted upon."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """Something that does not verify, or not now."""
 
@@ -124,16 +139,20 @@ class Rejected:
     detail: str
 
 
-Finding = Message | Answer | Tombstone | Transit | Unopened | Known | Rejected
+Finding = Message | Answer | Tombstone | Transit | Unopened | Known | Doubted | Rejected
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A verified frame with what was found in it; `witness` is what it shows of our own life."""
+    """A verified frame with what was found in it; `witness` is what it shows of our own life.
+
+    `believed`: its sender is not suspended, so that its custody entries and nacks count.
+    """
 
     frame: VerifiedFrame
     findings: tuple[Finding, ...]
     witness: VerifiedWitness | None = None
+    believed: bool = True
 
 
 def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Examined:
@@ -143,9 +162,11 @@ def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes
     """
     frame = verify_frame(data, topic, eyes.identity.office, eyes.directory, eyes.now_us)
     findings = tuple(
-        _examine_item(item, eyes, recent, entropy[at * ENTROPY_BYTES : (at + 1) * ENTROPY_BYTES])
+        _examine_item(item, frame.frame.sender, eyes, recent, entropy[at * ENTROPY_BYTES : (at + 1) * ENTROPY_BYTES])
         for at, item in enumerate(frame.items)
     )
+    if frame.frame.sender in eyes.suspended:
+        return Examined(frame, findings, None, believed=False)
     return Examined(frame, findings, _witness(frame.frame, eyes))
 
 
@@ -160,48 +181,56 @@ def _witness(frame: Frame, eyes: Eyes) -> VerifiedWitness | None:
         return None
 
 
-def _examine_item(item: Item, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Finding:
+def _examine_item(item: Item, sender: OfficeId, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Finding:
+    if sender in eyes.suspended:
+        return Rejected(item, "SUSPENDED", "from an office that is suspended")
     if item.digest in recent and item.attempt == 1:
         return Known(item)
     try:
         if item.kind == RECEIPT_ITEM:
-            return _examine_receipt(item, eyes)
+            return _examine_receipt(item, sender, eyes)
         verified = verify_copy(item.data, eyes.directory, eyes.directory.rules.suites, eyes.now_us)
         header = verified.copy.header
+        _require_not_suspended(header.sender, eyes)
+        witnessed_us = _witnessed_us(item, sender, header.sender, eyes)
         if header.recipient != eyes.identity.office:
-            return _transit(item, header, eyes)
+            return _transit(item, header, witnessed_us, eyes)
         prekey = eyes.keyring.own.get(header.prekey_id)
         if prekey is None:
             return Unopened(item, _prekey_gone(item, header, eyes))
         opened = open_copy(verified, eyes.identity.office, eyes.addresses, prekey, eyes.directory)
-        return _opened(item, verified, opened, eyes, entropy)
+        return _opened(item, verified, opened, witnessed_us, eyes, entropy)
     except RemoteError as error:
         return Rejected(item, error.code, error.detail)
 
 
-def _examine_receipt(item: Item, eyes: Eyes) -> Answer | Tombstone | Transit:
+def _examine_receipt(item: Item, sender: OfficeId, eyes: Eyes) -> Answer | Tombstone | Transit | Doubted:
     verified = verify_receipt(item.data, eyes.directory)
     receipt = verified.receipt
+    _require_not_suspended(receipt.by, eyes)
+    witnessed_us = _witnessed_us(item, sender, receipt.by, eyes)
     if receipt.expires_us <= eyes.now_us:
         raise RemoteError("EXPIRED", "a receipt past its life")
     if receipt.to == eyes.identity.office:
+        if is_doubted(eyes.directory.by_id(receipt.by), verified.key_id, witnessed_us):
+            return Doubted(item)
         if receipt.type == "tombstone" and receipt.recipient == eyes.identity.office:
             return Tombstone(item, verified, recipient_tombstone(eyes.identity, receipt, eyes.now_us))
         return Answer(item, verified)
     parcel = Parcel(
         item.digest, RECEIPT_ITEM, receipt.lane, receipt.by, receipt.to, len(item.data), item.trail, False, receipt.id,
-        item.attempt,
+        item.attempt, witnessed_us,
     )  # fmt: skip
     dead = receipt if receipt.type == "tombstone" and receipt.to == receipt.recipient else None
     return Transit(item, Held(parcel, receipt.expires_us, item.data), None, dead)
 
 
-def _transit(item: Item, header: CopyHeader, eyes: Eyes) -> Transit:
+def _transit(item: Item, header: CopyHeader, witnessed_us: int, eyes: Eyes) -> Transit:
     """A copy to carry on; for the fast lanes the origin is told by a record of its own (D3)."""
     message_id = NO_MESSAGE if header.entitlement == RECEIPT_CLASS else header.id
     parcel = Parcel(
         item.digest, COPY_ITEM, header.lane, header.sender, header.recipient, len(item.data), item.trail, False,
-        message_id, item.attempt,
+        message_id, item.attempt, witnessed_us,
     )  # fmt: skip
     record = None
     told_already = item.trail == (header.sender,)
@@ -224,13 +253,34 @@ def _transit(item: Item, header: CopyHeader, eyes: Eyes) -> Transit:
     return Transit(item, Held(parcel, header.expires_us, item.data), record)
 
 
-def _opened(item: Item, verified: VerifiedCopy, opened: OpenedCopy, eyes: Eyes, entropy: bytes) -> Message | Answer:
+def _require_not_suspended(origin: OfficeId, eyes: Eyes) -> None:
+    """Raises `RemoteError` SUSPENDED: whoever holds what the office made keeps it until that is over (D8)."""
+    if origin in eyes.suspended:
+        raise RemoteError("SUSPENDED", "made by an office that is suspended")
+
+
+def _witnessed_us(item: Item, sender: OfficeId, origin: OfficeId, eyes: Eyes) -> int:
+    """Since when an office other than its origin has had this: we do from now on, and who sent it may have before.
+
+    What the origin itself says of it is no witness (G14).
+    """
+    told = eyes.now_us if item.witnessed_us is None or sender == origin else item.witnessed_us
+    return min(told, eyes.now_us)
+
+
+def _opened(
+    item: Item, verified: VerifiedCopy, opened: OpenedCopy, witnessed_us: int, eyes: Eyes, entropy: bytes
+) -> Message | Answer | Doubted:
     """A message with the receipt that will be true after the commit, or a sealed receipt."""
+    author = eyes.directory.by_id(verified.copy.header.sender)
+    doubted = is_doubted(author, verified.key_id, witnessed_us)
     if opened.receipt is not None:
-        return Answer(item, opened.receipt)
+        doubted = doubted or is_doubted(author, opened.receipt.key_id, witnessed_us)
+        return Doubted(item) if doubted else Answer(item, opened.receipt)
     message = opened.message
     if message is None:
         raise RemoteError("MALFORMED", "neither message nor receipt")
+    doubted = doubted or is_doubted(author, message.key_id, witnessed_us)
     header = verified.copy.header
     code = _refusal(message, eyes)
     answer = Receipt(
@@ -248,12 +298,12 @@ def _opened(item: Item, verified: VerifiedCopy, opened: OpenedCopy, eyes: Eyes, 
     )
     if code is None:
         delivered = make_receipt(eyes.identity, answer)
-        return Message(item, verified, message, delivered, delivered.data, None)
+        return Message(item, verified, message, delivered, delivered.data, None, witnessed_us, doubted)
     sealing = eyes.keyring.current(header.sender, eyes.directory.rules.suites, eyes.now_us)
     if sealing is None:
         raise RemoteError("NOT_YET", "no prekey of the sender to seal a refusal to")
     refusal, plain = seal_receipt(eyes.identity, answer, sealing[0].prekey_id, sealing[1], entropy)
-    return Message(item, verified, message, refusal, plain, code)
+    return Message(item, verified, message, refusal, plain, code, witnessed_us, doubted)
 
 
 def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:

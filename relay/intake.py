@@ -102,6 +102,7 @@ class Intake:
             own_prekey=b"" if record is None else record.data,
             keyring=ground.keyring,
             now_us=now_us,
+            suspended=ground.trust.suspended(now_us),
         )
 
     def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], view: OutboxView) -> Outcome:
@@ -114,6 +115,8 @@ class Intake:
         """What frames say of their senders' lives and of ours; what follows is durable before they are settled."""
         for one in examined:
             frame = one.frame.frame
+            if not one.believed:
+                continue
             self._neighbours.hear(frame.sender, Shown(frame.moment, one.frame.record, one.frame.key_id))
             if one.witness is not None:
                 await self._home.hear(one.witness, self._ground.address_of(frame.sender))
@@ -161,8 +164,7 @@ class Intake:
     def _note_times(self, examined: Sequence[Examined]) -> None:
         """What time it is where these frames were made."""
         now_us = self._ground.clock.monotonic_us()
-        for one in examined:
-            frame = one.frame.frame
+        for frame in (one.frame.frame for one in examined if one.believed):
             self._ground.witnesses.hear(frame.sender, frame.at_us, frame.custody, now_us)
 
 

@@ -167,7 +167,8 @@ class Pump:
             if data is None:
                 await self._recovery.parcel_gone(digest)
             elif parcel is not None:
-                items.append(make_item(parcel.kind, data, *self._ground.outbox.trail_of(digest)))
+                trail, attempt = self._ground.outbox.trail_of(digest)
+                items.append(make_item(parcel.kind, data, trail, attempt, parcel.witnessed_us))
         return tuple(items)
 
     def _frame(self, shipment: Shipment, items: tuple[Item, ...]) -> bytes:

@@ -14,7 +14,7 @@ from protocol.lanes import Lane
 from protocol.limits import RECEIPT_EXTRA_LIFE_US, TRAIL_OFFICES
 from protocol.parcel import Parcel
 from protocol.receipt import Place, Receipt, decode_place
-from relay.examine import Answer, Examined, Finding, Known, Message, Rejected, Tombstone, Transit, Unopened
+from relay.examine import Answer, Doubted, Examined, Finding, Known, Message, Rejected, Tombstone, Transit, Unopened
 from relay.receipting import answer_again
 from relay.store import counters, events, held, inbox, lost, quarantine
 from relay.store.database import Txn
@@ -27,7 +27,7 @@ from relay.store.retention import FORGET_AFTER_US
 from relay.store.streams import Streams
 from relay.verdicts import Verdicts
 
-SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE"})
+SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE", "SUSPENDED"})
 """What may verify later (a newer directory, a clock that is right again): the neighbour is told to keep it."""
 
 
@@ -94,9 +94,9 @@ class Settlement:
         """Make the frames' findings durable."""
         self._suspects += suspects
         for examined in frames:
-            self._take_custody_entries(examined)
-            for nack in examined.frame.frame.nacks:
-                self._outcome.refused_by.append((nack.digest, nack.code, examined.frame.frame.sender))
+            if examined.believed:
+                self._take_custody_entries(examined)
+                self._take_nacks(examined)
             for finding in examined.findings:
                 self._take_finding(finding, examined)
         self._outcome.taken = held.hold(self._txn, self._hold)
@@ -140,6 +140,10 @@ class Settlement:
                 self._counts["forwarded"] += parcel.carries_message and parcel.origin != self._me
             self._outcome.in_custody.append((digest, frame.sender))
 
+    def _take_nacks(self, examined: Examined) -> None:
+        frame = examined.frame.frame
+        self._outcome.refused_by += [(nack.digest, nack.code, frame.sender) for nack in frame.nacks]
+
     # What a neighbour sent us.
 
     def _take_finding(self, finding: Finding, examined: Examined) -> None:
@@ -157,6 +161,13 @@ class Settlement:
             case Known():
                 self._counts["duplicates"] += finding.item.kind == COPY_ITEM
                 taken = self._take_known(finding)
+            case Doubted():
+                # Taken all the same, so that nobody carries it for ever.
+                self._suspect(finding.item.data, "KEY_NOT_VALID", "no witness of before the revocation", examined)
+                taken = True
+            case Rejected(code="SUSPENDED"):
+                # No suspect either: it is taken when the suspension ends, or found out when it is confirmed (D8).
+                taken = self._nack(finding.item.digest, "UNVERIFIED", examined)
             case Rejected(code="EXPIRED"):
                 # Nothing is wrong with it but the time: whoever holds it forgets it by the same clock.
                 taken = False
@@ -231,6 +242,7 @@ class Settlement:
             lane=finding.copy.copy.header.lane,
             state="new" if finding.refusal is None else "refused",
             received_us=self._txn.now_us,
+            witnessed_us=min(finding.witnessed_us, self._txn.now_us),
             flags=self._flags(finding, numbered=numbered),
             digest=finding.message.digest,
             bundle=finding.message.bundle,
@@ -254,6 +266,8 @@ class Settlement:
         flags = self._streams.note(header.sender, place, header.id) if numbered else 0
         if content.drill:
             flags |= inbox.DRILL
+        if finding.doubted:
+            flags |= inbox.DOUBTED
         if content.deadline_us is not None and self._txn.now_us > content.deadline_us:
             flags |= inbox.LATE
         if content.created_us <= self._doubt_us:

@@ -129,6 +129,7 @@ items: st.SearchStrategy[Item] = st.builds(
     st.binary(max_size=60),
     st.lists(office_ids, max_size=limits.TRAIL_OFFICES).map(tuple),
     uints,
+    st.none() | uints,
 )
 nacks = st.builds(Nack, digest=digests, code=st.sampled_from(NACK_CODES))
 

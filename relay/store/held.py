@@ -48,7 +48,7 @@ def hold(txn: Txn, parcels: Sequence[Held]) -> list[Held]:
             "origin": parcel.origin, "recipient": parcel.recipient, "message_id": parcel.message_id,
             "size": parcel.size, "own": int(parcel.is_origin), "since_us": txn.now_us, "expires_us": held.expires_us,
         }  # fmt: skip
-        HELD.insert(txn, clear, dumps([held.data, list(parcel.trail), parcel.attempt]))
+        HELD.insert(txn, clear, dumps([held.data, list(parcel.trail), parcel.attempt, parcel.witnessed_us]))
         taken.append(Held(parcel, held.expires_us, held.data, last[parcel.lane]))
     return taken
 
@@ -161,7 +161,7 @@ def of_message(txn: Txn, low: bytes, high: bytes) -> list[dict[str, Value]]:
 
 
 def _held(row: Row) -> Held:
-    data, trail, attempt = elements(loads(row.body, max_bytes=BODY_BYTES), 3, "held parcel")
+    data, trail, attempt, witnessed_us = elements(loads(row.body, max_bytes=BODY_BYTES), 4, "held parcel")
     parcel = Parcel(
         digest=Digest(blob(row["digest"])),
         kind=number(row["kind"]),
@@ -173,5 +173,6 @@ def _held(row: Row) -> Held:
         is_origin=bool(row["own"]),
         message_id=MessageId(blob(row["message_id"])),
         attempt=attempt,
+        witnessed_us=witnessed_us,
     )
     return Held(parcel, number(row["expires_us"]), data, number(row["seq"]))

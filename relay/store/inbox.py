@@ -34,7 +34,9 @@ SHOWN = "state NOT IN ('refused', 'purged', 'dead')"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in the inbox. `outer` is the signed header record of the copy that brought it."""
+    """A message in the inbox. `outer` is the signed header record of the copy that brought it; somebody other than its
+    sender has had it since `witnessed_us` (G14).
+    """
 
     sender: OfficeId
     message_id: MessageId
@@ -45,6 +47,7 @@ class Received:
     digest: Digest
     bundle: Bundle
     outer: bytes
+    witnessed_us: int
     seq: int = 0
 
 
@@ -83,9 +86,9 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     refused = message.state == "refused"
     clear: dict[str, Value] = {
         "sender": message.sender, "message_id": message.message_id, "seq": last + 1, "state": message.state,
-        "lane": message.lane, "received_us": message.received_us, "handed_us": None, "acked": int(refused),
-        "done_us": None, "flags": message.flags, "digest": message.digest, "copy_digest": copy_digest,
-        "forget_us": forget_us,
+        "lane": message.lane, "received_us": message.received_us, "witnessed_us": message.witnessed_us,
+        "handed_us": None, "acked": int(refused), "done_us": None, "flags": message.flags, "digest": message.digest,
+        "copy_digest": copy_digest, "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
 
@@ -95,8 +98,8 @@ def bury(txn: Txn, sender: OfficeId, message_id: MessageId, lane: Lane, digest: 
     (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()
     clear: dict[str, Value] = {
         "sender": sender, "message_id": message_id, "seq": last + 1, "state": "dead", "lane": lane,
-        "received_us": txn.now_us, "handed_us": None, "acked": 1, "done_us": None, "flags": 0, "digest": digest,
-        "copy_digest": b"", "forget_us": forget_us,
+        "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "acked": 1, "done_us": None,
+        "flags": 0, "digest": digest, "copy_digest": b"", "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"")
 
@@ -254,6 +257,7 @@ def _received(row: Row, doubt_us: int) -> Received:
         digest=Digest(blob(row["digest"])),
         bundle=decode_bundle(bundle),
         outer=outer,
+        witnessed_us=number(row["witnessed_us"]),
         seq=number(row["seq"]),
     )
 

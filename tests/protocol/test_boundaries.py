@@ -218,18 +218,19 @@ def test_g13_the_edges_of_items() -> None:
     def decode(data: bytes) -> Any:
         return decode_items(data, max_bytes=limits.FRAME_BYTES)
 
-    office, good = bytes(16), [0, b"d", [], 1]
+    office, good = bytes(16), [0, b"d", [], 1, None]
     for value, expected in (
         ([good] * limits.FRAME_ITEMS, OK), ([good] * (limits.FRAME_ITEMS + 1), BAD), ([], OK), ({}, BAD), ("", BAD),
-        (b"", BAD), ([[1, b"", [], 0]], OK), ([[2, b"", [], 0]], BAD), ([[-1, b"", [], 0]], BAD),
-        ([[0, "", [], 0]], BAD), ([[0, b"", [office] * limits.TRAIL_OFFICES, 0]], OK),
-        ([[0, b"", [office] * (limits.TRAIL_OFFICES + 1), 0]], BAD), ([[0, b"", [office[1:]], 0]], BAD),
-        ([[0, b"", [office + b"0"], 0]], BAD), ([[0, b"", ["o" * 16], 0]], BAD),
-        ([[0, b"", {}, 0]], BAD), ([[0, b"", "o", 0]], BAD), ([[0, b"", [], TOP]], OK), ([[0, b"", [], -1]], BAD),
-        ([[0, b"", []]], BAD), ([[0, b"", [], 0, 0]], BAD), ([0], BAD),
+        (b"", BAD), ([[1, b"", [], 0, 0]], OK), ([[2, b"", [], 0, 0]], BAD), ([[-1, b"", [], 0, 0]], BAD),
+        ([[0, "", [], 0, 0]], BAD), ([[0, b"", [office] * limits.TRAIL_OFFICES, 0, 0]], OK),
+        ([[0, b"", [office] * (limits.TRAIL_OFFICES + 1), 0, 0]], BAD), ([[0, b"", [office[1:]], 0, 0]], BAD),
+        ([[0, b"", [office + b"0"], 0, 0]], BAD), ([[0, b"", ["o" * 16], 0, 0]], BAD),
+        ([[0, b"", {}, 0, 0]], BAD), ([[0, b"", "o", 0, 0]], BAD), ([[0, b"", [], TOP, 0]], OK),
+        ([[0, b"", [], -1, 0]], BAD), ([[0, b"", [], 0, TOP]], OK), ([[0, b"", [], 0, -1]], BAD),
+        ([[0, b"", [], 0, False]], BAD), ([[0, b"", [], 0]], BAD), ([[0, b"", [], 0, 0, 0]], BAD), ([0], BAD),
     ):  # fmt: skip
         assert asked(decode, value) == expected
-    item = make_item(1, b"copy", (world.CITY,), 3)
+    item = make_item(1, b"copy", (world.CITY,), 3, 7)
     assert item.digest == world.sha256(b"copy")
     assert decode(encode_items((item,))) == (item,)
     with pytest.raises(RemoteError, match=LARGE):

@@ -127,7 +127,9 @@ class InboxBook(RuleBasedStateMachine):
         if message_id in self.arrived:
             return
         state = "refused" if refused else "new"
-        received = Received(world.COUNTY, message_id, lane, state, world.NOW_US, 0, Digest(bytes(32)), BUNDLE, b"")
+        received = Received(
+            world.COUNTY, message_id, lane, state, world.NOW_US, 0, Digest(bytes(32)), BUNDLE, b"", world.NOW_US
+        )
         self.store.run(lambda txn: inbox.insert(txn, received, Digest(message_id * 2), world.NOW_US + world.DAY_US))
         self.arrived[message_id] = state
         if not refused:

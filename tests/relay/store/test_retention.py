@@ -44,7 +44,7 @@ class _Letter:
 
 
 def received(message_id: MessageId, now_us: int, state: str = "new") -> Received:
-    return Received(world.CITY, message_id, Lane.ROUTINE, state, now_us, 0, DIGEST, BUNDLE, b"outer")
+    return Received(world.CITY, message_id, Lane.ROUTINE, state, now_us, 0, DIGEST, BUNDLE, b"outer", now_us)
 
 
 def prepared(message_id: MessageId, now_us: int, expires_us: int) -> Prepared:
