@@ -5,6 +5,7 @@ certificate to an office by its common name (mosquitto, RabbitMQ) or by its DNS 
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +104,39 @@ class Authority:
         found = [_general_name(name) for name in names]
         return self._issue(names[0], found, ExtendedKeyUsageOID.SERVER_AUTH, days)
 
+    def certify_server(self, request: bytes, names: tuple[str, ...], *, days: int) -> bytes:
+        """A broker's certificate (PEM) for the key of a PEM request; the request's own wishes are not looked at.
+
+        Raises `ValueError` for something that is no request, signed by its own EC key on P-256.
+        """
+        asked = x509.load_pem_x509_csr(request)
+        public = asked.public_key()
+        if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+            raise ValueError("the key is not on the curve P-256")  # noqa: TRY004  the request is wrong, not its type
+        if not asked.is_signature_valid:
+            raise ValueError("the request is not signed by its own key")
+        found = [_general_name(name) for name in names]
+        return _text(self._sign(public, names[0], found, ExtendedKeyUsageOID.SERVER_AUTH, days))
+
+    def revocation_list(self, serials: Iterable[int]) -> bytes:
+        """The list (PEM, RFC 5280 section 5) of these certificates as no longer valid, from now on.
+
+        It is valid as long as the authority: a broker whose list has run out would let nobody in at all.
+        """
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now)
+            .next_update(self._certificate.not_valid_after_utc)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(int(now.timestamp() * 1_000_000)), critical=False)
+        )
+        for serial in sorted(set(serials)):
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def issue_client(self, address: Address, *, days: int) -> Credential:
         """An office's certificate, valid `days` from now: common name the address, DNS name for NATS."""
         names: list[x509.GeneralName] = [x509.DNSName(dns_name(address))]
@@ -135,8 +169,9 @@ class Authority:
         use: x509.ObjectIdentifier,
         days: int,
     ) -> x509.Certificate:
+        # X.520 bounds a common name at 64 characters; host names are longer at times.
         builder = (
-            _certificate(_name(common_name), self._certificate.subject, key, days)
+            _certificate(_name(common_name[:64]), self._certificate.subject, key, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
@@ -162,6 +197,22 @@ def new_authority(network: str, *, days: int) -> Authority:
 def expires_us(certificate: bytes) -> int:
     """When a PEM certificate ends, in microseconds since 1970; raises `ValueError`."""
     return int(x509.load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()) * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a certificate is for: the common name, the serial number, and its end in microseconds since 1970."""
+
+    name: str
+    serial: int
+    expires_us: int
+
+
+def subject_of(certificate: bytes) -> Subject:
+    """What a PEM certificate says of its subject; raises `ValueError`."""
+    found = x509.load_pem_x509_certificate(certificate)
+    (name,) = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Subject(str(name.value), found.serial_number, int(found.not_valid_after_utc.timestamp()) * 1_000_000)
 
 
 def _certificate(
@@ -206,7 +257,11 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _credential(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Credential:
-    return Credential(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+    return Credential(_text(certificate), _pem(key))
+
+
+def _text(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -1,22 +1,20 @@
 """Configuration of Eclipse mosquitto 2.0 (mosquitto.conf(5)), for one broker of the network."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from keys.private_files import make_private_directory, write_new
 from protocol.errors import Refused
 from relay.brokers.grants import grants_of
-from relay.brokers.site import PAYLOAD_BYTES_MAX, QUEUED_MAX, SESSION_DAYS, Site, write_argv
+from relay.brokers.site import PACKET_EXTRA_BYTES, PAYLOAD_BYTES_MAX, PID_FILE, QUEUED_MAX, SESSION_DAYS, Site, write_argv
 
 _SYSTEM_FOLDERS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where distributions put the broker; a plain user's PATH does not have them."""
 
 INFLIGHT_MAX: Final = 20
 AUTOSAVE_S: Final = 30
-
-PACKET_EXTRA_BYTES: Final = 1024
-"""Room for topic and header of a packet."""
 
 
 def program() -> str:
@@ -27,15 +25,11 @@ def program() -> str:
     return str(Path(found).absolute())
 
 
-def configuration(site: Site, *, keep_root: bool = False) -> str:
-    """The text of `mosquitto.conf`.
-
-    It never counts on the broker's memory (D1), so snapshots are rare and only spare resends. `keep_root` is for a lab:
-    when root starts a broker, it would else change to a user who cannot read these files.
-    """
+def configuration(site: Site) -> str:
+    """The text of `mosquitto.conf`. It never counts on the broker's memory (D1): snapshots are rare, and spare resends."""
     lines = [
         f"# Broker {site.id}: made by relay; offices and their grants are in acl.conf.",
-        *(("user root",) if keep_root else ()),
+        *((f"user {site.user}",) if site.user else ()),
         "per_listener_settings false",
         f"listener {site.port} {site.listen}",
         "protocol mqtt",
@@ -47,6 +41,7 @@ def configuration(site: Site, *, keep_root: bool = False) -> str:
         "persistence true",
         f"persistence_location {site.file('store')}/",
         f"autosave_interval {AUTOSAVE_S}",
+        f"pid_file {site.file(PID_FILE)}",
         "sys_interval 0",
         "log_dest stderr",
         "log_type error",
@@ -59,6 +54,7 @@ def configuration(site: Site, *, keep_root: bool = False) -> str:
             f"cafile {site.file('ca.pem')}",
             f"certfile {site.file('broker.pem')}",
             f"keyfile {site.file('broker.key')}",
+            *((f"crlfile {site.file('crl.pem')}",) if site.revocations else ()),
             "tls_version tlsv1.2",
             "require_certificate true",
             "use_identity_as_username true",
@@ -82,6 +78,11 @@ def access_list(site: Site) -> str:
     return "\n".join(lines) or "# No office is attached.\n"
 
 
+def files(site: Site) -> dict[str, str]:
+    """Every file of the configuration, by name."""
+    return {"mosquitto.conf": configuration(site), **({"acl.conf": access_list(site)} if site.tls else {})}
+
+
 def write(site: Site, folder: Path) -> list[str]:
     """Write configuration and `argv.json` into `folder`, which will be `site.directory`; the command.
 
@@ -89,8 +90,8 @@ def write(site: Site, folder: Path) -> list[str]:
     """
     command = [program(), "-c", site.file("mosquitto.conf")]
     make_private_directory(folder / "store")
-    write_new(folder / "mosquitto.conf", configuration(site, keep_root=True).encode())
-    if site.tls:
-        write_new(folder / "acl.conf", access_list(site).encode())
+    # When root starts the broker of a lab, it would else change to a user who cannot read these files.
+    for name, text in files(replace(site, user="root")).items():
+        write_new(folder / name, text.encode())
     write_argv(folder, command)
     return command

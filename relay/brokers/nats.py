@@ -14,7 +14,7 @@ from keys.private_files import make_private_directory, write_new
 from keys.tls import dns_name
 from protocol.errors import Refused
 from relay.brokers.grants import grants_of
-from relay.brokers.site import PAYLOAD_BYTES_MAX, Site, write_argv
+from relay.brokers.site import PAYLOAD_BYTES_MAX, PID_FILE, Site, write_argv
 
 STORE: Final = "4GB"
 ACK_WAIT: Final = "30s"
@@ -55,6 +55,7 @@ def configuration(site: Site) -> str:
         f'server_name: "{site.id}"',
         f'host: "{site.listen}"',
         "port: -1",
+        f'pid_file: "{site.file(PID_FILE)}"',
         f"max_payload: {PAYLOAD_BYTES_MAX}",
         f"max_pending: {16 * PAYLOAD_BYTES_MAX}",
         "jetstream {",
@@ -101,6 +102,11 @@ def _protected(site: Site) -> list[str]:
     return [*lines, "  ]", "}"]
 
 
+def files(site: Site) -> dict[str, str]:
+    """Every file of the configuration, by name."""
+    return {"nats.conf": configuration(site)}
+
+
 def write(site: Site, folder: Path) -> list[str]:
     """Write configuration and `argv.json` into `folder`, which will be `site.directory`; the command.
 
@@ -108,6 +114,7 @@ def write(site: Site, folder: Path) -> list[str]:
     """
     command = [program(), "-c", site.file("nats.conf")]
     make_private_directory(folder / "store")
-    write_new(folder / "nats.conf", configuration(site).encode())
+    for name, text in files(site).items():
+        write_new(folder / name, text.encode())
     write_argv(folder, command)
     return command

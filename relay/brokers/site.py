@@ -15,8 +15,14 @@ from protocol.limits import DIRECTORY_BYTES, FRAME_BYTES
 PAYLOAD_BYTES_MAX: Final = DIRECTORY_BYTES + FRAME_BYTES
 """Largest publish a broker lets through: a directory file is the largest thing on any topic."""
 
+PACKET_EXTRA_BYTES: Final = 1024
+"""Room for topic and header of a packet."""
+
 QUEUED_MAX: Final = 1_000_000
 """Messages a broker keeps for an absent office; mosquitto's 0 ("no limit") throws clients out on a denied publish."""
+
+PID_FILE: Final = "broker.pid"
+"""Where a running broker writes its process id, for whoever sends it signals."""
 
 SESSION_DAYS: Final = 45
 """How long a broker remembers an absent office: as long as a message can live."""
@@ -24,7 +30,11 @@ SESSION_DAYS: Final = 45
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a broker lives and whom it serves. `directory` is absolute; `listen` is an IP address of this machine."""
+    """Where a broker lives and whom it serves. `directory` is absolute; `listen` is an IP address of this machine.
+
+    `revocations` says that there is a list of revoked certificates, `crl.pem`. `user` is whom a broker that root starts
+    becomes; "" leaves it to the broker.
+    """
 
     id: str
     directory: Path
@@ -32,6 +42,8 @@ class Site:
     port: int
     tls: bool
     offices: tuple[Address, ...]
+    revocations: bool = False
+    user: str = ""
 
     def file(self, name: str) -> str:
         """The absolute path of a file of this broker."""
