@@ -153,7 +153,7 @@ class Authority:
             raise ValueError("a TLS key is an EC key")  # noqa: TRY004  the bytes are wrong, not their type
         names: list[x509.GeneralName] = [x509.DNSName(dns_name(address))]
         made = self._sign(key, address, names, ExtendedKeyUsageOID.CLIENT_AUTH, days)
-        return made.public_bytes(serialization.Encoding.PEM)
+        return _text(made)
 
     def _issue(
         self, common_name: str, names: list[x509.GeneralName], use: x509.ObjectIdentifier, days: int

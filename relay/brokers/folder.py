@@ -1,7 +1,7 @@
 """The folder of a broker that stays: made once, and brought up to date whenever the directory changed.
 
-Only what differs is written, so that whoever runs the broker sees what a new directory means for it, and how the running
-broker takes it without dropping anybody. `offices.txt` remembers for whom the folder was made.
+Only what differs is written, so that whoever runs the broker sees what a new directory means for it, and how the
+running broker takes it without dropping anybody. `offices.txt` remembers for whom the folder was made.
 """
 
 import os
@@ -12,7 +12,6 @@ from typing import Final
 
 from keys.private_files import make_private_directory, replace
 from protocol.errors import Refused
-from protocol.ids import Address
 from relay.brokers import mosquitto, nats, rabbitmq
 from relay.brokers.site import PID_FILE, Site
 
@@ -62,11 +61,13 @@ def update(folder: Path, site: Site, engine: str, tls: Mapping[str, bytes]) -> U
     wanted[OFFICES_FILE] = "".join(f"{office}\n" for office in site.offices).encode()
     make_private_directory(folder)
     if engine != "rabbitmq":
-        _keep_owner(folder, folder / "store", make_private_directory)
+        make_private_directory(folder / "store")
+        _give_to_owner(folder / "store")
     changed = tuple(name for name, data in wanted.items() if _read(folder / name) != data)
     # The list of offices comes last: after an interruption the next run tells the same changes again.
     for name in changed:
-        _keep_owner(folder, folder / name, lambda path, data=wanted[name]: replace(path, data))
+        replace(folder / name, wanted[name])
+        _give_to_owner(folder / name)
     left = tuple(sorted(before - set(site.offices)))
     restart = not made and not RESTART.isdisjoint(changed)
     return Update(
@@ -101,8 +102,10 @@ _RUN: Final[Mapping[str, tuple[str, str, str]]] = {
     "nats": (f"kill $(cat DIR/{PID_FILE})", "nats-server -c DIR/nats.conf", f"kill -HUP $(cat DIR/{PID_FILE})"),
     "rabbitmq": (
         "rabbitmqctl stop",
-        "RABBITMQ_CONFIG_FILE=DIR/rabbitmq.conf RABBITMQ_CONF_ENV_FILE=DIR/rabbitmq-env.conf "
-        "RABBITMQ_ENABLED_PLUGINS_FILE=DIR/enabled_plugins rabbitmq-server",
+        (
+            "RABBITMQ_CONFIG_FILE=DIR/rabbitmq.conf RABBITMQ_CONF_ENV_FILE=DIR/rabbitmq-env.conf "
+            "RABBITMQ_ENABLED_PLUGINS_FILE=DIR/enabled_plugins rabbitmq-server"
+        ),
         "rabbitmqctl import_definitions DIR/definitions.json",
     ),
 }
@@ -122,9 +125,8 @@ def _read(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def _keep_owner(folder: Path, path: Path, write: Callable[[Path], None]) -> None:
-    """Write something into a folder and give it to the folder's owner, which only root can and needs to."""
-    write(path)
-    owner = folder.stat()
+def _give_to_owner(path: Path) -> None:
+    """Give something to the owner of its folder, which only root can and needs to."""
+    owner = path.parent.stat()
     if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (0, 0):
         os.chown(path, owner.st_uid, owner.st_gid)

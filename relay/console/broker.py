@@ -1,4 +1,4 @@
-"""`relay broker …`: configurations for brokers, and the one that comes along."""
+"""`relay broker …`: configurations for brokers, and the one that comes along; certificates are in their own module."""
 
 import json
 import os
@@ -12,15 +12,27 @@ from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.output import emit
+from relay.console.phrases import say
 
 if TYPE_CHECKING:
+    from keys.directory import Directory
+    from protocol.ids import Address
+    from relay.brokers.folder import Update
     from relay.brokers.site import Site
 
-ENGINES: Final = ("mosquitto", "nats")
+ENGINES: Final = ("mosquitto", "nats", "rabbitmq")
 ARGV_FILE: Final = "argv.json"
 TLS_PORT: Final = 8883
 
-group: Final = LazyGroup("broker", {name: f"relay.console.broker:broker_{name}" for name in ("config", "run")})
+group: Final = LazyGroup(
+    "broker",
+    {
+        "config": "relay.console.broker:broker_config",
+        "certificate": "relay.console.certificates:broker_certificate",
+        "revocations": "relay.console.certificates:broker_revocations",
+        "run": "relay.console.broker:broker_run",
+    },
+)
 
 
 @command("broker config")
@@ -29,12 +41,43 @@ group: Final = LazyGroup("broker", {name: f"relay.console.broker:broker_{name}" 
 @option("--listen", metavar="IP", default="127.0.0.1")
 @option("--port", metavar="PORT", type=click.IntRange(1, 65_535))
 @option("--directory", metavar="DIR")
+@option("--user", metavar="USER", default="")
+@option("--out", metavar="DIR")
 def broker_config(
-    choices: Choices, broker: str, *, engine: str, listen: str, port: int | None, directory: str | None
+    choices: Choices,
+    broker: str,
+    *,
+    engine: str,
+    listen: str,
+    port: int | None,
+    directory: str | None,
+    user: str,
+    out: str | None,
 ) -> None:
-    """Print the configuration of a broker, with a grant for every office that the directory attaches to it."""
-    site = _site(choices.existing_home(), broker, listen, port, directory or f"/etc/relay/brokers/{broker}")
-    files = _files(site, engine)
+    """Print a broker's configuration, with a grant for every office that is attached, or bring a folder up to date."""
+    from relay.brokers.folder import FILES, update
+    from relay.brokers.site import Site
+
+    home = choices.existing_home()
+    tls = _tls_files(home)
+    where = directory or out or f"/etc/relay/brokers/{broker}"
+    offices, own_port, encrypted = _attached(home, broker)
+    site = Site(
+        id=broker,
+        directory=Path(where).absolute(),
+        listen=listen,
+        port=port or own_port,
+        tls=encrypted,
+        offices=offices,
+        revocations="crl.pem" in tls,
+        user=user,
+    )
+    if engine == "rabbitmq" and not encrypted:
+        raise Refused("BAD_FIELD", "RabbitMQ is configured for TLS only", field="engine")
+    if out is not None:
+        _tell_update(choices, site, engine, Path(out), update(Path(out), site, engine, tls if encrypted else {}))
+        return
+    files = FILES[engine](site)
     if choices.json:
         emit({"id": broker, "engine": engine, "directory": str(site.directory), "files": files})
         return
@@ -43,41 +86,85 @@ def broker_config(
         click.echo(text)
 
 
-def _site(home: Path, broker: str, listen: str, port: int | None, directory: str) -> "Site":
-    """The broker as the home's settings and its verified directory know it. Raises `Refused` NOT_FOUND, BAD_TRUST."""
+def _tell_update(choices: Choices, site: "Site", engine: str, out: Path, found: "Update") -> None:
+    """What changed, what is missing, and what to run where the broker is."""
+    if choices.json:
+        emit(
+            {
+                "id": site.id,
+                "engine": engine,
+                "directory": str(site.directory),
+                "out": str(out),
+                "made": found.made,
+                "changed": list(found.changed),
+                "joined": list(found.joined),
+                "left": list(found.left),
+                "missing": list(found.missing),
+                "restart": found.restart,
+                "commands": list(found.commands),
+            }
+        )
+        return
+    lang = choices.lang
+    if not (found.changed or found.joined or found.left):
+        click.echo(say("broker_same", lang, dir=out))
+    for name in found.changed:
+        click.echo(say("broker_changed", lang, file=out / name))
+    for office in found.joined:
+        click.echo(say("broker_joined", lang, office=office))
+    for office in found.left:
+        click.echo(say("broker_left", lang, office=office))
+    for name in found.missing:
+        click.echo(say("broker_missing", lang, file=site.directory / name, id=site.id))
+    if found.commands:
+        click.echo(say("broker_start" if found.made else "broker_restart" if found.restart else "broker_reload", lang))
+    for line in found.commands:
+        click.echo(f"  {line}")
+
+
+def _attached(home: Path, broker: str) -> "tuple[tuple[Address, ...], int, bool]":
+    """(offices that take part, port, TLS) of a broker, by the directory and the home's settings.
+
+    A revoked office has no grant. Raises `Refused` NOT_FOUND for a broker that nobody knows, BAD_TRUST, `ConfigError`.
+    """
     from config.load import load
-    from keys.trust.metadata import TrustError
-    from keys.trust.store import TrustStore
-    from relay.brokers.site import Site
 
     own = next((each for each in load(home).settings.brokers if each.id == broker), None)
+    network = _directory(home)
+    attached = [each for each in network.offices.values() if broker in each.brokers]
+    if own is None and not attached:
+        raise Refused("NOT_FOUND", f"no office is attached to a broker {broker!r}", field="broker")
+    offices = tuple(sorted(each.address for each in attached if each.state != "revoked"))
+    return offices, own.port if own is not None else TLS_PORT, own.tls if own is not None else True
+
+
+def _directory(home: Path) -> "Directory":
+    """The newest verified directory of an office's home or of the administrator's. Raises `Refused` BAD_TRUST."""
+    from keys.ceremony import read_network
+    from keys.trust.metadata import TrustError
+    from keys.trust.store import TrustStore
+
     try:
-        network = TrustStore(home).load(time.time_ns() // 1000).directory
+        if (home / "network").is_dir():
+            return read_network(home).directory
+        return TrustStore(home).load(time.time_ns() // 1000).directory
     except TrustError as error:
         raise Refused("BAD_TRUST", str(error)) from None
-    offices = tuple(sorted(each.address for each in network.offices.values() if broker in each.brokers))
-    if own is None and not offices:
-        raise Refused("NOT_FOUND", f"no office is attached to a broker {broker!r}", field="broker")
-    return Site(
-        id=broker,
-        directory=Path(directory).absolute(),
-        listen=listen,
-        port=port or (own.port if own is not None else TLS_PORT),
-        tls=own.tls if own is not None else True,
-        offices=offices,
-    )
 
 
-def _files(site: "Site", engine: str) -> dict[str, str]:
-    if engine == "nats":
-        from relay.brokers import nats
+def _tls_files(home: Path) -> dict[str, bytes]:
+    """The authority's certificate, and the list of revoked ones where there is one."""
+    from keys.certificates import LIST_FILE
+    from keys.keyfile import read_header
 
-        return {"nats.conf": nats.configuration(site)}
-    from relay.brokers import mosquitto
-
-    found = {"mosquitto.conf": mosquitto.configuration(site)}
-    if site.tls:
-        found["acl.conf"] = mosquitto.access_list(site)
+    authority, own, revoked = home / "keys" / "tls-ca.key", home / "keys" / "ca.pem", home / LIST_FILE
+    found: dict[str, bytes] = {}
+    if authority.exists():
+        found["ca.pem"] = read_header(authority).public
+    elif own.exists():
+        found["ca.pem"] = own.read_bytes()
+    if revoked.exists():
+        found["crl.pem"] = revoked.read_bytes()
     return found
 
 

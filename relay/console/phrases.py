@@ -88,6 +88,26 @@ PHRASES: Final = MappingProxyType(
         "passphrase_differs": ("两次输入不一致，请重来。", "The two differ; once more, please."),
         "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
         "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
+        # Brokers.
+        "broker_same": ("{dir} 无变动", "Nothing changed in {dir}"),
+        "broker_changed": ("已写入 {file}", "Written: {file}"),
+        "broker_joined": ("新增单位 {office}", "Joined: {office}"),
+        "broker_left": ("已去除单位 {office}", "Left: {office}"),
+        "broker_missing": (
+            "缺少 {file}；由网络管理员以 relay broker certificate 签发",
+            "Missing: {file}; the network administrator issues it with relay broker certificate",
+        ),
+        "broker_start": ("在代理所在机器上启动：", "To start it, where the broker is:"),
+        "broker_reload": ("在代理所在机器上运行，连接不会中断：", "Run where the broker is; no connection breaks:"),
+        "broker_restart": ("须重新启动代理：", "The broker must be started anew:"),
+        "certificate_made": (
+            "{names} 的证书在 {dir}，有效期至 {until}",
+            "The certificate of {names} is in {dir}, valid until {until}",
+        ),
+        "revocations_made": (
+            "吊销列表 {file}，共 {count} 个证书；再运行 relay broker config 送往各代理",
+            "The list of revoked certificates is {file}, with {count}; run relay broker config to bring it to brokers",
+        ),
         # Table heads and fields.
         "id": ("编号", "Id"),
         "number": ("序号", "No."),

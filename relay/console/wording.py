@@ -105,7 +105,18 @@ HELP: Final = MappingProxyType(
             "Write the whole log and what verifies it into one file (- for standard output).",
         ),
         "broker": ("消息代理。", "Message brokers."),
-        "broker config": ("打印一个代理的配置。", "Print the configuration of a broker."),
+        "broker config": (
+            "打印一个代理的配置；用 --out 则写入目录，再次运行只更新变动部分。",
+            "Print the configuration of a broker; with --out write its folder, and later bring it up to date.",
+        ),
+        "broker certificate": (
+            "用网络的证书机构签发代理的服务器证书（在根目录中运行）。",
+            "Issue a broker's server certificate for these host names (in the administrator's directory).",
+        ),
+        "broker revocations": (
+            "重新生成吊销证书列表：已撤销单位的，以及单独收回的（在根目录中运行）。",
+            "List the revoked certificates for brokers: those of revoked offices, and withdrawn ones.",
+        ),
         "broker run": ("在前台运行 DIR 中的代理。", "Run the broker of DIR in the foreground."),
         "version": ("显示版本。", "Show versions."),
         # Options that every command has.
@@ -172,7 +183,21 @@ HELP: Final = MappingProxyType(
         ),
         "keep": ("保留演示网络于 DIR", "keep the network in DIR"),
         "suite": ("密码套件（默认 1）", "cipher suite (default 1)"),
-        "engine": ("mosquitto 或 nats", "mosquitto or nats"),
+        "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),
+        "out": ("写入的目录", "folder to write"),
+        "user": (
+            "以 root 启动时代理改用的用户（仅 mosquitto）",
+            "whom a broker started by root becomes (mosquitto only)",
+        ),
+        "days": ("有效天数（默认 730）", "days of validity (default 730)"),
+        "request": (
+            "代理机器上生成的证书请求（PEM）；私钥不离开该机器",
+            "certificate request (PEM) made where the broker is, so that its key never leaves that machine",
+        ),
+        "withdraw": (
+            "收回此单位或主机的现有证书，或此序列号的证书，可重复",
+            "withdraw the certificates of this office or host, or of this serial number; repeat for more",
+        ),
         "listen": ("代理监听的地址（默认 127.0.0.1）", "address that the broker listens on (default 127.0.0.1)"),
         "port": ("代理监听的端口（默认按设置）", "port that the broker listens on (default: from the settings)"),
         "directory": (
