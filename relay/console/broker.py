@@ -139,17 +139,15 @@ def _attached(home: Path, broker: str) -> "tuple[tuple[Address, ...], int, bool]
 
 
 def _directory(home: Path) -> "Directory":
-    """The newest verified directory of an office's home or of the administrator's. Raises `Refused` BAD_TRUST."""
+    """The newest verified directory of an office's home or of the administrator's. Raises `Failure` BAD_TRUST."""
     from keys.ceremony import read_network
-    from keys.trust.metadata import TrustError
     from keys.trust.store import TrustStore
+    from relay.console.acting import ceremony
 
-    try:
+    with ceremony():
         if (home / "network").is_dir():
             return read_network(home).directory
         return TrustStore(home).load(time.time_ns() // 1000).directory
-    except TrustError as error:
-        raise Refused("BAD_TRUST", str(error)) from None
 
 
 def _tls_files(home: Path) -> dict[str, bytes]:

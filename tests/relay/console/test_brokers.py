@@ -1,0 +1,130 @@
+"""`relay broker …` in the administrator's directory: folders brought up to date, certificates, and revoked ones."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from keys.ceremony import publish_directory, read_network
+from keys.certificates import keep_certificate
+from relay.lab.create import LabReport, create_lab
+from tests.relay.console.fake import Ran
+from tests.relay.console.test_tools import PLAN
+
+Relay = Callable[..., Ran]
+
+COUNTY = """
+[[offices]]
+address = "320924-GO"
+class = "county"
+parent = "320000-GO"
+brokers = ["province"]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> LabReport:
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "plan.toml").write_text(PLAN + COUNTY, "utf-8")
+    return create_lab(folder / "plan.toml", folder / "net")
+
+
+def revoke(root: Path, address: str) -> None:
+    """As `keys revoke` does it, in short."""
+    directory = read_network(root).directory
+    now_us = directory.issued_us + 1_000_000
+    office = directory.by_address(address)
+    assert office is not None
+    gone = replace(office, state="revoked", revoked_since_us=now_us)
+    passphrase = (root / "passphrase").read_bytes()
+    publish_directory(
+        root,
+        replace(directory, offices={**directory.offices, gone.id: gone}),
+        now_us,
+        unlock=lambda _label: passphrase,
+    )
+
+
+def test_a_folder_follows_the_directory(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    root, out = lab.root_home, tmp_path / "province"
+    command = ("broker", "config", "province", "--engine", "mosquitto", "--out", str(out), "--home", root, "--json")
+    first = relay(*command).object()
+    assert (first["made"], first["joined"], first["missing"]) == (
+        True, ["320000-GO", "320924-GO"], ["broker.pem", "broker.key"],
+    )  # fmt: skip
+    made = relay(
+        "broker", "certificate", "mq.example", "10.0.0.7", "--out", str(out), "--home", root, "--json"
+    ).object()
+    certificate = x509.load_pem_x509_certificate((out / "broker.pem").read_bytes())
+    assert f"{certificate.serial_number:x}" == made["serial"]
+    assert made["expires_at"].endswith("Z")
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((out / "ca.pem").read_bytes()))
+
+    keep_certificate(Path(root), (Path(lab.homes["320924-GO"]) / "keys" / "tls.pem").read_bytes())
+    revoke(Path(root), "320924-GO")
+    listed = relay("broker", "revocations", "--home", root, "--json").object()
+    assert [each["name"] for each in listed["revoked"]] == ["320924-GO"]
+    after = relay(*command).object()
+    assert (after["left"], after["joined"], after["missing"]) == (["320924-GO"], [], [])
+    assert (out / "crl.pem").read_bytes() == Path(listed["file"]).read_bytes()
+    assert "320924-GO" not in (out / "acl.conf").read_text()
+    again = relay(*command).object()
+    assert (again["changed"], again["commands"]) == ([], [])
+    said = relay(*command[:-1], "--lang", "zh_CN")
+    assert "无变动" in said.out
+
+
+def test_a_withdrawn_certificate_is_listed_and_its_owner_stays(relay: Relay, lab: LabReport) -> None:
+    root = Path(lab.root_home)
+    keep_certificate(root, (Path(lab.homes["320000-GO"]) / "keys" / "tls.pem").read_bytes())
+    listed = relay("broker", "revocations", "--withdraw", "320000-GO", "--home", str(root), "--json").object()
+    assert "320000-GO" in [each["name"] for each in listed["revoked"]]
+    again = relay("broker", "revocations", "--withdraw", "320000-GO", "--home", str(root), "--json")
+    assert (again.exit, again.error()["code"]) == (66, "NOT_FOUND")
+
+
+def test_a_request_made_by_openssl_is_answered(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", "/CN=whatever", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "request")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    out = tmp_path / "out"
+    command = ("broker", "certificate", "mq.example", "--home", lab.root_home, "--out", str(out), "--json", "--request")
+    assert relay(*command, str(tmp_path / "request")).exit == 0
+    assert sorted(file.name for file in out.iterdir()) == ["broker.pem", "ca.pem"]
+    for wrong, code in ((tmp_path / "key", "FILE_UNREADABLE"), (tmp_path / "none", "FILE_MISSING")):
+        ran = relay(*command, str(wrong))
+        assert (ran.exit, ran.error()["code"]) == (66, code)
+
+
+@pytest.mark.parametrize("name", ["320000-GO", "a b", "x/y", "市.example", "", "a=b", "x" * 254])
+def test_a_server_is_not_called_like_an_office(relay: Relay, lab: LabReport, tmp_path: Path, name: str) -> None:
+    ran = relay("broker", "certificate", name, "--home", lab.root_home, "--out", str(tmp_path / "out"), "--json")
+    assert (ran.exit, ran.error()["code"]) == (65, "BAD_FIELD")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_office_prints_configurations_and_issues_nothing(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    office = lab.homes["320000-GO"]
+    printed = relay("broker", "config", "province", "--engine", "rabbitmq", "--home", office, "--json").object()
+    users = json.loads(printed["files"]["definitions.json"])["users"]
+    assert users[0]["name"] == "320000-GO"
+    for command in (("broker", "certificate", "mq.example", "--out", str(tmp_path)), ("broker", "revocations")):
+        ran = relay(*command, "--home", office, "--json")
+        assert ran.error()["code"] == "WRONG_HOME"
+
+
+def test_without_the_passphrase_nothing_is_issued(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("wrong")
+    ran = relay(
+        "broker", "certificate", "mq.example", "--out", str(tmp_path / "out"),
+        "--passphrase-file", str(tmp_path / "wrong"), "--home", lab.root_home, "--json",
+    )  # fmt: skip
+    assert ran.exit != 0
+    assert not (tmp_path / "out").exists()
+    assert "wrong" not in ran.error().get("detail", "").replace(str(tmp_path), "")
