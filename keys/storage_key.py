@@ -33,8 +33,8 @@ PASSPHRASE_CREDENTIAL: Final = "relay.passphrase"  # noqa: S105 - the name of it
 LABEL: Final = "storage"
 """Under this label `Unlock` is asked for the passphrase."""
 
-_BARE: Final = "storage.key"
-_SEALED: Final = "storage.sealed"
+BARE: Final = "storage.key"
+SEALED: Final = "storage.sealed"
 _KIND: Final = "storage"
 _SALT_BYTES: Final = 32
 
@@ -54,10 +54,10 @@ def no_token(_salt: bytes) -> bytes:
 
 def create_storage_key(home: Path, entropy: Callable[[int], bytes]) -> bytes:
     """Make HOME/keys/storage.key with a new storage key. Raises `Refused` FILE_EXISTS."""
-    if (home / "keys" / _SEALED).exists():
-        raise Refused("FILE_EXISTS", f"{home / 'keys' / _SEALED} exists and is never overwritten")
+    if (home / "keys" / SEALED).exists():
+        raise Refused("FILE_EXISTS", f"{home / 'keys' / SEALED} exists and is never overwritten")
     key = entropy(STORAGE_KEY_BYTES)
-    write_new(home / "keys" / _BARE, key)
+    write_new(home / "keys" / BARE, key)
     return key
 
 
@@ -65,9 +65,9 @@ def how_kept(home: Path, environ: Mapping[str, str] = os.environ) -> Keeping:
     """What the storage key is kept under. Raises `KeyFileError` for a sealed file that cannot be read."""
     if credential(STORAGE_CREDENTIAL, environ) is not None:
         return "credential"
-    if (home / "keys" / _BARE).exists() or not (home / "keys" / _SEALED).exists():
+    if (home / "keys" / BARE).exists() or not (home / "keys" / SEALED).exists():
         return "file"
-    return "passphrase" if read_header(home / "keys" / _SEALED).sealed_by == "passphrase" else "token"
+    return "passphrase" if read_header(home / "keys" / SEALED).sealed_by == "passphrase" else "token"
 
 
 def load_storage_key(
@@ -80,7 +80,7 @@ def load_storage_key(
     itself, so only its length is checked.
     """
     kept = how_kept(home, environ)
-    path = home / "keys" / _SEALED
+    path = home / "keys" / SEALED
     if kept == "passphrase":
         return _whole(path, read_secret(path, _KIND, passphrase=_passphrase(path, unlock, environ)))
     if kept == "token":
@@ -88,7 +88,7 @@ def load_storage_key(
     given = credential(STORAGE_CREDENTIAL, environ)
     if given is not None:
         return _whole(given, given.read_bytes())
-    return _whole(home / "keys" / _BARE, read_private(home / "keys" / _BARE, KEY_FILE_BYTES))
+    return _whole(home / "keys" / BARE, read_private(home / "keys" / BARE, KEY_FILE_BYTES))
 
 
 def seal_under_passphrase(
@@ -100,26 +100,26 @@ def seal_under_passphrase(
     cost: Argon2Cost = PRODUCTION_COST,
 ) -> None:
     """Keep the storage key under a passphrase from now on. Raises `ValueError` for an empty one; `OSError`."""
-    _keep(home, _SEALED, seal_secret(_KIND, key, passphrase=passphrase, entropy=entropy, label=LABEL, cost=cost))
+    _keep(home, SEALED, seal_secret(_KIND, key, passphrase=passphrase, entropy=entropy, label=LABEL, cost=cost))
 
 
 def seal_under_token(home: Path, key: bytes, derive: Derive, *, entropy: Callable[[int], bytes]) -> None:
     """Keep the storage key under a token from now on. Raises what `derive` raises; `OSError`."""
     salt = entropy(_SALT_BYTES)
     sealed = seal_secret(_KIND, key, storage_key=derive(salt), entropy=entropy, label=LABEL, public=salt)
-    _keep(home, _SEALED, sealed)
+    _keep(home, SEALED, sealed)
 
 
 def keep_bare(home: Path, key: bytes) -> None:
     """Keep the storage key as it is, in a file, from now on. Raises `OSError`."""
-    _keep(home, _BARE, key)
+    _keep(home, BARE, key)
 
 
 def _keep(home: Path, name: str, data: bytes) -> None:
     """The new file first; the old one goes when the new one is durable, so that a crash leaves one at least."""
     folder = home / "keys"
     replace(folder / name, data)
-    (folder / (_BARE if name == _SEALED else _SEALED)).unlink(missing_ok=True)
+    (folder / (BARE if name == SEALED else SEALED)).unlink(missing_ok=True)
     fsync_directory(folder)
 
 

@@ -4,4 +4,7 @@ from typing import Final
 
 from relay.console.commands import LazyGroup
 
-group: Final = LazyGroup("keys", {})
+group: Final = LazyGroup(
+    "keys",
+    {name: f"relay.console.safekeeping:{name}" for name in ("passwd", "backup", "recover")},
+)

@@ -33,6 +33,26 @@ PHRASES: Final = MappingProxyType(
         "wait_alone": ("--wait-timeout 需与 --wait 同用", "--wait-timeout goes with --wait"),
         # Keys of this home.
         "storage_key": ("存储密钥", "the storage key"),
+        "storage_kept": ("存储密钥现由 {kept} 保管：{file}", "The storage key is now kept under: {kept} ({file})"),
+        "passphrase_changed": (
+            "{file} 的口令已更改；此前的副本仍由旧口令打开。",
+            "The passphrase of {file} is another now; copies made before still open with the old one.",
+        ),
+        "backup_made": (
+            "{address} 的密钥和信任已备份到 {file}（{files} 个文件）。请把它与口令分开保管。",
+            "Keys and trust of {address} are in {file} ({files} files). Keep file and passphrase apart.",
+        ),
+        "recovered": ("已恢复到 {home}", "Recovered into {home}"),
+        "address": ("地址", "Address"),
+        "made_at": ("备份时间", "Backed up"),
+        "recovered_office": (
+            "请确认旧机器不会再启动，再运行 `relay run`；邻近单位随后会报告 RESTORED 警报。",
+            "Make sure that the old machine never starts again, then `relay run`; neighbours will sound RESTORED here.",
+        ),
+        "recovered_root": (
+            "请用 `relay keys list` 核对目录是否最新；必要时用 `relay keys pull` 取回。",
+            "Compare with `relay keys list`; fetch what is newer with `relay keys pull`.",
+        ),
         "token_pin": ("密码令牌（PIN）", "the token (its PIN)"),
         # Sending.
         "accepted": ("已受理 {id}", "Accepted {id}"),

@@ -118,6 +118,19 @@ HELP: Final = MappingProxyType(
             "List the revoked certificates for brokers: those of revoked offices, and withdrawn ones.",
         ),
         "broker run": ("在前台运行 DIR 中的代理。", "Run the broker of DIR in the foreground."),
+        "keys": ("密钥与信任。", "Keys and trust."),
+        "keys passwd": (
+            "更改密钥文件 FILE 的口令；不给 FILE 则更改本目录存储密钥的保管方式。",
+            "Change the passphrase of a key file, or without FILE what the storage key of the home is kept under.",
+        ),
+        "keys backup": (
+            "把本目录的密钥和信任写入一个口令保护的文件。",
+            "Write keys and trust of the home into one file under a passphrase.",
+        ),
+        "keys recover": (
+            "用备份文件在新的 --home 目录恢复；从不覆盖。",
+            "Make the new --home of a backup; overwrites nothing.",
+        ),
         "version": ("显示版本。", "Show versions."),
         # Options that every command has.
         "help": ("显示本帮助。", "Show this help."),
@@ -181,6 +194,15 @@ HELP: Final = MappingProxyType(
             "根密钥和人员密钥的口令文件（默认随机生成）",
             "file with the passphrase of root and persons' keys (default: a random one)",
         ),
+        "keys passwd.keep": (
+            "存储密钥的保管方式：passphrase 口令（默认）、file 明文文件、token 密码令牌",
+            "keep the storage key under a passphrase (default), in a plain file, or under the token of [hsm]",
+        ),
+        "keys passwd.passphrase_file": ("首行为旧口令的文件", "file whose first line is the old passphrase"),
+        "new_passphrase_file": ("首行为新口令的文件", "file whose first line is the new passphrase"),
+        "keys backup.passphrase_file": ("首行为备份口令的文件", "file whose first line is the passphrase"),
+        "keys recover.passphrase_file": ("首行为备份口令的文件", "file whose first line is the passphrase"),
+        "keys recover.root": ("网络根的指纹须为此值", "the fingerprint that the network's root must have"),
         "keep": ("保留演示网络于 DIR", "keep the network in DIR"),
         "suite": ("密码套件（默认 1）", "cipher suite (default 1)"),
         "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),

@@ -1,0 +1,129 @@
+"""A home's keys and trust in one file, and a home made of such a file (keys/backup.py, CONTRACT section 9).
+
+A home that comes back has no store: it begins a new life with a new epoch, its neighbours show it what it signed before
+and it sounds RESTORED (relay/home.py), and what was sealed to prekeys that are gone is answered PREKEY_GONE.
+"""
+
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from config.load import FILE_NAME, parse
+from config.schema import Settings
+from keys.backup import BACKUP_BYTES, Backup, HomeKind, gather, open_backup
+from keys.ceremony import read_network
+from keys.directory import Directory
+from keys.keyfile import Unlock, open_secret, read_header
+from keys.private_files import KeyFileError, fsync_directory, make_private_directory, write_new
+from keys.storage_key import BARE, SEALED, how_kept
+from keys.trust.store import TrustStore
+from protocol.errors import Refused
+from relay.opening import find_office
+from relay.safe import open_storage_key
+
+_OFFICE_FOLDERS: Final = ("store", "run", "audit")
+_PEM: Final = b"-----BEGIN "
+
+
+def back_up(home: Path, unlock: Unlock, now_us: int) -> Backup:
+    """What a backup of this home holds, after every key that the storage key opens was opened by it.
+
+    A storage key that only this machine or a token can open goes in as it is: new hardware has neither. One under a
+    passphrase stays under it. A signing key in a token stays there. Raises `ConfigError`; `Refused` and `KeyFileError`
+    of keys/backup.py and relay/safe.py; `TrustError`; `OSError`.
+    """
+    settings = parse((home / FILE_NAME).read_bytes()).settings
+    directory, _ = _directory(home, settings, now_us)
+    files = gather(home)
+    storage_key = open_storage_key(home, unlock)
+    _try_all(home, files, storage_key)
+    if how_kept(home) in ("credential", "token"):
+        files.pop(f"keys/{SEALED}", None)
+        files[f"keys/{BARE}"] = storage_key
+    kind: HomeKind = "root" if _is_root(home) else "office"
+    return Backup(kind, directory.network_id, settings.office.address, now_us, files)
+
+
+def recover(
+    file: Path, home: Path, passphrase: Callable[[str], bytes], now_us: int, *, root: str | None = None
+) -> Backup:
+    """Make `home`, which must not exist or be empty, of a backup; `passphrase` is asked with the backup's label.
+
+    `root`: the fingerprint that the network's root must have. Nothing is left of a recovery that fails.
+    Raises `Refused` FILE_EXISTS, FILE_MISSING, WRONG_NETWORK, BAD_CONFIG; `ConfigError`; `KeyFileError`; `TrustError`;
+    `OSError`.
+    """
+    target = home.resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise Refused("FILE_EXISTS", f"{target} exists and is not empty", field="home")
+    backup = read_backup(file, passphrase)
+    make_private_directory(target.parent)
+    building = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    building.mkdir(mode=0o700)
+    try:
+        _write(building, backup)
+        _check(building, backup, now_us, root)
+        # Over an empty directory this succeeds, over one that was filled meanwhile it fails.
+        building.rename(target)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    fsync_directory(target.parent)
+    return backup
+
+
+def read_backup(file: Path, passphrase: Callable[[str], bytes]) -> Backup:
+    """The backup in a file. Raises like `recover`."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(BACKUP_BYTES + (2 << 20))
+    except FileNotFoundError:
+        raise Refused("FILE_MISSING", str(file)) from None
+    except OSError as error:
+        raise Refused("FILE_UNREADABLE", f"{file}: {error.strerror}") from None
+    return open_backup(file, data, passphrase(file.name))
+
+
+def _write(building: Path, backup: Backup) -> None:
+    """Every file durable before the home gets its name."""
+    for name, data in backup.files.items():
+        write_new(building / name, data)
+    if backup.home_kind == "office":
+        for folder in _OFFICE_FOLDERS:
+            make_private_directory(building / folder)
+
+
+def _check(building: Path, backup: Backup, now_us: int, root: str | None) -> None:
+    """What came out is one home: settings, directory and keys belong together."""
+    settings = parse(backup.files.get(FILE_NAME, b"")).settings
+    directory, fingerprint = _directory(building, settings, now_us)
+    if directory.network_id != backup.network_id or (root is not None and root != fingerprint):
+        raise Refused("WRONG_NETWORK", f"the backup is of network {directory.network}, root {fingerprint}")
+    if not any((building / "keys").glob("storage.*")):
+        raise KeyFileError("KEY_FILE_MISSING", building / "keys" / BARE, "the backup holds no storage key")
+
+
+def _try_all(home: Path, files: Mapping[str, bytes], storage_key: bytes) -> None:
+    """A key that is damaged is found now, and not when the backup is needed."""
+    for name, data in files.items():
+        path = home / name
+        if path.suffix == ".key" and path.name != BARE and not data.startswith(_PEM):
+            header = read_header(path)
+            if header.sealed_by == "storage":
+                open_secret(path, data, header.kind, storage_key=storage_key)
+
+
+def _directory(home: Path, settings: Settings, now_us: int) -> tuple[Directory, str]:
+    """(the verified directory, the root's fingerprint) of either kind of home."""
+    if _is_root(home):
+        network = read_network(home)
+        return network.directory, network.root_fingerprint
+    trust = TrustStore(home).load(now_us)
+    find_office(settings, trust)
+    return trust.directory, trust.root_fingerprint
+
+
+def _is_root(home: Path) -> bool:
+    return (home / "network").is_dir()
