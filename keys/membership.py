@@ -13,6 +13,7 @@ from keys.enrolment import EnrolmentRequest, verify_in_force
 from keys.mldsa import MLDSA
 from keys.office_record import OfficeKey, OfficeRecord
 from keys.primitives import key_id, sha256
+from protocol import cbor
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Address, OfficeId
 from protocol.limits import SECOND_US
@@ -48,7 +49,7 @@ def admit(
     `reserved` are public keys that no office may have: those of the root's roles. Parents may be in the same batch.
     Raises `Refused` for the first request that cannot be taken, `field` being its address: WRONG_NETWORK,
     ADDRESS_TAKEN, KEY_REUSED, BAD_FIELD (class, parent or brokers that cannot be), TOO_LARGE, or for a renewal
-    UNKNOWN_OFFICE and BAD_REQUEST.
+    NOT_FOUND and BAD_REQUEST.
     """
     _require_apart(directory, requests, reserved)
     offices = dict(directory.offices)
@@ -143,7 +144,7 @@ def _renewed(directory: Directory, request: EnrolmentRequest, now_us: int) -> Of
     """The record with the new keys beside the old ones, which stay valid for what they signed; raises `Refused`."""
     office = directory.by_id(request.office_id)
     if office is None or office.address != request.address:
-        raise Refused("UNKNOWN_OFFICE", "no office of the network has this id and address", field=request.address)
+        raise Refused("NOT_FOUND", "no office of the network has this id and address", field=request.address)
     vouching = next((key for key in office.keys if key.key_id == request.in_force), None)
     if office.state == "revoked" or vouching is None or not vouching.valid_at(now_us):
         raise Refused("BAD_REQUEST", "no key in force vouches for this renewal", field=request.address)
@@ -156,11 +157,23 @@ def _renewed(directory: Directory, request: EnrolmentRequest, now_us: int) -> Of
     return replace(office, keys=(*fresh, *office.keys))
 
 
-def _keys(request: EnrolmentRequest, now_us: int) -> tuple[OfficeKey, OfficeKey]:
-    """The request's identity key and second key as the directory holds them."""
-    start, end = max(0, now_us - KEY_SLACK_US), now_us + KEY_LIFE_US
-    second = second_key_id(request.second)
+def office_keys(
+    suite: int, identity: bytes, second: bytes, not_before_us: int, not_after_us: int
+) -> tuple[OfficeKey, OfficeKey]:
+    """An office's identity key and its second key (the whole ML-DSA key) as the directory holds them."""
+    digest = second_key_id(second)
     return (
-        OfficeKey(request.suite, request.identity, key_id(request.suite, request.identity), start, end),
-        OfficeKey(MLDSA, second, key_id(MLDSA, second), start, end),
+        OfficeKey(suite, identity, key_id(suite, identity), not_before_us, not_after_us),
+        OfficeKey(MLDSA, digest, key_id(MLDSA, digest), not_before_us, not_after_us),
     )
+
+
+def _keys(request: EnrolmentRequest, now_us: int) -> tuple[OfficeKey, OfficeKey]:
+    """The request's keys, valid from now on."""
+    start, end = max(0, now_us - KEY_SLACK_US), now_us + KEY_LIFE_US
+    return office_keys(request.suite, request.identity, request.second, start, end)
+
+
+def office_fingerprint(identity: bytes, second: bytes) -> bytes:
+    """What people compare of an office's keys: SHA-256 over its identity key and the directory's form of its second."""
+    return sha256(b"relay/1/office" + cbor.dumps([identity, second]))

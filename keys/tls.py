@@ -48,15 +48,18 @@ def new_key() -> bytes:
     return _pem(ec.generate_private_key(ec.SECP256R1()))
 
 
+def public_of(key: bytes) -> bytes:
+    """The SubjectPublicKeyInfo (DER) of a PEM key."""
+    return _spki(_private(key).public_key())
+
+
 def make_request(key: bytes, address: Address, nonce: bytes) -> bytes:
     """The PKCS #10 request (DER) of this PEM key for an office.
 
     The nonce stands in the challenge password, which ties this proof of possession to one enrolment request, as
     RFC 7030 section 3.5 ties it to one TLS session: a request copied out of another one is of no use.
     """
-    private = serialization.load_pem_private_key(key, password=None)
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise ValueError("a TLS key is an EC key")  # noqa: TRY004  the text is wrong, not its type
+    private = _private(key)
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name(address))
     builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, nonce.hex().encode())
     made = builder.sign(private, hashes.SHA256(), ecdsa_deterministic=True)
@@ -93,10 +96,7 @@ class Authority:
     def __init__(self, credential: Credential) -> None:
         """Raises `ValueError` when the PEM text is not an EC key and its certificate."""
         self.credential = credential
-        key = serialization.load_pem_private_key(credential.key, password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("the authority's key is not an EC key")  # noqa: TRY004  the text is wrong, not its type
-        self._key = key
+        self._key = _private(credential.key)
         self._certificate = x509.load_pem_x509_certificate(credential.certificate)
 
     def issue_server(self, names: tuple[str, ...], *, days: int) -> Credential:
@@ -194,6 +194,17 @@ def new_authority(network: str, *, days: int) -> Authority:
     return Authority(_credential(builder.sign(key, hashes.SHA256()), key))
 
 
+def fits(certificate: bytes, key: bytes, authority: bytes) -> bool:
+    """Whether a PEM certificate is for this PEM key and was issued by that authority."""
+    try:
+        leaf, issuer = (x509.load_pem_x509_certificate(data) for data in (certificate, authority))
+        private = _private(key)
+        leaf.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return leaf.public_key() == private.public_key()
+
+
 def expires_us(certificate: bytes) -> int:
     """When a PEM certificate ends, in microseconds since 1970; raises `ValueError`."""
     return int(x509.load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()) * 1_000_000
@@ -262,6 +273,14 @@ def _credential(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) 
 
 def _text(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _private(key: bytes) -> ec.EllipticCurvePrivateKey:
+    """The key of a PEM text; raises `ValueError`."""
+    private = serialization.load_pem_private_key(key, password=None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise ValueError("a TLS key is an EC key")  # noqa: TRY004  the text is wrong, not its type
+    return private
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

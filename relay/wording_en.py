@@ -260,6 +260,66 @@ WORDS: Final = MappingProxyType(
             "It must make and use Ed25519 keys and HMAC-SHA-256 secrets that never leave it.",
             "See the detail; use another token, or keep the key in a file.",
         ),
+        "BAD_REQUEST": (
+            "The enrolment request is not a whole, unaltered request.",
+            "It was cut short or changed on the way, or does not hold what its kind needs.",
+            "Fetch the file again from the office, and compare its fingerprint by telephone.",
+        ),
+        "REQUEST_EXPIRED": (
+            "The enrolment request is past its validity.",
+            "A request is valid for the days that the office chose, 30 by default.",
+            "Ask the office for a new request from a new home, and check the clocks of both machines.",
+        ),
+        "CLOCK_BEHIND": (
+            "The file was made later than it is here.",
+            "One of the two clocks is wrong, by more than five minutes.",
+            "Set the clock that is wrong and run the command again.",
+        ),
+        "WEAK_KEY": (
+            "A key of the request is weak.",
+            "It is of small order or not in its one form; anybody could sign in its name.",
+            "Do not take the request: no correct program makes such a key.",
+        ),
+        "WRONG_NETWORK": (
+            "The file is of another network.",
+            "Its network, or the root that it was made for, is not this one.",
+            "Check with the other side which root fingerprint was given out.",
+        ),
+        "ADDRESS_TAKEN": (
+            "The address or the office is in the directory already.",
+            "An address stands for one office, and an office is taken in once.",
+            "Check the address; renew or revoke the office that has it.",
+        ),
+        "KEY_REUSED": (
+            "A key of the request is in use already.",
+            "A key serves one office, one person or one role only.",
+            "Ask the office to make new keys in a new home.",
+        ),
+        "REJECTED": (
+            "The enrolment request was rejected.",
+            "An administrator of the network refused this very request.",
+            "Mend what the reason names, and make a new request in a new home.",
+        ),
+        "NO_REQUEST": (
+            "This home has made no enrolment request.",
+            "Only the home that made a request can install the answer to it.",
+            "Choose the right home with --home, or begin with `relay keys init`.",
+        ),
+        "BAD_RESPONSE": (
+            "The file is not a whole, unaltered response of the network.",
+            "It was cut short or changed, or no snapshot key of the network has signed it.",
+            "Fetch the file again from the network administrator.",
+        ),
+        "RESPONSE_NOT_OURS": (
+            "The response is for another office or another request.",
+            "It does not answer the request that this home made, with the keys that are in this home.",
+            "Install the response that belongs to this home's request.",
+        ),
+        "RESPONSE_OLD": (
+            "The response is older than what this home has.",
+            "The home knows a newer directory, and directories never roll back.",
+            "Ask the network administrator for a new response.",
+        ),
         "BAD_TRUST": (
             "The network directory of this home cannot be used.",
             "The signed files under trust are missing, damaged or do not verify.",

@@ -134,7 +134,8 @@ class TrustStore:
     def install(home: Path, files: Mapping[str, bytes], now_us: int, *, root: bytes | None = None) -> "TrustStore":
         """A new home's store with its first generation; pins `root`, by default the network's first root.
 
-        Raises `Refused` FILE_EXISTS for a home that has a pinned root, `TrustError`, `OSError`.
+        An installation that was interrupted, with the root pinned and no generation kept, is gone on with.
+        Raises `Refused` FILE_EXISTS for a home that has another root or a generation, `TrustError`, `OSError`.
         """
         store = TrustStore(home)
         pinned = files.get(root_file(1)) if root is None else root
@@ -142,7 +143,9 @@ class TrustStore:
             raise TrustError("TRUST_MISSING", "no root to pin")
         roots = chain_roots(pinned, files)
         verify_generation(roots[-1], files, now_us=now_us)
-        write_new(store._place / "root.json", pinned)
+        begun = (store._place / "root.json").exists() and not list_generations(store._place / "generations")
+        if not (begun and _read(store._place / "root.json") == pinned):
+            write_new(store._place / "root.json", pinned)
         store._state = _State(roots=[pinned], first_root=verify_root(pinned)[0])
         store._update(files, now_us)
         return store

@@ -55,7 +55,7 @@ def broker_certificate(
     for name in names:
         _require_server_name(name)
     asked = None if request is None else _read_request(Path(request))
-    authority = _authority(choices, root, passphrase_file)
+    authority = authority_of(choices, root, passphrase_file)
     if asked is None:
         issued = authority.issue_server(names, days=days)
         certificate = issued.certificate
@@ -88,7 +88,7 @@ def broker_revocations(choices: Choices, *, withdraw: tuple[str, ...], passphras
     root = root_home(choices)
     with ceremony():
         directory = read_network(root).directory
-    authority = _authority(choices, root, passphrase_file)
+    authority = authority_of(choices, root, passphrase_file)
     for name in withdraw:
         withdraw_certificates(root, name)
     revoked = {office.address for office in directory.offices.values() if office.state == "revoked"}
@@ -122,7 +122,7 @@ def _read_request(path: Path) -> bytes:
         raise Refused("FILE_UNREADABLE", f"{path}: {error.strerror}", field="request") from None
 
 
-def _authority(choices: Choices, root: Path, passphrase_file: str | None) -> "Authority":
+def authority_of(choices: Choices, root: Path, passphrase_file: str | None) -> "Authority":
     """The authority, opened. Raises `Refused` NOT_ENOUGH_KEYS without its passphrase, `KeyFileError`."""
     from keys.keyfile import read_header, read_secret
     from keys.tls import Authority, Credential

@@ -6,5 +6,14 @@ from relay.console.commands import LazyGroup
 
 group: Final = LazyGroup(
     "keys",
-    {name: f"relay.console.safekeeping:{name}" for name in ("passwd", "backup", "recover")},
+    {
+        "init": "relay.console.enrolling:init",
+        "fingerprint": "relay.console.fingerprints:fingerprint",
+        "approve": "relay.console.approving:approve",
+        "reject": "relay.console.approving:reject",
+        "install": "relay.console.enrolling:install",
+        "passwd": "relay.console.safekeeping:passwd",
+        "backup": "relay.console.safekeeping:backup",
+        "recover": "relay.console.safekeeping:recover",
+    },
 )

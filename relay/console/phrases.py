@@ -128,6 +128,28 @@ PHRASES: Final = MappingProxyType(
             "吊销列表 {file}，共 {count} 个证书；再运行 relay broker config 送往各代理",
             "The list of revoked certificates is {file}, with {count}; run relay broker config to bring it to brokers",
         ),
+        # Enrolment.
+        "request_made": ("申请已写入 {file}，有效至 {until}", "The request is in {file}, valid until {until}"),
+        "request_next": (
+            "请把 {file} 送交网络管理员并电话核对指纹；收到答复后运行 `relay --home {home} keys install 答复文件`",
+            "Bring {file} to the administrator, compare this by phone; then: relay --home {home} keys install RESPONSE",
+        ),
+        "fingerprint_request": ("{subject} 的申请指纹", "Fingerprint of the request of {subject}"),
+        "fingerprint_office": ("{subject} 的密钥指纹", "Fingerprint of the keys of {subject}"),
+        "fingerprint_root": ("根指纹（{subject}）", "Fingerprint of the root ({subject})"),
+        "installed": (
+            "{address} 已加入网络 {network}（目录第 {version} 版）",
+            "{address} is in the network {network} (directory version {version})",
+        ),
+        "settings_written": ("设置已写入 {file}", "Settings are in {file}"),
+        "settings_kept": ("设置 {file} 保持不变", "The settings in {file} stay as they are"),
+        "no_brokers_known": (
+            "网络未给出代理地址：请在 {file} 中填写 [[brokers]]",
+            "The network named no broker: add [[brokers]] to {file}",
+        ),
+        "run_next": ("现在可以运行 `relay --home {home} run`", "Now `relay --home {home} run` starts it"),
+        "responses_written": ("{count} 份答复已写入 {place}", "{count} responses are in {place}"),
+        "request_rejected": ("已驳回 {address} 的申请", "The request of {address} is rejected"),
         # Table heads and fields.
         "id": ("编号", "Id"),
         "number": ("序号", "No."),

@@ -104,6 +104,20 @@ HELP: Final = MappingProxyType(
             "把整个审计日志及核验所需写入一个文件（- 为标准输出）。",
             "Write the whole log and what verifies it into one file (- for standard output).",
         ),
+        "keys init": (
+            "生成本单位密钥和签名的入网申请；密钥从不离开本目录，也从不被覆盖。",
+            "Make this office's keys and its signed request; keys never leave the home and are never overwritten.",
+        ),
+        "keys fingerprint": (
+            "显示申请、单位密钥或根的指纹，供电话核对。",
+            "Show the fingerprint of a request, of an office's keys or of a root, to compare by telephone.",
+        ),
+        "keys approve": (
+            "受理入网申请：签入网络目录并写出答复。可一次受理多份。",
+            "Take offices into the network: sign the directory and write the responses. Many at once.",
+        ),
+        "keys reject": ("驳回一份入网申请。", "Refuse a request for good."),
+        "keys install": ("把网络的答复装入本单位目录。", "Take the network's answer into the office's home."),
         "broker": ("消息代理。", "Message brokers."),
         "broker config": (
             "打印一个代理的配置；用 --out 则写入目录，再次运行只更新变动部分。",
@@ -170,6 +184,21 @@ HELP: Final = MappingProxyType(
             "每行一个 JSON 对象，逐行按序回答；- 为标准输入",
             "one JSON object a line, one answer a line in order; - for standard input",
         ),
+        # Options of enrolment.
+        "address": ("单位地址，如 320924-GO", "address of the office, such as 320924-GO"),
+        "network": ("网络名称", "name of the network"),
+        "name": ("单位全称", "full name of the office"),
+        "office_class": ("单位类别，如 county", "class of the office, such as county"),
+        "parent": ("上级单位地址", "address of the office above it"),
+        "standing": ("liaison、direct 或 screened", "liaison, direct or screened"),
+        "brokers": ("所接代理的编号，可重复", "id of a broker that it is attached to; repeat for more"),
+        "valid_days": ("申请有效天数（默认 30，至多 90）", "days that the request is valid (default 30, at most 90)"),
+        "keys init.root": ("网络的根：指纹或根文件", "the network's root: its fingerprint, or a root file"),
+        "keys init.output": ("写入申请的文件", "file to write the request to"),
+        "keys approve.output": ("写入答复的文件或目录", "file or directory to write the responses to"),
+        "keys reject.output": ("写入驳回答复的文件", "file to write the refusal to"),
+        "keys reject.reason": ("驳回理由，一行", "reason of the refusal, one line"),
+        "no_qr": ("不显示二维码", "leave the QR code out"),
         # Options of single commands.
         "state": ("只列出此状态", "only this state"),
         "limit": ("最多列出多少条", "at most so many"),

@@ -17,14 +17,16 @@ from typing import Any, Final
 from config.load import parse
 from config.problems import ConfigError, Problem
 from config.schema import HOME_VERSION
+from keys import tls
 from keys.ceremony import Network, init_network
 from keys.directory import Directory, Rules
 from keys.keyfile import LAB_COST, write_secret
-from keys.office_record import OfficeKey, OfficeRecord, Person
+from keys.membership import office_keys
+from keys.office_home import OfficeSecrets, furnish, keep_first_prekey, keep_secrets, keep_tls
+from keys.office_record import OfficeRecord, Person
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SigningKey
 from keys.private_files import fsync_directory, make_private_directory, write_new
-from keys.storage_key import create_storage_key
 from keys.tls import LOOPBACK_NAMES, Authority, new_authority
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
@@ -78,7 +80,7 @@ class _Office:
 
     plan: OfficePlan
     record: OfficeRecord
-    key: SigningKey
+    secrets: OfficeSecrets
     prekey_seed: bytes
     settings: str
 
@@ -132,7 +134,7 @@ def _build(plan: Plan, settings: Mapping[str, str], building: Path, target: Path
     suite = plan.rules.suites[0]
     prekeys = {
         office.record.address: make_prekey(
-            office.key,
+            office.secrets.identity,
             network_id=network_id,
             office_id=office.record.id,
             suite=suite,
@@ -193,7 +195,11 @@ def _settings(plan: Plan) -> dict[str, str]:
 
 def _connection(broker: BrokerPlan, office: OfficePlan) -> dict[str, Any]:
     """A broker as one office's relay.toml has it."""
-    port = office.connect.get(broker.id) or broker.connect_port or broker.port
+    return _place(broker, office.connect.get(broker.id) or broker.connect_port or broker.port)
+
+
+def _place(broker: BrokerPlan, port: int) -> dict[str, Any]:
+    """Where relays reach a broker."""
     return {"id": broker.id, "engine": broker.engine, "host": LISTEN, "port": port, "tls": broker.tls}
 
 
@@ -238,7 +244,7 @@ def _make_offices(
     ids = {office.address: OfficeId(secrets.token_bytes(OFFICE_ID_BYTES)) for office in plan.offices}
     offices = []
     for office in plan.offices:
-        key = SigningKey.from_seed(secrets.token_bytes(32))
+        own = OfficeSecrets.make(secrets.token_bytes)
         record = OfficeRecord(
             id=ids[office.address],
             address=Address(office.address),
@@ -247,10 +253,16 @@ def _make_offices(
             parent=ids[office.parent] if office.parent is not None else None,
             standing=office.standing,
             brokers=office.brokers,
-            keys=(OfficeKey.of(key.public(), now_us - KEY_SLACK_US, now_us + KEY_LIFE_US),),
+            keys=office_keys(
+                own.identity.suite,
+                own.identity.public(),
+                own.second.public(),
+                now_us - KEY_SLACK_US,
+                now_us + KEY_LIFE_US,
+            ),
             persons=tuple(persons.get(office.address, ())),
         )
-        offices.append(_Office(office, record, key, secrets.token_bytes(32), settings[office.address]))
+        offices.append(_Office(office, record, own, secrets.token_bytes(32), settings[office.address]))
     return offices
 
 
@@ -279,6 +291,7 @@ def _write_root(
     settings = {
         "home_version": HOME_VERSION,
         "office": {"address": address, "network": plan.network},
+        "brokers": [_place(broker, broker.connect_port or broker.port) for broker in plan.brokers],
         "network": {"office_home": f"../offices/{address}"},
     }
     write_new(root / "relay.toml", toml_text(settings).encode())
@@ -308,26 +321,11 @@ def _write_home(
 ) -> None:
     """One office's home, ready for its first `relay run`."""
     address = office.record.address
-    for name in ("store", "run", "audit"):
-        make_private_directory(home / name)
-    storage_key = create_storage_key(home, secrets.token_bytes)
-    for file, kind, secret, public in (
-        ("identity.key", "identity", office.key.seed(), office.key.public()),
-        ("prekey-1.key", "prekey", office.prekey_seed, prekeys[address].public),
-    ):
-        write_secret(
-            home / "keys" / file,
-            kind,
-            secret,
-            storage_key=storage_key,
-            entropy=secrets.token_bytes,
-            label=address,
-            public=public,
-        )
-    client = authority.issue_client(address, days=TLS_DAYS)
-    write_new(home / "keys" / "tls.pem", client.certificate)
-    write_new(home / "keys" / "tls.key", client.key)
-    write_new(home / "keys" / "ca.pem", authority.credential.certificate)
+    furnish(home)
+    storage_key = keep_secrets(home, address, office.secrets, secrets.token_bytes)
+    keep_first_prekey(home, address, prekeys[address], office.prekey_seed, storage_key, secrets.token_bytes)
+    certificate = authority.certify(tls.public_of(office.secrets.tls_key), address, days=TLS_DAYS)
+    keep_tls(home, certificate, authority.credential.certificate)
     TrustStore.install(home, network.files, now_us)
     make_private_directory(home / "trust" / "prekeys")
     for owner, record in prekeys.items():

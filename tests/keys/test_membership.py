@@ -125,7 +125,7 @@ def test_renewed_keys_stand_beside_the_old_ones() -> None:
     stranger = make_request(
         wanted(kind="renew", office_id=OfficeId(seed("no office")[:16])), IDENTITY, SECOND, COUNTY_KEY
     )
-    assert code_of(stranger) == "UNKNOWN_OFFICE"
+    assert code_of(stranger) == "NOT_FOUND"
     assert isinstance(after.keys[0], OfficeKey)
     assert DIRECTORY.by_address(CITY_ADDRESS) == renewed.by_address(CITY_ADDRESS)
 
