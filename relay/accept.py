@@ -48,7 +48,11 @@ class Acceptor:
         if ground.trust.age_us(now_us) > ground.settings.trust.stop_s * SECOND_US:
             stale = Refused("TRUST_STALE", "the network directory is too old to send by")
             return [await self._known(draft, original) or stale for draft in drafts]
-        desk = Desk(ground.identity, ground.me, ground.directory, ground.settings.messages, now_us)
+        if ground.me.state == "revoked":
+            revoked = Refused("REVOKED", "this office itself is revoked")
+            return [await self._known(draft, original) or revoked for draft in drafts]
+        settings, suspended = ground.settings.messages, ground.suspended()
+        desk = Desk(ground.identity, ground.me, ground.directory, settings, now_us, suspended)
         salts = [ground.entropy.bytes(SALT_BYTES) for _ in drafts]
         composed = await ground.offload.run(partial(_compose_all, drafts, desk, salts, original), len(drafts))
         ready = [one for one in composed if not isinstance(one, Refused)]

@@ -16,8 +16,12 @@ AlarmCode = Literal[
     "CLOCK_SKEW",
     "CLONED",
     "DAMAGED_ROWS",
+    "OFFICE_REVOKED",
+    "OFFICE_SUSPENDED",
     "RESTORED",
+    "TRUST_BEHIND",
     "TRUST_FORK",
+    "TRUST_OLD",
 ]
 """Stable names; what each means and what to do about it is in `relay/console/advice.py`."""
 

@@ -21,7 +21,6 @@ from protocol.topics import PrekeyTopic, PresenceTopic, TrustTopic, prekey_topic
 from protocol.witness import Shown
 from relay.audit.notes import RELAY
 from relay.forks import Forks
-from relay.graph import graph_of
 from relay.ground import Ground
 from relay.home import Home
 from relay.mqtt import Will
@@ -181,7 +180,7 @@ class Beacon:
             return
         self._known[key] = verified
         self._forks.compare(presence)
-        if presence.online and not arrived.retained:
+        if presence.online and not arrived.retained and presence.office not in ground.suspended():
             ground.witnesses.hear(presence.office, presence.at_us, (), ground.clock.monotonic_us())
         online = self._online.setdefault(presence.office, set())
         (online.add if presence.online else online.discard)((presence.group, arrived.broker))
@@ -205,7 +204,8 @@ class Beacon:
     async def on_prekey(self, arrived: Arrived, topic: PrekeyTopic) -> None:
         """An office's prekey, by whomever published. Raises `RemoteError`."""
         office = self._ground.directory.by_address(topic.office)
-        if arrived.payload and office is not None and office.id != self._ground.identity.office:
+        others = office is not None and office.id not in {self._ground.identity.office, *self._ground.suspended()}
+        if arrived.payload and office is not None and others:
             try:
                 await self.take_prekey(arrived.payload, office.id)
             except RemoteError as error:
@@ -265,11 +265,8 @@ class Beacon:
             _log.warning("trust_not_taken", publisher=publisher, code=result.code)
         if not result.changed:
             return
-        ground.trust = result.trust
+        ground.take_trust(result.trust)
         self._forks.begin_again(known.presence for known in self._known.values())
-        ground.clock.raise_floor(result.trust.clock_floor_us)
-        graph, shared = graph_of(ground.directory, ground.identity.office)
-        ground.outbox.set_graph(graph, shared, ground.clock.monotonic_us())
         _log.info("trust_taken", version=result.trust.version, publisher=publisher)
         ground.audit.add(RELAY, "trust", version=result.trust.version, publisher=publisher)
         for broker, group in sorted(self._up):

@@ -31,6 +31,7 @@ from protocol.ids import (
     Address,
     Digest,
     MessageId,
+    OfficeId,
     digest_text,
     is_group,
     message_id_text,
@@ -58,6 +59,7 @@ class Desk:
     directory: Directory
     settings: Messages
     now_us: int
+    suspended: frozenset[OfficeId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +220,25 @@ def _addressee(name: str, desk: Desk, field: str) -> OfficeRecord:
         raise Refused("UNKNOWN_RECIPIENT", f"{name} is not in the directory", field=field)
     problem = _unreachable(office, desk)
     if problem is not None:
-        raise Refused(problem, "this office itself" if office.id == desk.identity.office else name, field=field)
+        raise Refused(problem, _why_unreachable(office, desk), field=field)
     return office
+
+
+def _why_unreachable(office: OfficeRecord, desk: Desk) -> str:
+    """For people: what keeps an office from being a recipient."""
+    if office.id == desk.identity.office:
+        return "this office itself"
+    if office.state == "revoked":
+        successor = None if office.successor is None else desk.directory.by_id(office.successor)
+        return office.address if successor is None else f"{office.address}, which {successor.address} follows"
+    return f"{office.address} is suspended"
 
 
 def _unreachable(office: OfficeRecord, desk: Desk) -> str | None:
     """The code with which an office cannot be a recipient now."""
     if office.id == desk.identity.office:
         return "BAD_FIELD"
-    return None if office.state == "active" else "REVOKED"
+    return None if office.state == "active" and office.id not in desk.suspended else "REVOKED"
 
 
 def _members(

@@ -31,6 +31,7 @@ from relay.pump import Pump
 from relay.recovery import Recovery
 from relay.restoring import Restorer
 from relay.retention import Retention
+from relay.revocations import Revocations
 from relay.sealer import Sealer
 from relay.service import OfficeService
 from relay.status import Status
@@ -75,6 +76,8 @@ class Engine:
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
         self._janitor = Janitor(ground)
         self._retention = Retention(ground)
+        self._revocations = Revocations(ground, self._sealer)
+        ground.trust_takers.append(self._revocations.came)
         self._restorer = Restorer(ground)
         self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,6 +98,7 @@ class Engine:
             "janitor": self._janitor.run,
             **({} if self._keeper is None else {"audit": self._keeper.run}),
             "retention": self._retention.run,
+            "revocations": self._revocations.run,
             "restorer": self._restorer.run,
             "timekeeper": self._timekeeper.run,
             **{f"intake-{group}": intake.run for group, intake in self._intakes.items()},

@@ -1,18 +1,23 @@
 """The directory as the outbox needs it: who shares a broker with whom, who is whose parent (D2)."""
 
+from collections.abc import Collection
+
 from keys.directory import Directory
 from protocol.ids import OfficeId
 from protocol.routing import Graph
 
 
-def graph_of(directory: Directory, me: OfficeId) -> tuple[Graph, dict[OfficeId, tuple[str, ...]]]:
-    """The graph of offices that are not revoked, and the brokers that `me` shares with each neighbour.
+def graph_of(
+    directory: Directory, me: OfficeId, suspended: Collection[OfficeId] = ()
+) -> tuple[Graph, dict[OfficeId, tuple[str, ...]]]:
+    """The graph of offices neither revoked nor suspended, and the brokers that `me` shares with each neighbour.
 
     Offices on the same brokers share one set of neighbours (which then names the office itself too), so that 1,500
     offices on one broker cost one set and not two million pairs.
     """
     members: dict[str, set[OfficeId]] = {}
-    living = [office for office in directory.offices.values() if office.state != "revoked"]
+    out = {*suspended} - {me}
+    living = [one for one in directory.offices.values() if one.state != "revoked" and one.id not in out]
     for office in living:
         for broker in office.brokers:
             members.setdefault(broker, set()).add(office.id)
@@ -23,4 +28,5 @@ def graph_of(directory: Directory, me: OfficeId) -> tuple[Graph, dict[OfficeId, 
             sets[office.brokers] = frozenset().union(*(members[broker] for broker in office.brokers))
         neighbours[office.id] = sets[office.brokers]
     parents = {office.id: office.parent for office in living}
-    return Graph(neighbours, parents), directory.neighbours(me)
+    shared = {office: brokers for office, brokers in directory.neighbours(me).items() if office not in out}
+    return Graph(neighbours, parents), shared

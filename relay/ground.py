@@ -65,6 +65,7 @@ class Ground:
     commits_told_max: int | None = None
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     wakers: list[Callable[[], None]] = field(default_factory=list)
+    trust_takers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False
     unbegun: set[tuple[MessageId, OfficeId]] = field(default_factory=set)
     window: Window = field(default_factory=Window)
@@ -87,6 +88,17 @@ class Ground:
         if record is None:
             raise Refused("REVOKED", "this office is not in the network directory")
         return record
+
+    def suspended(self) -> frozenset[OfficeId]:
+        """The offices of which nothing is believed at this moment (D8)."""
+        return self.trust.suspended(self.clock.now_us())
+
+    def take_trust(self, trust: Trust) -> None:
+        """Another directory is in force, or other suspensions: whoever acts on that is told at once."""
+        self.trust = trust
+        self.clock.raise_floor(trust.clock_floor_us)
+        for tell in self.trust_takers:
+            tell()
 
     def moment(self) -> Moment:
         """Now in the life of this home, for what is signed now: it counts nothing that is not durable (G12)."""

@@ -102,7 +102,7 @@ class Intake:
             own_prekey=b"" if record is None else record.data,
             keyring=ground.keyring,
             now_us=now_us,
-            suspended=ground.trust.suspended(now_us),
+            suspended=ground.suspended(),
         )
 
     def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], view: OutboxView) -> Outcome:

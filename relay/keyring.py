@@ -28,6 +28,12 @@ class Keyring:
             public = self.loaded[record.prekey_id] = PrekeyPublic(record.suite, record.public)
         return record, public
 
+    def drop(self, office: OfficeId) -> None:
+        """Its record counts no more."""
+        record = self.records.pop(office, None)
+        if record is not None:
+            self.loaded.pop(record.prekey_id, None)
+
     def take(self, record: PrekeyRecord) -> None:
         """A newer verified record of an office."""
         before = self.records.get(record.office_id)

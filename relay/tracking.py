@@ -23,7 +23,9 @@ WAITED_FOR: Final = {
     "signed_for": frozenset({State.SIGNED_FOR}),
 }
 """The states that satisfy `--wait`."""
-DONE_HERE: Final = frozenset({"received", "refused_here", "opened", "signed_for", "returned", "gap", "gap_closed"})
+DONE_HERE: Final = frozenset(
+    {"received", "refused_here", "opened", "signed_for", "returned", "gap", "gap_closed", "doubted"}
+)
 """What this office says itself of messages that came to it; of its own messages only recipients say such things."""
 GAPS: Final = frozenset({"gap", "gap_closed"})
 """Events of numbers that are missing: they say whose numbers, on which lane, and which."""
@@ -89,7 +91,7 @@ class Tracking:
         """
         queue = self._ground.news.listen()
         try:
-            last = await self._ground.store.read(_last_seq) if after_seq < 0 else after_seq
+            last = await self._ground.store.read(events.last_seq) if after_seq < 0 else after_seq
             while True:
                 found = await self._ground.store.read(partial(events.after, seq=last, limit=EVENTS_AT_ONCE))
                 for event in found:
@@ -186,7 +188,3 @@ def _latest(txn: Txn, limit: int, state: str | None) -> list[Story]:
         (message, sent.standings(txn, message.message_id), events.of_message(txn, message.message_id))
         for message in sent.latest(txn, limit, state)
     ]
-
-
-def _last_seq(txn: Txn) -> int:
-    return int(txn.connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])

@@ -27,7 +27,7 @@ IDS: Final = 64
 EVENTS: Final = frozenset(
     {
         *("received", "refused_here", "delivered", "refused", "expired", "unconfirmed", "correction", "cancelled"),
-        *("custody_lost", "tombstone", "gap", "gap_closed", "opened", "signed_for", "returned"),
+        *("custody_lost", "tombstone", "gap", "gap_closed", "doubted", "opened", "signed_for", "returned"),
     }
 )
 """Events of messages that are noted: verdicts and human acts. Custody on the way is in the store, with its proof."""

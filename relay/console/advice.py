@@ -195,6 +195,17 @@ ADVICE: Final = MappingProxyType(
             ("告警：存储中有记录损坏", "运行 relay fsck；检查磁盘"),
             ("alarm: rows of the store are damaged", "run relay fsck; look at the disk"),
         ),
+        "OFFICE_REVOKED": (
+            ("告警：有单位或其密钥被吊销", "查看详情；存疑的信息请打电话核实：relay inbox list"),
+            ("alarm: an office or a key of it was revoked", "call about what is doubted: relay inbox list"),
+        ),
+        "OFFICE_SUSPENDED": (
+            ("告警：有单位被暂停，其信息暂不接收", "紧急事项请打电话；等待网络管理员确认或解除"),
+            (
+                "alarm: an office is suspended, nothing of it is taken",
+                "call it if it is urgent; wait for the administrator",
+            ),
+        ),
         "RESTORED": (
             ("告警：本单位目录被恢复到较早的状态", "核对最近收发的信息，再运行 relay home accept"),
             (
@@ -202,9 +213,20 @@ ADVICE: Final = MappingProxyType(
                 "compare what came and went, then run relay home accept",
             ),
         ),
+        "TRUST_BEHIND": (
+            ("告警：已有更新的网络目录，本单位尚未取得", "检查与上级的链路；必要时 relay keys pull"),
+            (
+                "alarm: there is a newer directory, which we do not have yet",
+                "look at the link upward, or relay keys pull",
+            ),
+        ),
         "TRUST_FORK": (
             ("告警：有单位的网络目录与本单位同版不同文", "立即联系网络管理员：签发密钥可能已泄露"),
             ("alarm: two directories of one version", "speak to the network's administrator: keys may be stolen"),
+        ),
+        "TRUST_OLD": (
+            ("告警：网络目录已旧，可能还不知道有单位被吊销", "检查与上级的链路；上级恢复后会自动更新"),
+            ("alarm: the network directory is old, revocations may be missing", "look at the link upward"),
         ),
     }
 )

@@ -1,5 +1,6 @@
 """What happened to messages, in order: appended, never changed (CONTRACT section 7, G8)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from protocol.cbor import dumps, loads
@@ -38,9 +39,8 @@ def append(txn: Txn, events: list[Event]) -> list[Event]:
     """Record events; they come back with their sequence numbers."""
     if not events:
         return []
-    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     numbered = []
-    for seq, event in enumerate(events, last + 1):
+    for seq, event in enumerate(events, last_seq(txn) + 1):
         clear: dict[str, Value] = {
             "seq": seq, "message_id": event.message_id, "office": event.office, "type": event.type,
             "at_us": event.at_us,
@@ -65,6 +65,20 @@ def of_recipient(txn: Txn, message_id: bytes, office: bytes) -> list[Event]:
 def after(txn: Txn, seq: int, limit: int) -> list[Event]:
     """Events that follow a sequence number, for the event stream."""
     return [_event(row) for row in EVENTS.select(txn, "seq > ?", (seq,), order="seq", limit=limit)]
+
+
+def said_by(txn: Txn, offices: Sequence[bytes], types: Sequence[str], after: int, span: int) -> list[Event]:
+    """Events of these types about recipients that are among these offices, in so many places after a number."""
+    places = "seq > ? AND seq <= ?"
+    marks = [",".join("?" * len(group)) for group in (offices, types)]
+    where = f"{places} AND office IN ({marks[0]}) AND type IN ({marks[1]})"
+    return [_event(row) for row in EVENTS.select(txn, where, (after, after + span, *offices, *types), order="seq")]
+
+
+def last_seq(txn: Txn) -> int:
+    """The number of the newest event, 0 without any."""
+    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    return int(last)
 
 
 def last_is(txn: Txn, event: Event) -> bool:

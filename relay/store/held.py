@@ -92,6 +92,30 @@ def of_way(txn: Txn, lane: Lane, recipient: OfficeId, after_seq: int, limit: int
     return [_held(row) for row in HELD.select(txn, where, (int(lane), recipient, after_seq), order="seq", limit=limit)]
 
 
+def to_office(txn: Txn, recipient: OfficeId, limit: int) -> list[Held]:
+    """Parcels to an office, on whatever lane."""
+    found: list[Held] = []
+    for lane in Lane:
+        found += of_way(txn, lane, recipient, 0, limit - len(found)) if len(found) < limit else []
+    return found
+
+
+def own_copies_to(txn: Txn, recipient: OfficeId, limit: int) -> list[Held]:
+    """Copies of our own messages to an office, on whatever lane."""
+    found: list[Held] = []
+    where = "lane = ? AND recipient = ? AND own = 1 AND kind = ?"
+    for lane in Lane:
+        args, left = (int(lane), recipient, COPY_ITEM), limit - len(found)
+        found += [_held(row) for row in HELD.select(txn, where, args, order="seq", limit=left)] if left else []
+    return found
+
+
+def of_origin(txn: Txn, origin: OfficeId, after: bytes, limit: int) -> list[Held]:
+    """Parcels that another office made and that are carried here, in the order of their digests, after one."""
+    where = "origin = ? AND digest > ? AND own = 0"
+    return [_held(row) for row in HELD.select(txn, where, (origin, after), order="digest", limit=limit)]
+
+
 def ways(txn: Txn) -> list[tuple[Lane, OfficeId]]:
     """Lanes and recipients of all that is held, in as many steps as there are, however many parcels they have."""
     found: list[tuple[Lane, OfficeId]] = []

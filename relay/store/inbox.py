@@ -127,6 +127,22 @@ def listed(txn: Txn, state: str | None, limit: int) -> list[Received]:
     return [_received(row, doubt_us) for row in reversed(rows)]
 
 
+def of_sender(txn: Txn, sender: bytes, from_us: int, after: bytes, limit: int) -> list[Received]:
+    """Messages of an office that came at a time or later and are not doubted yet, by their ids, after one."""
+    where = f"sender = ? AND message_id > ? AND received_us >= ? AND flags & {DOUBTED} = 0 AND {SHOWN}"
+    rows = INBOX.select(txn, where, (sender, after, from_us), order="message_id", limit=limit)
+    return [_received(row, 0) for row in rows]
+
+
+def doubt(txn: Txn, sender: bytes, message_id: bytes) -> bool:
+    """Mark a message whose author's key was revoked; false when it is marked, or is not there any more (G14)."""
+    row = INBOX.get(txn, sender, message_id)
+    if row is None or number(row["flags"]) & DOUBTED:
+        return False
+    INBOX.update(txn, row, flags=number(row["flags"]) | DOUBTED)
+    return True
+
+
 def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
     """Hand messages to a program: each once as new, in lane order; after a while again, flagged as redelivered (G2).
 

@@ -22,6 +22,11 @@ def keep(txn: Txn, office: bytes, epoch: int, record: bytes) -> bool:
     return True
 
 
+def forget(txn: Txn, office: bytes) -> None:
+    """Forget the record of an office, with its epoch: the key that signed it counts no more (G14)."""
+    PREKEYS.delete(txn, office)
+
+
 def records(txn: Txn) -> list[bytes]:
     """The kept records of all offices."""
     return [row.body for row in PREKEYS.select(txn)]

@@ -250,6 +250,12 @@ def awaiting(txn: Txn) -> list[OfficeId]:
     return [OfficeId(office) for (office,) in found if isinstance(office, bytes)]
 
 
+def waiting_for(txn: Txn, office: bytes, limit: int) -> list[MessageId]:
+    """Messages whose copies wait for a prekey of this office."""
+    rows = RECIPIENTS.unverified_clear(txn, "stage = -1 AND office = ?", (office,), limit=limit)
+    return [MessageId(blob(row["message_id"])) for row in rows]
+
+
 def end_waiting(txn: Txn, office: bytes, limit: int) -> int:
     """A prekey came: back to be sealed; how many."""
     rows = RECIPIENTS.select(txn, "stage = -1 AND office = ?", (office,), limit=limit)

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
-from relay import janitor, pump, restoring, sealer, timekeeper
+from relay import janitor, pump, restoring, revocations, sealer, timekeeper
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
@@ -41,6 +41,7 @@ PACES = (
     (sealer, "LOOK_AGAIN_S"),
     (timekeeper, "LOOK_S"),
     (restoring, "TURN_S"),
+    (revocations, "LOOK_S"),
 )
 """The parts that look at the clock while nothing happens."""
 LOOK_S = 120.0
