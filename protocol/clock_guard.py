@@ -220,16 +220,14 @@ def agrees(
     time that is believed.
     """
     wall_us, believed_us = guard.reading.offset_us, guard.offset_us
-    for_wall, for_believed = 0, 0
+    for_wall = 0
     for said in witnesses:
         if said.office not in neighbours:
             continue
         if _is_near(said, believed_us, bound_us, certain=False):
-            for_believed += 1
-        elif _is_near(said, wall_us, bound_us, certain=wall_us < believed_us):
+            return "believed"
+        if _is_near(said, wall_us, bound_us, certain=wall_us < believed_us):
             for_wall += 1
-    if for_believed:
-        return "believed"
     enough = min(WITNESSES, len(neighbours))
     return "wall" if for_wall >= max(enough, 1) else "unknown"
 

@@ -78,7 +78,7 @@ def rank_next_hops(
         ways = [office for office in usable if distances.get(office, here) < here]
         if all(office in question.avoid for office in ways):
             ways += [office for office in usable if distances.get(office, here + 1) == here]
-        ways.sort(key=lambda office: _merit(office, question, graph, distances, present))
+        ways.sort(key=lambda office: _merit(office, question, graph, present))
     return sorted(ways, key=lambda office: office in question.avoid)
 
 
@@ -96,15 +96,14 @@ def _waypoints(
 
 
 def _merit(
-    office: OfficeId,
-    question: Question,
-    graph: Graph,
-    distances: Mapping[OfficeId, int],
-    present: Collection[OfficeId],
-) -> tuple[bool, int, bool, OfficeId]:
-    """The sort key of a next hop: present before absent, near before far, the parent's line first, then by id."""
+    office: OfficeId, question: Question, graph: Graph, present: Collection[OfficeId]
+) -> tuple[bool, bool, OfficeId]:
+    """The sort key of a next hop: present before absent, then the parents' line, then by id.
+
+    All that are nearer than we are equally near, since hops differ by one between neighbours.
+    """
     line = (graph.parents.get(question.me), graph.parents.get(question.recipient))
-    return (office not in present, distances.get(office, len(distances)), office not in line, office)
+    return (office not in present, office not in line, office)
 
 
 class Routes:

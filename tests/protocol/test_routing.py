@@ -1,10 +1,13 @@
 """Next hops over arbitrary networks: no loop, no dead end that is not one, waypoints for the absent (D2)."""
 
 import itertools
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import routing
 from protocol.ids import OfficeId
 from protocol.limits import TRAIL_OFFICES
 from protocol.retry import back_off_us
@@ -139,3 +142,61 @@ def test_g13_what_a_hub_remembers_of_the_ways_grows_with_brokers_and_not_with_of
             assert routes.rank(county, (), frozenset()) == [city]
     assert len(routes._distances) == len(cities)
     assert sum(map(len, routes._distances.values())) == len(cities) * len(province)
+
+
+def test_ways_with_several_choices_are_ranked_by_presence_line_and_id() -> None:
+    a, b, c, d = OFFICES[4:8]
+    beside = dict.fromkeys((a, b, c, d), frozenset((ME, OTHER)))
+    graph = Graph({ME: frozenset((a, b, c, d)), OTHER: frozenset((a, b, c, d)), **beside}, {ME: d, OTHER: c})
+    question = Question(ME, OTHER, (), (), is_origin=True)
+    assert ways(graph, question, star()) == [c, d, a, b]
+    assert ways(graph, question, star(c, a)) == [d, b, c, a]
+    assert ways(graph, Question(ME, OTHER, (a,), (d,), is_origin=False), star()) == [c, b, d]
+
+
+def test_an_absent_recipients_mail_goes_to_its_parent_then_ours_whatever_their_ids() -> None:
+    low, ours, its = OFFICES[4], OFFICES[7], OFFICES[8]
+    members = (ME, OTHER, low, ours, its)
+    graph = Graph({o: frozenset(members) - {o} for o in members}, {OTHER: its, ME: ours})
+    assert ways(graph, Question(ME, OTHER, (), (), is_origin=True), star(OTHER)) == [its, ours, low, OTHER]
+
+
+def test_offices_that_the_graph_does_not_know_have_no_ways() -> None:
+    graph = Graph({ME: frozenset((PARENT, OTHER))}, {})
+    assert graph.distances(FAR) == {FAR: 0}
+    assert ways(graph, Question(ME, FAR, (), (), is_origin=True), star()) == []
+    assert ways(graph, Question(FAR, ME, (), (), is_origin=True), star()) == []
+    assert Routes(ME, graph, star()).rank(FAR, (), frozenset()) == []
+    assert Routes(FAR, graph, star()).rank(ME, (), frozenset()) == []
+    # A neighbour of which nobody knows with whom it shares brokers keeps nothing for the absent.
+    assert ways(graph, Question(ME, OTHER, (), (), is_origin=True), star(OTHER)) == [OTHER]
+
+
+class Counted(frozenset[OfficeId]):
+    """A set that counts how often it was gone through."""
+
+    turns = 0
+
+    def __iter__(self) -> Iterator[OfficeId]:
+        self.turns += 1
+        return super().__iter__()
+
+
+def test_g13_offices_on_one_broker_are_gone_through_once() -> None:
+    members = Counted(OFFICES)
+    assert Graph(dict.fromkeys(OFFICES, members), {}).distances(ME) == {o: int(o != ME) for o in OFFICES}
+    assert members.turns == 1
+
+
+def test_g13_rankings_are_remembered_and_their_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "REMEMBERED", 3)
+    routes = Routes(ME, joined(*OFFICES), star())
+    ranked = [routes.rank(office, (), frozenset()) for office in OFFICES[1:4]]
+    assert all(
+        routes.rank(office, (), frozenset()) is known for office, known in zip(OFFICES[1:4], ranked, strict=True)
+    )
+    routes.rank(OFFICES[5], (), frozenset())
+    assert len(routes._ranked) <= 3
+    again = routes.rank(OFFICES[5], (), frozenset())
+    routes.forget()
+    assert routes.rank(OFFICES[5], (), frozenset()) is not again

@@ -56,3 +56,30 @@ def test_g06_a_lane_that_waits_is_served_within_its_share(history: list[set[Lane
         passed = 0 if chosen is Lane.BULK else passed + 1
         # Owed after 15; at worst three other lanes are owed longer, each with a turn of the highest between.
         assert passed <= SHARE_TURNS + 2 * 3 + 1
+
+
+def test_g06_owed_turns_come_in_order_and_one_turn_apart() -> None:
+    scheduler = LaneScheduler()
+    flash, urgent, priority, routine, bulk = Lane
+    turns = [scheduler.pick(tuple(Lane)) for _ in range(SHARE_TURNS + 8 + 8)]
+    assert turns[:SHARE_TURNS] == [flash] * SHARE_TURNS
+    # Four lanes are owed at once: the one that waits longest first, of equal ones the higher, flash between.
+    assert turns[SHARE_TURNS : SHARE_TURNS + 8] == [urgent, flash, priority, flash, routine, flash, bulk, flash]
+    # Urgent was served 16 turns ago when its next turn comes.
+    assert turns[SHARE_TURNS + 8 :] == [flash] * 8
+    assert scheduler.pick(tuple(Lane)) is urgent
+
+
+def test_g06_two_lanes_alternate_fifteen_to_one() -> None:
+    scheduler = LaneScheduler()
+    turns = [scheduler.pick((Lane.FLASH, Lane.URGENT)) for _ in range(3 * (SHARE_TURNS + 1))]
+    assert turns == 3 * [*[Lane.FLASH] * SHARE_TURNS, Lane.URGENT]
+
+
+def test_g06_a_lane_that_did_not_wait_is_owed_nothing() -> None:
+    scheduler = LaneScheduler()
+    for _ in range(SHARE_TURNS):
+        scheduler.pick((Lane.FLASH, Lane.BULK))
+    scheduler.pick((Lane.FLASH,))
+    assert [scheduler.pick((Lane.FLASH, Lane.BULK)) for _ in range(SHARE_TURNS)] == [Lane.FLASH] * SHARE_TURNS
+    assert scheduler.pick((Lane.FLASH, Lane.BULK)) is Lane.BULK

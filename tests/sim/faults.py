@@ -233,6 +233,19 @@ async def revoke(storm: "Storm", dice: random.Random) -> None:
     await asyncio.gather(*(hear(one, dice.uniform(0, 15)) for one in others))
 
 
+async def restore(storm: "Storm", dice: random.Random) -> None:
+    """A home comes back from an older state of its disk: what it did since it does not know, and others do (G12)."""
+    async for office in moments(storm, dice, dice.uniform(8, 40)):
+        if not office.running:
+            continue
+        copy, since_us, epoch = office.back_up(), storm.time.us, office.ground.identity.epoch
+        await asyncio.sleep(dice.expovariate(1 / 10))
+        storm.count("restore")
+        await office.crash()
+        storm.history.on_restored(office, since_us, epoch)
+        await office.restore(copy)
+
+
 async def clock(storm: "Storm", dice: random.Random) -> None:
     """Somebody sets a wall clock, and later sets it right again; not before a home's first start, which has nothing to
     hold it against (D12).
@@ -274,7 +287,7 @@ FAULTS: dict[str, Fault] = {
     one.__name__: one
     for one in (
         crash, power, pause, flap, partition, sever, wipe, liar, forge, absent, newcomer, forgetful, prekeys, full_disk,
-        clock, rot, revoke,
+        clock, rot, revoke, restore,
     )
 }  # fmt: skip
 """The kinds that act by themselves; the others are traits of brokers, stores, messages and callers."""

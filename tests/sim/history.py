@@ -13,6 +13,7 @@ from protocol.frame import COPY_ITEM, decode_frame_payload, decode_items, split_
 from protocol.ids import message_id_text
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.receipt import Place, Receipt, decode_receipt
+from relay.store import lives
 from tests.sim.broken import Broken
 from tests.sim.checks import forgery, reading, secrecy, truth
 from tests.sim.checks.revocation import Revocation
@@ -46,8 +47,13 @@ class History:
     revoked: Revocation | None = None
     told: dict[tuple[str, bytes, bytes], bytes] = field(default_factory=dict)
     """The first bytes of each delivered receipt and of each recipient's tombstone."""
+    told_before: set[bytes] = field(default_factory=set)
+    """The same of lives that are lost: true when they were signed, and still on their way."""
     places: dict[tuple[bytes, bytes, bytes], Place] = field(default_factory=dict)
     """Where messages stand that their authors declared dead, by author, id and recipient."""
+    lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """What an office did between two virtual times is gone from its disk, since it was restored."""
+    _epochs: dict[str, bytes] = field(default_factory=dict)
     _receipts: dict[bytes, Receipt] = field(default_factory=dict)
     _trace: Any = field(default_factory=hashlib.sha256)
 
@@ -69,6 +75,22 @@ class History:
         return self.revoked is not None and any(
             self.offices[one].seat.office == self.revoked.office for one in addresses
         )
+
+    def on_restored(self, office: "OfficeProcess", since_us: int, epoch: bytes) -> None:
+        """An office goes on from what it was at a time, in the epoch of that time. What it signed since it forgot."""
+        self._epochs[office.seat.address] = epoch
+        self.lost.setdefault(office.seat.address, []).append((since_us, self.time.us))
+        self.told_before |= {data for key, data in self.told.items() if key[2] == office.seat.office}
+        self.told = {key: data for key, data in self.told.items() if key[2] != office.seat.office}
+
+    def is_unaware(self, address: str) -> bool:
+        """Whether an office was restored and is still in the epoch of that state: nobody has shown it what it did."""
+        life = self.offices[address].look(lives.recall)
+        return life is not None and life.epoch == self._epochs.get(address)
+
+    def may_be_lost(self, address: str, from_us: int) -> bool:
+        """Whether something that the office did at that time, or later, may be gone with a restore."""
+        return any(from_us <= until_us for _, until_us in self.lost.get(address, ()))
 
     def on_publish(self, broker: str, topic: str, payload: bytes) -> None:
         """Every publish, before the broker touches it: it must be true already."""

@@ -263,10 +263,13 @@ class OfficeProcess:
     async def offer(self, directory: Directory, publisher: Address) -> None:
         """A directory reaches it: a running engine considers it, another finds it at its next start."""
         files = {"roster.cbor": directory.encode()}
-        if self._engine is None:
-            self._trust.update(files, self.clock.now_us())
-        else:
-            await self.call(self._engine._beacon._consider(publisher, files))
+        # One that is just starting has read its trust already.
+        async with self._changing:
+            engine = self._engine
+            if engine is None:
+                self._trust.update(files, self.clock.now_us())
+        if engine is not None:
+            await self.call(engine._beacon._consider(publisher, files))
 
     # Backups.
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from config.schema import Patience
 from keys import directory
 from protocol.delivery import Due
 from protocol.lanes import Lane
+from protocol.life import Life
 from protocol.outbox import Outbox
 from protocol.parcel import Timing
 from protocol.stream import take
@@ -17,7 +19,7 @@ from relay import ending, engine, inbox, janitor, settle
 from relay.store import inbox as inbox_table
 from relay.store import quarantine, sent, streams
 from relay.store.tables import SENT
-from tests.sim import cheap
+from tests.sim import cheap, office, storm
 from tests.sim.broken import Broken
 from tests.sim.campaign import Failure, attempt, shrink
 from tests.sim.checks.secrecy import check_bytes, check_disks
@@ -88,6 +90,19 @@ def believe_everybody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cheap, "_verify", lambda *_: True)
 
 
+def suspect_itself(patch: pytest.MonkeyPatch) -> None:
+    """G12: a home takes what it said in an earlier process for the words of another life."""
+    judge = Life.judge
+    patch.setattr(Life, "judge", lambda life, *about: judge(replace(life, starts=life.starts[-1:]), *about))
+
+
+def be_patient(patch: pytest.MonkeyPatch) -> None:
+    """G16: nobody ever loses patience with a custodian that swallows."""
+    patch.setattr(office, "PATIENCE", Patience(*[1e6] * 5))
+    # What never comes need not be waited for as long as what comes late.
+    patch.setattr(storm, "HEAL_S", 120.0)
+
+
 def forgive_revoked(patch: pytest.MonkeyPatch) -> None:
     """G14: keys of a revoked office count as before."""
     patch.setattr(directory, "_revoked_at", lambda *_: False)
@@ -112,6 +127,8 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G8", call_expired, "short_lives,drop", "liveness"),
         ("G9", never_expire, "short_lives,absent", "safety"),
         ("G10", believe_everybody, "forge", "liveness"),
+        ("G12", suspect_itself, "crash,replay", "safety"),
+        ("G16", be_patient, "absent,drop,forgetful", "liveness"),
         ("G14", forgive_revoked, "revoke", "safety"),
         ("G13", keep_all_suspects, "forge,damage", "liveness"),
     ],

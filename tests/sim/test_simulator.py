@@ -44,10 +44,12 @@ def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> Non
     which lanes are served (tests/sim/lanes.py; shares over many turns: tests/protocol/test_scheduler.py), G7 (`truth`),
     G8 (`verdicts`, `truth`), G9 (`verdicts`, `reading`), G10 (`forgery`: handed out, carried on, stored), G11
     (`secrecy`: every publish and the disks), G13 (`bounds`: quarantine, store and frames in memory).
-    After healing, in mode `liveness` only: G16 (`verdicts`, and that nothing is held for ever); no control shows it.
+    After healing, in mode `liveness` only: G16 (`verdicts`, and that nothing is held for ever).
 
-    In part: G12. Replays must do no harm (G2, G7, G8), and no home may believe that it was restored or cloned (`lives`;
-    no control shows it). No storm draws restored or cloned homes: those are in tests/sim/test_restores.py.
+    G12: replays do no harm (G2, G7, G8). Homes are restored to older states in the middle of traffic: what they had
+    accepted, or had in their inbox, since then is lost with their disk and not asked for; everything else is judged as
+    before, and nothing comes as new twice once they were told. No home that was never restored may believe it was
+    (`lives`). Clones: tests/sim/test_restores.py.
 
     In part: G14 (`revocation`). One office is revoked and goes on: from 5 s after an office has the new directory, no
     message that the revoked one dated later enters its inbox or its queue of what it carries (looked at every second of

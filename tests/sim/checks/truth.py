@@ -25,7 +25,7 @@ def check_receipt(history: "History", receipt: Receipt, data: bytes) -> None:
         if standing.asked_us != receipt.at_us:
             raise Broken("G8", "a tombstone that nobody recorded")
         return
-    if receipt.type not in ("delivered", "tombstone"):
+    if receipt.type not in ("delivered", "tombstone") or data in history.told_before:
         return
     key = (receipt.type, receipt.id, receipt.by)
     known = history.told.get(key)

@@ -22,14 +22,16 @@ def check_stories(
 ) -> None:
     """Every accepted (message, recipient), `accepted` taken before the senders were asked.
 
-    G1: its sender knows it, and while it has no verdict its content is kept. G7: what is called delivered is in the
-    inbox. G8: one verdict; `expired` is not in the recipient's inbox, and either was never published or is remembered
-    there as dead, which it stays. When `healed`: it has its verdict, unless it is of a revoked office or for it, and
-    none was given up before its time (G16).
+    G1: its sender knows it, unless it was restored to what it was before; while it has no verdict its content is kept.
+    G7: what is called delivered is in the inbox, unless a restore took it from there. G8: one verdict; `expired` is not
+    in the recipient's inbox, and either was never published or is remembered there as dead, which it stays. When
+    `healed`: it has its verdict, unless it is of a revoked office or for it, and none was given up early (G16).
     """
     for (message_id, to), sent in accepted.items():
         story = stories.get(message_id)
         if story is None:
+            if history.may_be_lost(sent.sender, sent.at_us):
+                continue
             raise Broken("G1", f"{sent.sender} forgot {message_id}")
         (recipient,) = [one for one in story["recipients"] if one["to"] == to]
         _check_verdict(recipient, message_id, sent)
@@ -56,15 +58,16 @@ def _check_arrival(history: "History", recipient: dict[str, Any], message_id: st
     from_id = history.offices[sent.sender].seat.office
     there = history.offices[sent.to].look(lambda txn: inbox.state_of(txn, from_id, raw))
     # A row that rotted is asked for again; until it comes the office knows that it had the message.
+    is_lost = history.may_be_lost(sent.to, sent.at_us)
     asked_again = not healed and history.offices[sent.to].look(lambda txn: lost.of(txn, from_id, raw)) is not None
-    if recipient["state"] in ARRIVED and there in (None, "dead") and not asked_again:
+    if recipient["state"] in ARRIVED and there in (None, "dead") and not (asked_again or is_lost):
         raise Broken("G7", f"{message_id} is {recipient['state']} and not in the inbox of {sent.to}")
     if recipient["state"] != "expired":
         return
     if there not in (None, "dead"):
         raise Broken("G8", f"{message_id} is called expired and is in the inbox of {sent.to}")
     published = (message_id, history.offices[sent.to].seat.office) in history.begun
-    if published and there != "dead":
+    if published and there != "dead" and not is_lost:
         raise Broken("G8", f"{message_id} is called expired although it was sent and {sent.to} never said so")
 
 
