@@ -5,9 +5,7 @@ Everything after a start is crash-only: kill -9 at any instant, start again, and
 """
 
 import asyncio
-import ctypes
 import os
-import resource
 import signal
 import sqlite3
 import sys
@@ -44,6 +42,7 @@ from relay.engine import Engine
 from relay.graph import graph_of
 from relay.ground import Ground
 from relay.identity import Identity
+from relay.memory import leave_no_core, lock_memory
 from relay.news import News
 from relay.opening import awake, find_office, load_keyring, remembered_clock, row_key
 from relay.safe import Safe
@@ -64,7 +63,6 @@ EXIT_FAILED: Final = 70
 """EX_SOFTWARE: a part of the relay ended by itself."""
 EXIT_STORE_FAILED: Final = 71
 """EX_OSERR: the disk failed under us; a restart recovers from what is durable."""
-PR_SET_DUMPABLE: Final = 4
 
 _log = structlog.get_logger()
 
@@ -98,8 +96,10 @@ def run(home: Path, unlock: Unlock) -> int:
     Raises `ConfigError`, or `Refused` HOME_IN_USE, BAD_STORE, BAD_KEYS, BAD_TRUST for what an administrator must mend.
     """
     loaded = load(home)
-    _leave_no_core()
+    leave_no_core()
     set_up_logging(loaded.settings.log)
+    if not lock_memory():
+        _log.warning("memory_not_locked")
     try:
         return asyncio.run(_Daemon(home, loaded.settings, unlock).run())
     except HomeInUse:
@@ -116,12 +116,6 @@ def run(home: Path, unlock: Unlock) -> int:
 
 def _log_failure(failure: BaseException) -> None:
     _log.critical("relay_failed", error=str(failure), kind=type(failure).__name__)
-
-
-def _leave_no_core() -> None:
-    """No core file and no debugger's look: keys are in this memory (G11)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def timing_of(settings: Settings) -> Timing:

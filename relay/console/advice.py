@@ -132,6 +132,15 @@ ADVICE: Final = MappingProxyType(
             ("时钟早于目录的签发时间", "校准时钟（NTP）"),
             ("the clock is behind a signed time", "set it right (NTP)"),
         ),
+        # Memory.
+        "MEMORY_OK": (("内存不会换出，也不留转储", ""), ("memory is not swapped and leaves no core", "")),
+        "MEMORY_OPEN": (
+            ("密钥可能随内存写到磁盘", "用本项目的 systemd 单元运行（LimitMEMLOCK=infinity），或加密交换区"),
+            (
+                "keys may reach a disk with the memory",
+                "run it by our systemd units (LimitMEMLOCK=infinity), or encrypt the swap",
+            ),
+        ),
         # Traffic.
         "LINKS_OK": (("所有消息代理已连接", ""), ("all brokers are connected", "")),
         "LINKS_NONE": (

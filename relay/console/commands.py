@@ -112,13 +112,20 @@ class LazyGroup(click.Group):
     """A group that knows its commands by name and imports the module of the one that is used.
 
     `homes` maps a command's name to `module:attribute`. A command whose module has not been built into this
-    installation, or a group without commands, is not offered.
+    installation, or a group without commands, is not offered. `before` runs ahead of any of them.
     """
 
-    def __init__(self, path: str, homes: Mapping[str, str]) -> None:
+    def __init__(self, path: str, homes: Mapping[str, str], before: Callable[[], None] | None = None) -> None:
         super().__init__(name=path.rpartition(" ")[2] or "relay", context_settings=HELP_NAMES, params=_common_options())
         self.path = path
         self.homes = homes
+        self.before = before
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run `before`, if there is one, and then the command."""
+        if self.before is not None:
+            self.before()
+        return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names that can be used, in the order of the table."""

@@ -4,6 +4,13 @@ from typing import Final
 
 from relay.console.commands import LazyGroup
 
+
+def _leave_no_core() -> None:
+    from relay.memory import leave_no_core
+
+    leave_no_core()
+
+
 group: Final = LazyGroup(
     "keys",
     {
@@ -16,4 +23,5 @@ group: Final = LazyGroup(
         "backup": "relay.console.safekeeping:backup",
         "recover": "relay.console.safekeeping:recover",
     },
+    before=_leave_no_core,
 )

@@ -14,6 +14,7 @@ from relay.audit.keeper import Keeper
 from relay.doctor.files import look_at_files
 from relay.doctor.finding import Finding, Result, judge_end
 from relay.ground import Ground
+from relay.memory import what_is_open
 from relay.status import Status
 from relay.tracking import Tracking
 
@@ -50,6 +51,7 @@ class Doctor:
             key,
             judge_trust(status["trust"]["state"], status["trust"]["age_s"], ground.trust.damaged),
             judge_prekey(ground.keyring.own_record, now_us),
+            judge_memory(what_is_open()),
             judge_clock(status["clock"]),
             judge_links(status["links"]),
             judge_queue(status["lanes"], ground.settings),
@@ -118,6 +120,13 @@ def judge_clock(clock: Mapping[str, Any]) -> Finding:
     if clock["state"] != "following":
         return Finding("clock", "FAIL", "CLOCK_HELD", f"the wall clock is off by {clock['offset_s']} s")
     return Finding("clock", "PASS", "CLOCK_OK")
+
+
+def judge_memory(open_ways: list[str]) -> Finding:
+    """Whether keys can leave memory for a disk (relay/memory.py)."""
+    if open_ways:
+        return Finding("memory", "WARN", "MEMORY_OPEN", ", ".join(open_ways))
+    return Finding("memory", "PASS", "MEMORY_OK")
 
 
 def judge_links(links: list[Mapping[str, Any]]) -> Finding:
