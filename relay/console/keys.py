@@ -19,6 +19,7 @@ group: Final = LazyGroup(
         "approve": "relay.console.approving:approve",
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
+        "revoke": "relay.console.revoking:revoke",
         "passwd": "relay.console.safekeeping:passwd",
         "backup": "relay.console.safekeeping:backup",
         "recover": "relay.console.safekeeping:recover",

@@ -108,6 +108,10 @@ PHRASES: Final = MappingProxyType(
         "passphrase_differs": ("两次输入不一致，请重来。", "The two differ; once more, please."),
         "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
         "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
+        "revoke_next": (
+            "该单位的证书也应吊销：relay --home {home} broker revocations，再更新各消息代理",
+            "Its certificate should go too: relay --home {home} broker revocations, then bring the brokers up to date",
+        ),
         # Brokers.
         "broker_same": ("{dir} 无变动", "Nothing changed in {dir}"),
         "broker_changed": ("已写入 {file}", "Written: {file}"),

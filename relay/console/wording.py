@@ -117,6 +117,10 @@ HELP: Final = MappingProxyType(
             "Take offices into the network: sign the directory and write the responses. Many at once.",
         ),
         "keys reject": ("驳回一份入网申请。", "Refuse a request for good."),
+        "keys revoke": (
+            "吊销一个单位或它的一个密钥：自某时起所签一律无效，此前所签须有旁证。",
+            "Revoke an office, or one of its keys: nothing it signed since counts, and before only with a witness.",
+        ),
         "keys install": ("把网络的答复装入本单位目录。", "Take the network's answer into the office's home."),
         "broker": ("消息代理。", "Message brokers."),
         "broker config": (
@@ -198,6 +202,13 @@ HELP: Final = MappingProxyType(
         "keys approve.output": ("写入答复的文件或目录", "file or directory to write the responses to"),
         "keys reject.output": ("写入驳回答复的文件", "file to write the refusal to"),
         "keys reject.reason": ("驳回理由，一行", "reason of the refusal, one line"),
+        "keys revoke.since": (
+            "自何时起不可信（RFC 3339）：最早可能失窃之时",
+            "from when on it is not to be believed: the earliest time of the theft (RFC 3339)",
+        ),
+        "keys revoke.reason": ("吊销理由，一行，记入管理员日志", "why, one line; kept in the administrators' journal"),
+        "keys revoke.key": ("只吊销这个密钥（十六进制编号）", "revoke this key only (its id in hexadecimal)"),
+        "keys revoke.yes": ("即使是发布目录的单位也吊销", "revoke even the office that publishes the directory"),
         "no_qr": ("不显示二维码", "leave the QR code out"),
         # Options of single commands.
         "state": ("只列出此状态", "only this state"),
