@@ -12,8 +12,8 @@ from typing import Final
 
 from keys import tls
 from keys.mldsa import PUBLIC_BYTES, SIGNATURE_BYTES, SecondKey, verify_mldsa
-from keys.office_record import ED25519, NAME_CHARS, OFFICE_BROKERS, OFFICE_CLASSES, STANDINGS, is_broker, is_name
-from keys.primitives import is_small_order, sha256
+from keys.office_record import NAME_CHARS, OFFICE_BROKERS, OFFICE_CLASSES, STANDINGS, is_broker, is_name
+from keys.primitives import SERVES, is_signing_key, sha256
 from keys.signer import Signer
 from keys.signing import RENEWAL, REQUEST, UnverifiedRecord, sign_record
 from protocol import cbor
@@ -110,10 +110,10 @@ def verify_request(data: bytes, now_us: int) -> EnrolmentRequest:
     Whether the network wants it is `keys/membership.py`; whether the key in force vouches, `verify_in_force`.
     """
     request, record, second = _read(data)
-    if request.suite != ED25519:
+    if request.suite not in SERVES:
         raise RemoteError("BAD_SUITE", f"an identity key of suite {request.suite}")
-    if is_small_order(request.identity):
-        raise RemoteError("WEAK_KEY", "the identity key is of small order or not canonical")
+    if not is_signing_key(request.suite, request.identity):
+        raise RemoteError("WEAK_KEY", "the identity key is weak, or not in its one form")
     record.verify(REQUEST, request.identity)
     if not verify_mldsa(request.second, second, REQUEST, record.payload):
         raise RemoteError("BAD_SIGNATURE", "not signed by its second key")

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keys.primitives import is_small_order, key_id
+from keys.primitives import ED25519, SERVES, is_signing_key, key_id, signature_suite
 from protocol.errors import RemoteError
 from protocol.ids import Address, KeyId, OfficeId, is_address
 from protocol.limits import OFFICE_ID_BYTES
@@ -28,9 +28,6 @@ STATES: Final = ("active", "suspended", "revoked")
 
 ROLES: Final = ("reviewer", "issuer", "clerk")
 """What a person may do for an office (CONTRACT section 11)."""
-
-ED25519: Final = 0
-"""Suite number of a signing key: Ed25519 serves suites 1 and 2 and belongs to neither."""
 
 NAME_CHARS: Final = 200
 """Longest name of an office or a person."""
@@ -76,13 +73,19 @@ def is_name(value: object) -> bool:
     )
 
 
+def _suite_of(public: bytes) -> int:
+    """The algorithm of a signing key by its length; Ed25519 for a key that `_require_key` refuses as of no length."""
+    suite = signature_suite(public)
+    return ED25519 if suite is None else suite
+
+
 def _require_key(
     suite: int, public: bytes, key: KeyId, not_before_us: int, not_after_us: int, since: int | None
 ) -> None:
     """What holds for every public key, of an office or of a person."""
     require(type(suite) is int and 0 <= suite <= 255, "a key's suite is not a small integer")
     require(type(public) is bytes and 0 < len(public) <= KEY_BYTES, "a key is not a byte string of allowed length")
-    require(suite != ED25519 or not is_small_order(public), "an Ed25519 key is of small order or not canonical")
+    require(suite not in SERVES or is_signing_key(suite, public), "a signing key is weak, or not in its one form")
     require(key == key_id(suite, public), "a key id does not belong to its key")
     require(
         is_time(not_before_us) and is_time(not_after_us) and not_before_us < not_after_us, "a key's validity is empty"
@@ -106,8 +109,9 @@ class OfficeKey:
 
     @staticmethod
     def of(public: bytes, not_before_us: int, not_after_us: int, revoked_since_us: int | None = None) -> "OfficeKey":
-        """An Ed25519 key with its id. Raises `RemoteError` for a small-order key or an empty validity."""
-        return OfficeKey(ED25519, public, key_id(ED25519, public), not_before_us, not_after_us, revoked_since_us)
+        """A signing key, Ed25519 or SM2, with its id. Raises `RemoteError` for a weak key or an empty validity."""
+        suite = _suite_of(public)
+        return OfficeKey(suite, public, key_id(suite, public), not_before_us, not_after_us, revoked_since_us)
 
     def valid_at(self, at_us: int) -> bool:
         """Whether a signature made at this time counts."""
@@ -130,7 +134,7 @@ class OfficeKey:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person who may sign for an office, with the roles held and one Ed25519 key."""
+    """A person who may sign for an office, with the roles held and one key, Ed25519 or SM2."""
 
     name: str
     roles: tuple[str, ...]
@@ -146,12 +150,17 @@ class Person:
         require(
             len(self.roles) > 0 and len(set(self.roles)) == len(self.roles), f"roles of {self.name}: none, or twice"
         )
-        _require_key(ED25519, self.public, self.key_id, self.not_before_us, self.not_after_us, self.revoked_since_us)
+        _require_key(self.suite, self.public, self.key_id, self.not_before_us, self.not_after_us, self.revoked_since_us)
+
+    @property
+    def suite(self) -> int:
+        """Number of the signature algorithm, which is not on the wire: the key's length says it."""
+        return _suite_of(self.public)
 
     @staticmethod
     def of(name: str, roles: tuple[str, ...], public: bytes, not_before_us: int, not_after_us: int) -> "Person":
         """A person with the id of the key. Raises `RemoteError` like the constructor."""
-        return Person(name, roles, public, key_id(ED25519, public), not_before_us, not_after_us)
+        return Person(name, roles, public, key_id(_suite_of(public), public), not_before_us, not_after_us)
 
     def valid_at(self, at_us: int) -> bool:
         """Whether a signature made by this person at this time counts."""
@@ -171,7 +180,7 @@ class Person:
         name, roles, public, not_before, not_after, since = fields(value, 6, "a person")
         require(type(public) is bytes, "a person's key is not a byte string")
         named = tuple(choice(role, ROLES, "a role") for role in items(roles, len(ROLES), "roles"))
-        return Person(name, named, public, key_id(ED25519, public), not_before, not_after, since)
+        return Person(name, named, public, key_id(_suite_of(public), public), not_before, not_after, since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 Suites (DESIGN D5). 1: X-Wing (ML-KEM-768 with X25519), SHAKE256, AES-256-GCM, Ed25519.
 2: X25519, HKDF-SHA256, ChaCha20-Poly1305 for the key wrap, AES-256-GCM, Ed25519.
-Signing keys are Ed25519 in both; the key id binds the suite, so that no key serves two of them.
+3: SM2 with SM3 for signature and key wrap, SM4-GCM: keys/gm.py.
+Signing keys are Ed25519 in 1 and 2 and SM2 in 3; the key id binds the algorithm, so that no key serves two of them.
 """
 
 import hashlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -28,18 +29,34 @@ from cryptography.hazmat.primitives.hpke import (
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from keys.sm2_curve import POINT_BYTES, is_point
 from protocol.ids import KeyId
 from protocol.limits import KEY_ID_BYTES
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from keys.gm import Sm2Private, Sm2Public
+
 SUITE_XWING: Final = 1
 SUITE_X25519: Final = 2
-SUITES: Final = (SUITE_XWING, SUITE_X25519)
+SUITE_SM2: Final = 3
+SUITES: Final = (SUITE_XWING, SUITE_X25519, SUITE_SM2)
+
+ED25519: Final = 0
+"""Number of a signature algorithm: Ed25519 serves suites 1 and 2 and belongs to neither. SM2 has that of its suite."""
+
+SERVES: Final = {ED25519: (SUITE_XWING, SUITE_X25519), SUITE_SM2: (SUITE_SM2,)}
+"""The suites of each signature algorithm. An office makes prekeys of the suites that its signing key serves."""
 
 MLKEM_PUBLIC_BYTES: Final = 1184
 PREKEY_SEED_BYTES: Final = 32
-PREKEY_PUBLIC_BYTES: Final = {SUITE_XWING: MLKEM_PUBLIC_BYTES + 32, SUITE_X25519: 32}
-ENCAPSULATED_BYTES: Final = {SUITE_XWING: 1120, SUITE_X25519: 32}
-"""Length of the KEM output that precedes the wrapped key in an HPKE result."""
+PREKEY_PUBLIC_BYTES: Final = {SUITE_XWING: MLKEM_PUBLIC_BYTES + 32, SUITE_X25519: 32, SUITE_SM2: POINT_BYTES}
+ENCAPSULATED_BYTES: Final = {SUITE_XWING: 1120, SUITE_X25519: 32, SUITE_SM2: POINT_BYTES + 64}
+"""Length of the KEM's output: it precedes the wrapped key in an HPKE result, and is an SM2 ciphertext in suite 3."""
+
+CONTENT_KEY_BYTES: Final = {SUITE_XWING: 32, SUITE_X25519: 32, SUITE_SM2: 16}
+"""Length of the key that a copy's body is sealed under: AES-256, SM4."""
 
 _HPKE: Final = {
     SUITE_XWING: Suite(KEM.MLKEM768_X25519, KDF.SHAKE256, AEAD.AES_256_GCM),
@@ -69,8 +86,8 @@ class SigningKey:
 
     @property
     def suite(self) -> int:
-        """0: Ed25519 serves suites 1 and 2 and belongs to neither."""
-        return 0
+        """Number of the signature algorithm."""
+        return ED25519
 
     @staticmethod
     def from_seed(seed: bytes) -> "SigningKey":
@@ -126,13 +143,26 @@ def sha256(data: bytes) -> bytes:
 
 
 def key_id(suite: int, public: bytes) -> KeyId:
-    """The id of a prekey: 16 bytes of SHA-256 over a purpose, the suite and the public bytes."""
+    """The id of a key: 16 bytes of SHA-256 over a purpose, the suite or signature algorithm, and the public bytes."""
     return KeyId(sha256(b"relay/1/key" + bytes((suite,)) + public)[:KEY_ID_BYTES])
 
 
 def signing_key_id(public: bytes) -> KeyId:
     """The id of an Ed25519 signing key; suite byte 0, since suites 1 and 2 share the signature algorithm."""
-    return key_id(0, public)
+    return key_id(ED25519, public)
+
+
+def signature_suite(public: bytes) -> int | None:
+    """The algorithm of a public signing key, by its length: 0 for the 32 bytes of Ed25519, 3 for the 65 of SM2.
+
+    So what a signature must be follows from the key that the directory holds, and never from the message.
+    """
+    return {32: ED25519, POINT_BYTES: SUITE_SM2}.get(len(public))
+
+
+def is_signing_key(suite: int, public: bytes) -> bool:
+    """Whether these bytes are a sound public key of the algorithm, in its one form (G10)."""
+    return is_point(public) if suite == SUITE_SM2 else suite == ED25519 and not is_small_order(public)
 
 
 def aes_gcm_seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
@@ -164,6 +194,13 @@ def argon2id(passphrase: bytes, salt: bytes, *, memory_kib: int, iterations: int
     return kdf.derive(passphrase)
 
 
+def _gm() -> "ModuleType":
+    """The algorithms of suite 3, which build on this file."""
+    from keys import gm
+
+    return gm
+
+
 def _xwing_private(seed: bytes) -> MLKEM768X25519PrivateKey:
     """The X-Wing key pair of a 32-byte seed (draft-connolly-cfrg-xwing-kem, section 5.2)."""
     expanded = hashlib.shake_256(seed).digest(96)
@@ -176,6 +213,8 @@ def prekey_public(suite: int, seed: bytes) -> bytes:
     """The public bytes of the prekey with this 32-byte seed: for suite 1 ML-KEM then X25519."""
     if len(seed) != PREKEY_SEED_BYTES:
         raise ValueError("a prekey seed has 32 bytes")
+    if suite == SUITE_SM2:
+        return _gm().sm2_public(seed)
     if suite == SUITE_X25519:
         return X25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     expanded = hashlib.shake_256(seed).digest(96)
@@ -193,9 +232,11 @@ class PrekeyPublic:
         if len(public) != PREKEY_PUBLIC_BYTES.get(suite):
             raise NotAuthentic
         self.suite = suite
-        self._key: MLKEM768X25519PublicKey | X25519PublicKey
+        self._key: MLKEM768X25519PublicKey | X25519PublicKey | Sm2Public
         try:
-            if suite == SUITE_X25519:
+            if suite == SUITE_SM2:
+                self._key = _gm().Sm2Public(public)
+            elif suite == SUITE_X25519:
                 self._key = X25519PublicKey.from_public_bytes(public)
             else:
                 self._key = MLKEM768X25519PublicKey(
@@ -206,7 +247,9 @@ class PrekeyPublic:
             raise NotAuthentic from error
 
     def wrap(self, key: bytes, info: bytes) -> tuple[bytes, bytes]:
-        """HPKE base mode (RFC 9180): (encapsulated key, wrapped key). Raises `NotAuthentic` for a bad key."""
+        """(encapsulated key, wrapped key): HPKE base mode (RFC 9180), or SM2. Raises `NotAuthentic` for a bad key."""
+        if not isinstance(self._key, MLKEM768X25519PublicKey | X25519PublicKey):
+            return self._key.wrap(key, info)
         try:
             sealed = _HPKE[self.suite].encrypt(key, self._key, info=info)
         except (ValueError, TypeError, InvalidTag) as error:
@@ -222,12 +265,18 @@ class PrekeyPrivate:
 
     def __init__(self, suite: int, seed: bytes) -> None:
         self.suite = suite
-        self._key: MLKEM768X25519PrivateKey | X25519PrivateKey = (
-            X25519PrivateKey.from_private_bytes(seed) if suite == SUITE_X25519 else _xwing_private(seed)
-        )
+        self._key: MLKEM768X25519PrivateKey | X25519PrivateKey | Sm2Private
+        if suite == SUITE_SM2:
+            self._key = _gm().Sm2Private(seed)
+        elif suite == SUITE_X25519:
+            self._key = X25519PrivateKey.from_private_bytes(seed)
+        else:
+            self._key = _xwing_private(seed)
 
     def unwrap(self, encapsulated: bytes, wrapped: bytes, info: bytes) -> bytes:
         """The wrapped key; raises `NotAuthentic`."""
+        if not isinstance(self._key, MLKEM768X25519PrivateKey | X25519PrivateKey):
+            return self._key.unwrap(encapsulated, wrapped, info)
         try:
             return _HPKE[self.suite].decrypt(encapsulated + wrapped, self._key, info=info)
         except (ValueError, TypeError, InvalidTag) as error:
