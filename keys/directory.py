@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from keys.office_record import (
-    ED25519,
     OfficeKey,
     OfficeRecord,
     Person,
@@ -24,6 +23,7 @@ from keys.office_record import (
     require,
     require_version,
 )
+from keys.primitives import SERVES
 from protocol import cbor
 from protocol.errors import RemoteError
 from protocol.ids import Address, NetworkId, OfficeId, is_group
@@ -190,9 +190,9 @@ class Directory:
         return None
 
     def signing_key(self, office_id: bytes, key_id: bytes, at_us: int) -> OfficeKey:
-        """The office's Ed25519 key with this id, if a signature made at this time counts.
+        """The office's signing key with this id, if a signature made at this time counts.
 
-        Raises `RemoteError` UNKNOWN_OFFICE, UNKNOWN_KEY, BAD_SUITE for a key of another algorithm, or
+        Raises `RemoteError` UNKNOWN_OFFICE, UNKNOWN_KEY, BAD_SUITE for an algorithm of no allowed suite, or
         KEY_NOT_VALID outside the key's validity and from a revocation of the key or the office on. Whether
         the time itself can be believed is for the caller to judge (G14).
         """
@@ -202,11 +202,15 @@ class Directory:
         key = next((key for key in office.keys if key.key_id == key_id), None)
         if key is None:
             raise RemoteError("UNKNOWN_KEY", f"{office.address} has no key {key_id.hex()}")
-        if key.suite != ED25519:
+        if not self.allows(key.suite):
             raise RemoteError("BAD_SUITE", f"key {key_id.hex()} of {office.address} is of suite {key.suite}")
         if not key.valid_at(at_us) or _revoked_at(office, at_us):
             raise RemoteError("KEY_NOT_VALID", f"key {key_id.hex()} of {office.address}")
         return key
+
+    def allows(self, algorithm: int) -> bool:
+        """Whether the network's rules allow a suite that this signature algorithm serves (`SERVES`)."""
+        return any(suite in self.rules.suites for suite in SERVES.get(algorithm, ()))
 
     def has_key(self, office_id: bytes, key_id: bytes, at_us: int) -> bool:
         """Whether a signature that this key made at this time counts."""
@@ -219,7 +223,8 @@ class Directory:
     def person_key(self, office_id: bytes, key_id: bytes, role: str, at_us: int) -> Person:
         """The person of that office with this key and role, if a signature made at this time counts.
 
-        Raises `RemoteError` UNKNOWN_OFFICE, UNKNOWN_KEY (also for a person without the role) or KEY_NOT_VALID.
+        Raises `RemoteError` UNKNOWN_OFFICE, UNKNOWN_KEY (also for a person without the role), BAD_SUITE or
+        KEY_NOT_VALID.
         """
         office = self.by_id(office_id)
         if office is None:
@@ -227,6 +232,8 @@ class Directory:
         person = next((person for person in office.persons if person.key_id == key_id and role in person.roles), None)
         if person is None:
             raise RemoteError("UNKNOWN_KEY", f"{office.address} has no {role} with key {key_id.hex()}")
+        if not self.allows(person.suite):
+            raise RemoteError("BAD_SUITE", f"key {key_id.hex()} of a person at {office.address}")
         if not person.valid_at(at_us) or _revoked_at(office, at_us):
             raise RemoteError("KEY_NOT_VALID", f"key {key_id.hex()} of a person at {office.address}")
         return person

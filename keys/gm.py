@@ -7,7 +7,7 @@ due: without it everything else works. GmSSL keeps Python's lock while it comput
 import ctypes
 import secrets
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -22,9 +22,6 @@ from keys.sm2_curve import GX, GY, NUMBER_BYTES, A, B, N, is_point, public_of
 from keys.sm2_forms import ciphertext_from_der, ciphertext_to_der, signature_from_der, signature_to_der
 from protocol.errors import Refused
 from protocol.ids import KeyId
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 SIGNER_ID: Final = b"relay/1"
 """The distinguishing identifier of every signer (GB/T 32918.2, 5.5), never the default 1234567812345678 of GM/T 0009:
@@ -56,7 +53,7 @@ def require_gm() -> None:
 
 
 @cache
-def _library() -> "ModuleType":
+def _library() -> Any:
     """GmSSL, imported when it is first needed; raises `GmMissing`."""
     try:
         import gmssl_pyx
@@ -128,7 +125,7 @@ def sm2_public(seed: bytes) -> bytes:
 
 
 def digest_to_sign(public: bytes, data: bytes, signer_id: bytes = SIGNER_ID) -> bytes:
-    """e of GB/T 32918.2: SM3 over Z, which binds signer id, curve and public key, and the data."""
+    """The number e of GB/T 32918.2: SM3 over Z, which binds signer id, curve and public key, and over the data."""
     length = (8 * len(signer_id)).to_bytes(2)
     return sm3(sm3(length + signer_id + _CURVE + public[1:]) + data)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.directory import Directory
-from keys.primitives import PREKEY_PUBLIC_BYTES, NotAuthentic, PrekeyPublic, key_id, prekey_public, sha256
+from keys.primitives import PREKEY_PUBLIC_BYTES, SERVES, NotAuthentic, PrekeyPublic, key_id, prekey_public, sha256
 from keys.signer import Signer
 from keys.signing import PREKEY, UnverifiedRecord, sign_record
 from protocol import cbor
@@ -130,7 +130,7 @@ def verify_prekey(data: bytes, directory: Directory, now_us: int) -> PrekeyRecor
     3. Its office is in the directory and not revoked, and has the signing key, valid when the prekey's validity began
        and valid now (UNKNOWN_OFFICE, UNKNOWN_KEY, KEY_NOT_VALID).
     4. The signature is by that key, for this purpose (BAD_SIGNATURE).
-    5. The public key is one of its suite (MALFORMED).
+    5. The signing key serves the prekey's suite (BAD_SUITE), of which the public key is one (MALFORMED).
 
     Whether it is newer than the one held is `supersedes`.
     """
@@ -147,6 +147,8 @@ def verify_prekey(data: bytes, directory: Directory, now_us: int) -> PrekeyRecor
     directory.signing_key(record.office_id, unverified.key_id, record.not_before_us)
     key = directory.signing_key(record.office_id, unverified.key_id, max(now_us, record.not_before_us))
     unverified.verify(PREKEY, key.public)
+    if record.suite not in SERVES[key.suite]:
+        raise RemoteError("BAD_SUITE", f"a prekey of suite {record.suite}, signed by a key of suite {key.suite}")
     try:
         PrekeyPublic(record.suite, record.public)
     except NotAuthentic as error:

@@ -34,8 +34,6 @@ from protocol.ids import KeyId
 from protocol.limits import KEY_ID_BYTES
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from keys.gm import Sm2Private, Sm2Public
 
 SUITE_XWING: Final = 1
@@ -194,13 +192,6 @@ def argon2id(passphrase: bytes, salt: bytes, *, memory_kib: int, iterations: int
     return kdf.derive(passphrase)
 
 
-def _gm() -> "ModuleType":
-    """The algorithms of suite 3, which build on this file."""
-    from keys import gm
-
-    return gm
-
-
 def _xwing_private(seed: bytes) -> MLKEM768X25519PrivateKey:
     """The X-Wing key pair of a 32-byte seed (draft-connolly-cfrg-xwing-kem, section 5.2)."""
     expanded = hashlib.shake_256(seed).digest(96)
@@ -214,7 +205,9 @@ def prekey_public(suite: int, seed: bytes) -> bytes:
     if len(seed) != PREKEY_SEED_BYTES:
         raise ValueError("a prekey seed has 32 bytes")
     if suite == SUITE_SM2:
-        return _gm().sm2_public(seed)
+        from keys import gm
+
+        return gm.sm2_public(seed)
     if suite == SUITE_X25519:
         return X25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     expanded = hashlib.shake_256(seed).digest(96)
@@ -235,7 +228,9 @@ class PrekeyPublic:
         self._key: MLKEM768X25519PublicKey | X25519PublicKey | Sm2Public
         try:
             if suite == SUITE_SM2:
-                self._key = _gm().Sm2Public(public)
+                from keys import gm  # It builds on this file.
+
+                self._key = gm.Sm2Public(public)
             elif suite == SUITE_X25519:
                 self._key = X25519PublicKey.from_public_bytes(public)
             else:
@@ -267,7 +262,9 @@ class PrekeyPrivate:
         self.suite = suite
         self._key: MLKEM768X25519PrivateKey | X25519PrivateKey | Sm2Private
         if suite == SUITE_SM2:
-            self._key = _gm().Sm2Private(seed)
+            from keys import gm
+
+            self._key = gm.Sm2Private(seed)
         elif suite == SUITE_X25519:
             self._key = X25519PrivateKey.from_private_bytes(seed)
         else:

@@ -38,7 +38,7 @@ BODY: Final = {SUITE_XWING: 3, SUITE_X25519: 3, SUITE_SM2: -70011}
 KEY_WRAP: Final = {SUITE_XWING: -70001, SUITE_X25519: 50, SUITE_SM2: -70012}
 """COSE algorithm of the recipient layer. 50 is HPKE-4-KE (draft-ietf-cose-hpke); X-Wing has no registered number
 yet (draft-ietf-cose-hpke-pq-pqt), nor has SM2, so suites 1 and 3 use some of the private range."""
-KEY_ENTROPY_BYTES: Final = 32
+KEY_BYTES: Final = 32
 """Of what the caller draws, this much is for the content key; suite 3 takes the first half."""
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -69,7 +69,7 @@ def seal_copy(key: Signer, header: CopyHeader, packed: bytes, prekey: PrekeyPubl
         raise ValueError("prekey of another suite")
     if len(packed) > SEALED_BYTES:
         raise ValueError("content over SEALED_BYTES")
-    content_key, nonce = entropy[: CONTENT_KEY_BYTES[header.suite]], entropy[KEY_ENTROPY_BYTES:][:NONCE_BYTES]
+    content_key, nonce = entropy[: CONTENT_KEY_BYTES[header.suite]], entropy[KEY_BYTES:][:NONCE_BYTES]
     header_bytes = encode_header(header)
     protected = dumps({HEADER_ALG: KEY_WRAP[header.suite], HEADER_KID: header.prekey_id})
     encapsulated, wrapped = prekey.wrap(content_key, _wrap_info(header.suite, header_bytes, protected))
@@ -89,7 +89,11 @@ def open_ciphertext(ciphertext: bytes, header: CopyHeader, header_bytes: bytes, 
     if prekey.suite != header.suite:
         raise RemoteError("BAD_SUITE", "prekey of another suite")
     protected, unprotected, body, recipients = elements(loads(ciphertext, max_bytes=COPY_BYTES), 4, "COSE_Encrypt")
-    if protected != _BODY_PROTECTED[header.suite] or not isinstance(unprotected, dict) or set(unprotected) != {HEADER_IV}:
+    if (
+        protected != _BODY_PROTECTED[header.suite]
+        or not isinstance(unprotected, dict)
+        or set(unprotected) != {HEADER_IV}
+    ):
         raise RemoteError("MALFORMED", "COSE_Encrypt headers")
     nonce = as_bytes(unprotected[HEADER_IV], "nonce", NONCE_BYTES)
     (recipient,) = elements(recipients, 1, "recipients")
@@ -104,9 +108,7 @@ def open_ciphertext(ciphertext: bytes, header: CopyHeader, header_bytes: bytes, 
     wrapped = as_bytes(wrapped, "wrapped key", CONTENT_KEY_BYTES[header.suite] + TAG_BYTES)
     try:
         content_key = prekey.unwrap(encapsulated, wrapped, info)
-        return _OPEN[header.suite](
-            content_key, nonce, as_bytes(body, "body"), _body_aad(header.suite, header_bytes)
-        )
+        return _OPEN[header.suite](content_key, nonce, as_bytes(body, "body"), _body_aad(header.suite, header_bytes))
     except GmMissing as error:
         raise RemoteError("BAD_SUITE", "SM2 is not spoken here: the extra gm is missing") from error
     except NotAuthentic as error:

@@ -1,4 +1,4 @@
-"""The two forms of an SM2 signature or ciphertext: raw as in GB/T 32918 on our wire, DER as in GM/T 0009 in the library.
+"""The two forms of an SM2 signature or ciphertext: raw on our wire (GB/T 32918), DER in the library (GM/T 0009).
 
 Raw forms have one length and one meaning each. Whatever comes from outside is raw, and only from numbers that were
 checked here is DER made for the library's parser; what the library makes is read back just as strictly.
@@ -26,7 +26,7 @@ def signature_to_der(raw: bytes) -> bytes | None:
 
 
 def signature_from_der(der: bytes) -> bytes:
-    """r || s of the library's signature; raises `ValueError` for any other form."""
+    """Read r || s of the library's signature; raises `ValueError` for any other form."""
     reader = _Reader(_Reader(der).only(_SEQUENCE))
     r, s = reader.next(_INTEGER), reader.last(_INTEGER)
     raw = _number(r) + _number(s)

@@ -61,6 +61,7 @@ CODES: Final = _table(
     ("FILE_UNREADABLE", 66, 404),
     ("DAEMON_DOWN", 69, 503),
     ("BROKER_MISSING", 69, 503),
+    ("SUITE_MISSING", 69, 503),
     ("INTERNAL", 70, 500),
     ("HOME_IN_USE", 73, 409),
     ("FILE_EXISTS", 73, 409),

@@ -140,6 +140,11 @@ WORDS: Final = MappingProxyType(
             "Nobody answers on the socket in the home's run directory.",
             "Start it with `relay run`, or check --home.",
         ),
+        "SUITE_MISSING": (
+            "The library for the SM algorithms is not installed.",
+            "This network allows suite 3 (SM2, SM3, SM4), so all its offices must be able to verify SM2 signatures.",
+            "In the relay's environment run: pip install 'gmssl-pyx>=2.1,<3' (or sh scripts/setup gm), and try again.",
+        ),
         "BROKER_MISSING": (
             "The broker program is not installed.",
             "The broker engine could not be found on this machine.",

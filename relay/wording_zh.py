@@ -112,6 +112,11 @@ WORDS: Final = MappingProxyType(
             "run 目录下的套接字无人应答。",
             "请用 `relay run` 启动，或核对 --home。",
         ),
+        "SUITE_MISSING": (
+            "没有安装国密算法库。",
+            "本网络允许套件 3（SM2、SM3、SM4），网内每个单位都必须能够验证 SM2 签名。",
+            "请在中继的运行环境中执行 pip install 'gmssl-pyx>=2.1,<3'（或 sh scripts/setup gm），然后重试。",
+        ),
         "BROKER_MISSING": ("没有安装消息代理程序。", "本机找不到该消息代理程序。", "请安装该程序，或改用其他代理。"),
         "INTERNAL": (
             "中继自身出错。",

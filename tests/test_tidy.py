@@ -126,7 +126,7 @@ def test_no_file_names_a_path_of_one_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["runtime", "embedded", "hsm", "dev", "fuzz", "mutants"])
+@pytest.mark.parametrize("name", ["runtime", "embedded", "gm", "hsm", "dev", "fuzz", "mutants"])
 def test_lock_files_pin_by_hash_and_name_no_place(name: str) -> None:
     text = (TOP / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     assert re.findall(r"://|^--|file:/", text, re.MULTILINE) == []

@@ -210,7 +210,7 @@ def test_offices_are_found_by_id_and_address() -> None:
 def test_g10_a_signing_key_counts_only_for_its_office_and_time() -> None:
     key = OfficeKey.of(key_of(20).public(), 100, 200, revoked_since_us=150)
     whole = OfficeKey.of(key_of(21).public(), 100, 200)
-    other = OfficeKey(3, key_of(22).public(), key_id=_key_id(3, key_of(22).public()), not_before_us=0, not_after_us=9)
+    other = OfficeKey(9, key_of(22).public(), key_id=_key_id(9, key_of(22).public()), not_before_us=0, not_after_us=9)
     office = _office(1, keys=(key, whole, other))
     gone = _office(2, keys=(OfficeKey.of(key_of(23).public(), 100, 200),), state="revoked", revoked_since_us=120)
     directory = make_directory(office, gone)

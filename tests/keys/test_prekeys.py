@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keys.directory import Directory, Rules
 from keys.office_record import OfficeKey
 from keys.prekeys import PREKEY_VALID_US, PrekeyRecord, forks, make_prekey, parse_prekey, supersedes, verify_prekey
-from keys.primitives import SUITES, prekey_public
+from keys.primitives import ED25519, SERVES, prekey_public
 from keys.signing import PREKEY, PRESENCE, sign_record
 from protocol import cbor
 from protocol.errors import RemoteError
@@ -20,6 +20,7 @@ from protocol.limits import MAX_LIFE_US
 from tests.keys.networks import DAY_US, NETWORK, NOW_US, key_of, make_directory, make_office
 
 OFFICE = make_office(1)
+SUITES = SERVES[ED25519]
 DIRECTORY = make_directory()
 
 

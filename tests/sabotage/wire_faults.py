@@ -72,8 +72,8 @@ WIRE_FAULTS: Final[tuple[Fault, ...]] = (
     Fault(
         "a ciphertext may be moved under another header", "G3",
         (
-            Edit("keys/seal.py", 'return dumps(["Encrypt", _BODY_PROTECTED, header_bytes])',
-                 'return dumps(["Encrypt", _BODY_PROTECTED, b""])'),
+            Edit("keys/seal.py", 'return dumps(["Encrypt", _BODY_PROTECTED[suite], header_bytes])',
+                 'return dumps(["Encrypt", _BODY_PROTECTED[suite], b""])'),
             Edit("keys/seal.py", "extra = dumps([suite, sha256(header_bytes)])", "extra = dumps([suite, b''])"),
         ),
         (_COPIES,),
