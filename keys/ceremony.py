@@ -1,8 +1,9 @@
-"""The network administrator's side of trust: keys made, files signed, versions raised.
+"""The network administrators' side of trust: keys made, files signed, versions raised.
 
-    DIR/keys/root-1.key ... targets-1.key ... suspensions-1.key    each behind its own passphrase
+    DIR/keys/root-1.key ... targets-1.key ... suspensions-1.key    each behind its own passphrase, here or on its medium
     DIR/keys/snapshot-1.key timestamp-1.key storage.key            online keys, and the storage key that opens them
     DIR/network/00000001/ ...                                      the signed files, a directory for each generation
+    DIR/pending/0001.act ...                                       acts that wait for more signatures (keys/pending.py)
 
 Every act ends in a new generation that was verified as an office would verify it before it is kept, so a ceremony
 cannot publish what its readers would refuse. Files and names: keys/trust/metadata.py.
@@ -13,40 +14,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from securesystemslib.signer import Key
-from tuf.api.metadata import DelegatedRole, Delegations, Root, Targets, Timestamp
+from tuf.api.metadata import Root, Targets
 
+from keys.act import Act, Files, check_act, sign_act, signatures_of
 from keys.directory import Directory
 from keys.generations import list_generations, read_generation, write_generation
 from keys.keyfile import PRODUCTION_COST, Argon2Cost, Unlock
+from keys.proposals import (
+    Making,
+    Rotation,
+    nobody,
+    propose_change,
+    propose_rotation,
+    propose_suspensions,
+    sitting_over,
+)
 from keys.storage_key import create_storage_key
 from keys.suspensions import Suspension
-from keys.trust.chain import chain_roots, verify_generation, verify_root
-from keys.trust.metadata import (
-    ROSTER_FILE,
-    SUSPENSIONS,
-    SUSPENSIONS_FILE,
-    SUSPENSIONS_ROLE,
-    TARGETS,
-    TIMESTAMP,
-    TrustError,
-    parse,
-    root_file,
-    root_version,
-    tuf_key,
-    tuf_time,
-)
-from keys.trust.sitting import (
-    DEFAULT_POLICY,
-    ONLINE_ROLES,
-    PASSPHRASE_ROLES,
-    Entropy,
-    Policy,
-    Sitting,
-    make_keys,
-    set_role,
-    sign_with,
-)
+from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root
+from keys.trust.holder import Entropy, Holder
+from keys.trust.making import make_key, set_brake, set_role
+from keys.trust.metadata import SUSPENSIONS_ROLE, TrustError, root_file, tuf_time
+from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, PASSPHRASE_ROLES, Policy
+from keys.trust.sitting import Sitting, not_enough
 from protocol.errors import Refused
 
 KEPT_GENERATIONS: Final = 16
@@ -58,8 +48,13 @@ class Network:
     """What the administrator's directory holds: all files to publish, and what they say."""
 
     files: Mapping[str, bytes] = field(repr=False)
-    directory: Directory
+    generation: Generation = field(repr=False)
     root_fingerprint: str
+
+    @property
+    def directory(self) -> Directory:
+        """The directory in force."""
+        return self.generation.directory
 
 
 def init_network(
@@ -76,45 +71,64 @@ def init_network(
 
     `unlock` gives each key's passphrase, by label: root-1 ..., targets-1 ..., suspensions-1 .... Expiry times and
     thresholds are `policy`; `cost` is what a guess of a passphrase costs. `root_dir` may exist, but without keys.
-    Raises `Refused` FILE_EXISTS, or BAD_FIELD for a key without passphrase; `OSError`.
+    Raises `Refused` FILE_EXISTS, or NO_PASSPHRASE for a key without one; `OSError`.
     """
-    if list_generations(root_dir / "network"):
-        raise Refused("FILE_EXISTS", f"{root_dir} holds a network already", field=str(root_dir))
+    require_no_network(root_dir)
     create_storage_key(root_dir, entropy)
-    publics = {
-        role: make_keys(root_dir, role, policy.keys_of(role), unlock, entropy, cost)
+    holders = {
+        role: [
+            make_key(root_dir, role, label, unlock, entropy, cost, place=root_dir / "keys")
+            for label in policy.labels(role)
+        ]
         for role in (*PASSPHRASE_ROLES, *ONLINE_ROLES)
     }
+    return found_network(root_dir, directory, now_us, holders=holders, policy=policy)
+
+
+def require_no_network(root_dir: Path) -> None:
+    """Raise `Refused` FILE_EXISTS when the directory holds a network already."""
+    if list_generations(root_dir / "network"):
+        raise Refused("FILE_EXISTS", f"{root_dir} holds a network already", field=str(root_dir))
+
+
+def found_network(
+    root_dir: Path, directory: Directory, now_us: int, *, holders: Mapping[str, Sequence[Holder]], policy: Policy
+) -> Network:
+    """The first generation of a network with these keys, all of them open. Raises like `init_network`."""
     root = Root(version=1, expires=tuf_time(now_us + policy.root_life_us), consistent_snapshot=False)
     for role in ("root", "targets", *ONLINE_ROLES):
-        set_role(root, role, publics[role], policy.threshold_of(role))
-    suspenders = {key.keyid: key for key in map(tuf_key, publics[SUSPENSIONS_ROLE])}
-    brake = DelegatedRole(SUSPENSIONS_ROLE, list(suspenders), 1, terminating=True, paths=[SUSPENSIONS_FILE])
-    targets = Targets(version=1, delegations=Delegations(dict[str, Key](suspenders), {SUSPENSIONS_ROLE: brake}))
-    sitting = Sitting(root_dir, root, targets, unlock, policy, now_us)
+        set_role(root, role, [holder.pair for holder in holders[role]], policy.threshold_of(role))
+    targets = Targets(version=1)
+    set_brake(targets, [holder.first.public() for holder in holders[SUSPENSIONS_ROLE]])
+    sitting = Sitting(root_dir, root, targets, nobody, policy, now_us)
+    sitting.trust_new([holder for role in holders.values() for holder in role])
     files = {root_file(1): sitting.sign(root, "root")}
     files |= sitting.roster(replace(directory, version=1, issued_us=now_us))
     files |= sitting.suspensions((), version=1)
     files |= sitting.snapshot(files, version=1)
     files |= sitting.timestamp(files, version=1)
-    return _keep(root_dir, files, now_us)
+    require_no_network(root_dir)
+    return _keep(root_dir, files, now_us, None)
 
 
 def publish_directory(
-    root_dir: Path, directory: Directory, now_us: int, *, unlock: Unlock, policy: Policy = DEFAULT_POLICY
+    root_dir: Path,
+    directory: Directory,
+    now_us: int,
+    *,
+    unlock: Unlock,
+    policy: Policy = DEFAULT_POLICY,
+    places: Sequence[Path] = (),
 ) -> Network:
     """Sign `directory` as the next version, issued now, and everything that depends on it.
 
-    Raises `Refused` NOT_ENOUGH_KEYS when fewer holders are there than the threshold of the targets role, BAD_FIELD for
-    a directory of another network; `TrustError` when the files on disk are damaged; `KeyFileError`; `OSError`.
+    `places` are further folders with key files. Raises `Refused` NOT_ENOUGH_KEYS when fewer holders are there than the
+    threshold of the targets role, BAD_FIELD for a directory of another network; `TrustError` when the files on disk
+    are damaged; `KeyFileError`; `OSError`.
     """
-    files, sitting = _open(root_dir, unlock, policy, now_us)
-    before = Directory.decode(files[ROSTER_FILE])
-    if directory.network_id != before.network_id:
-        raise Refused("BAD_FIELD", "the directory is of another network", field="network")
-    sitting.targets.version += 1
-    files |= sitting.roster(replace(directory, version=before.version + 1, issued_us=now_us))
-    return _keep(root_dir, sitting.refresh(files), now_us)
+    files = read_network(root_dir).files
+    act = propose_change(files, lambda _before, _at_us: directory, "publish", now_us, policy)
+    return carry_out(root_dir, act, now_us, unlock=unlock, policy=policy, places=places)
 
 
 def publish_suspensions(
@@ -124,25 +138,27 @@ def publish_suspensions(
     *,
     unlock: Unlock,
     policy: Policy = DEFAULT_POLICY,
+    places: Sequence[Path] = (),
 ) -> Network:
     """Sign these as the suspensions in force, in the place of those before; one key of the role is enough.
 
     Raises like `publish_directory`; `RemoteError` MALFORMED for an office suspended twice.
     """
-    files, sitting = _open(root_dir, unlock, policy, now_us)
-    version = parse(Targets, files[SUSPENSIONS], SUSPENSIONS).signed.version + 1
-    files |= sitting.suspensions(suspensions, version=version)
-    return _keep(root_dir, sitting.refresh(files), now_us)
+    act = propose_suspensions(read_network(root_dir).files, suspensions, "suspend", now_us, policy)
+    return carry_out(root_dir, act, now_us, unlock=unlock, policy=policy, places=places)
 
 
-def renew_timestamp(root_dir: Path, now_us: int, *, policy: Policy = DEFAULT_POLICY) -> Network:
-    """Sign the timestamp again, daily and unattended; needs the storage key and no passphrase.
+def renew_timestamp(
+    root_dir: Path, now_us: int, *, unlock: Unlock = nobody, policy: Policy = DEFAULT_POLICY
+) -> Network:
+    """Sign the timestamp again, daily and unattended; needs the storage key and no holder.
 
-    Raises `TrustError`, `KeyFileError`, `OSError`.
+    When the snapshot has lived half its life, it is signed again too. Raises `TrustError`, `KeyFileError`, `OSError`.
     """
-    files, sitting = _open(root_dir, lambda _label: None, policy, now_us)
-    files |= sitting.timestamp(files, version=parse(Timestamp, files[TIMESTAMP], TIMESTAMP).signed.version + 1)
-    return _keep(root_dir, files, now_us)
+    network = read_network(root_dir)
+    files = dict(network.files)
+    files |= sitting_over(root_dir, files, unlock, policy, now_us).renewed(files)
+    return _keep(root_dir, files, now_us, network)
 
 
 def rotate_keys(
@@ -155,29 +171,54 @@ def rotate_keys(
     policy: Policy = DEFAULT_POLICY,
     cost: Argon2Cost = PRODUCTION_COST,
 ) -> Network:
-    """Give a role (`root`, `targets`, `snapshot` or `timestamp`) all new keys, by a new root.
+    """Give a role all new keys, as many as `policy` says, and sign again what it signs.
 
-    The root is signed by enough of its old keys and, for role root, enough of its new ones. What the role signs
-    is signed again. Old key files stay and count no more. Raises like `publish_directory`; `ValueError` for another.
+    Old key files stay and count no more. Raises like `publish_directory`; `ValueError` for an unknown role.
     """
-    if role not in ("root", "targets", *ONLINE_ROLES):
-        raise ValueError(f"the keys of role {role} are not rotated by the root")
-    files, sitting = _open(root_dir, unlock, policy, now_us)
-    root, old = sitting.root, sitting.signers("root")
-    publics = make_keys(root_dir, role, policy.keys_of(role), unlock, entropy, cost)
-    for key_id in list(root.roles[role].keyids):
-        root.revoke_key(key_id, role)
-    set_role(root, role, publics, policy.threshold_of(role))
-    root.version += 1
-    root.expires = tuf_time(now_us + policy.root_life_us)
-    new = sitting.signers("root") if role == "root" else []
-    files[root_file(root.version)] = sign_with(root, [*old, *new])
-    if role == "targets":
-        sitting.targets.version += 1
-        files |= sitting.targets_file()
-    # The timestamp is renewed in any case, since it may have expired since the last act.
-    files = sitting.refresh(files)
-    return _keep(root_dir, files, now_us)
+    files = read_network(root_dir).files
+    rotation = Rotation(role, new=policy.keys_of(role), threshold=policy.threshold_of(role))
+    making = Making(entropy, unlock, lambda _label: root_dir / "keys", cost)
+    act, made = propose_rotation(root_dir, files, rotation, now_us, making=making, policy=policy)
+    return carry_out(root_dir, act, now_us, unlock=unlock, policy=policy, made=made)
+
+
+def carry_out(
+    root_dir: Path,
+    act: Act,
+    now_us: int,
+    *,
+    unlock: Unlock,
+    policy: Policy = DEFAULT_POLICY,
+    places: Sequence[Path] = (),
+    made: Sequence[Holder] = (),
+) -> Network:
+    """Let the act be signed and keep what it makes of the network as a new generation.
+
+    `made` are keys that are open already. Raises `Refused` NOT_ENOUGH_KEYS when it has too few signatures then.
+    """
+    files = read_network(root_dir).files
+    check_act(files, act)
+    sitting = sitting_over(root_dir, files, unlock, policy, now_us, places)
+    sitting.trust_new(made)
+    act = sign_act(files, act, sitting)
+    missing = next((one for one in signatures_of(files, act) if one.missing), None)
+    if missing is not None:
+        raise not_enough(missing.role, missing.missing)
+    return finish(root_dir, act, now_us, unlock=unlock, policy=policy)
+
+
+def finish(
+    root_dir: Path, act: Act, now_us: int, *, unlock: Unlock = nobody, policy: Policy = DEFAULT_POLICY
+) -> Network:
+    """Keep what a wholly signed act makes of the network, under a new snapshot and timestamp.
+
+    Raises `TrustError` for an act that does not follow the network or has too few signatures; `KeyFileError`.
+    """
+    network = read_network(root_dir)
+    check_act(network.files, act)
+    files = {**network.files, **act.files}
+    sitting = sitting_over(root_dir, files, unlock, policy, now_us)
+    return _keep(root_dir, sitting.refresh(files), now_us, network)
 
 
 def read_network(root_dir: Path) -> Network:
@@ -185,28 +226,23 @@ def read_network(root_dir: Path) -> Network:
     generations = list_generations(root_dir / "network")
     if not generations:
         raise TrustError("TRUST_MISSING", f"{root_dir} holds no network")
-    return _verified(read_generation(generations[0]), None)
+    return _verified(read_generation(generations[0]), None, None)
 
 
-def _open(root_dir: Path, unlock: Unlock, policy: Policy, now_us: int) -> tuple[dict[str, bytes], Sitting]:
-    """The files on disk, verified, and a sitting over them."""
-    files = dict(read_network(root_dir).files)
-    newest = max(version for name in files if (version := root_version(name)) is not None)
-    root = parse(Root, files[root_file(newest)], "the root").signed
-    targets = parse(Targets, files[TARGETS], TARGETS).signed
-    return files, Sitting(root_dir, root, targets, unlock, policy, now_us)
-
-
-def _verified(files: Mapping[str, bytes], now_us: int | None) -> Network:
-    """The network these files describe, checked from the first root on as an office would."""
+def _verified(files: Files, now_us: int | None, before: Network | None) -> Network:
+    """The network these files describe, checked as an office would that knows the one before."""
     roots = chain_roots(files[root_file(1)], files)
-    generation = verify_generation(roots[-1], files, now_us=now_us)
+    known = None
+    if before is not None:
+        known = verify_generation(chain_roots(before.files[root_file(1)], before.files)[-1], before.files, now_us=None)
+    generation = verify_generation(roots[-1], files, now_us=now_us, before=known)
     named = {root_file(number): root for number, root in enumerate(roots, start=1)}
-    return Network({**named, **generation.files}, generation.directory, verify_root(roots[-1])[1])
+    fingerprint = verify_root(roots[-1])[1]
+    return Network({**named, **generation.files}, generation, fingerprint)
 
 
-def _keep(root_dir: Path, files: Mapping[str, bytes], now_us: int) -> Network:
+def _keep(root_dir: Path, files: Files, now_us: int, before: Network | None) -> Network:
     """Write the files as the newest generation, if an office would take them."""
-    network = _verified(files, now_us)
+    network = _verified(files, now_us, before)
     write_generation(root_dir / "network", network.files, keep=KEPT_GENERATIONS)
     return network

@@ -124,7 +124,7 @@ class Directory:
         require(is_name(self.network), "the network's name is empty, too long or not printable")
         require(type(self.version) is int and 1 <= self.version < 2**32, "the directory's version is out of range")
         require(is_time(self.issued_us), "the directory's time is not a time")
-        require(0 < len(self.offices) <= OFFICES, f"the directory has no office, or more than {OFFICES}")
+        require(len(self.offices) <= OFFICES, f"the directory has more than {OFFICES} offices")
         require(all(id_ == office.id for id_, office in self.offices.items()), "an office is filed under another id")
         _require_unique(self.offices)
         _require_forest(self.offices)

@@ -43,6 +43,7 @@ from keys.trust.metadata import (
     translate,
     tuf_time,
 )
+from keys.trust.seconds import require_seconds
 
 _T = TypeVar("_T", Snapshot, Targets)
 
@@ -68,6 +69,7 @@ class Generation:
 def verify_root(data: bytes) -> tuple[int, str]:
     """(version, fingerprint) of a root that enough of its own keys signed. Raises `TrustError`."""
     root = _trusted(data, None).root
+    require_seconds(root, "root", parse(Root, data, "the root"))
     return root.version, fingerprint(root)
 
 
@@ -77,11 +79,15 @@ def next_root(current: bytes, data: bytes) -> None:
     A root that has expired is fine here; only the last one of a chain must not be (`verify_generation`).
     """
     what = "the new root"
-    parse(Root, data, what)
+    metadata = parse(Root, data, what)
+    trusted = _trusted(current, None)
+    before = trusted.root
     try:
-        _trusted(current, None).update_root(data)
+        trusted.update_root(data)
     except FAULTS as error:
         raise translate(error, what) from error
+    for root in (before, metadata.signed):
+        require_seconds(root, "root", metadata)
 
 
 def chain_roots(anchor: bytes, files: Mapping[str, bytes]) -> list[bytes]:
@@ -108,7 +114,8 @@ def verify_generation(
 
     1. timestamp.json: signed by its role, not expired, not older.
     2. snapshot.json: as the timestamp describes it, nothing in it older.
-    3. targets.json and suspensions.json: as the snapshot describes them, signed by their thresholds, not expired.
+    3. targets.json and suspensions.json: as the snapshot describes them, signed by their thresholds (targets.json with
+       both halves of the keys), not expired.
     4. roster.cbor and suspensions.cbor: as these describe them, well-formed, of the same network, not older.
     The time is the latest of `now_us` and the signed time of the timestamp; with None expiry is left out, for our own
     verified copy and for evidence of the past. Raises `TrustError`.
@@ -226,7 +233,8 @@ def _update_snapshot(trusted: TrustedMetadataSet, data: bytes, before: Generatio
 
 def _update_targets(trusted: TrustedMetadataSet, files: Mapping[str, bytes], before: Generation | None) -> None:
     """Step 3, the administrators' part."""
-    targets = parse(Targets, files[TARGETS], TARGETS).signed
+    metadata = parse(Targets, files[TARGETS], TARGETS)
+    targets = metadata.signed
     if targets.targets.keys() != {ROSTER_FILE}:
         raise TrustError("TRUST_MALFORMED", f"{TARGETS} does not name exactly {ROSTER_FILE}")
     require_described(targets.targets.values(), TARGETS)
@@ -234,6 +242,7 @@ def _update_targets(trusted: TrustedMetadataSet, files: Mapping[str, bytes], bef
     if roles.keys() != {SUSPENSIONS_ROLE} or roles[SUSPENSIONS_ROLE].paths != [SUSPENSIONS_FILE]:
         raise TrustError("TRUST_MALFORMED", f"{TARGETS} does not delegate exactly {SUSPENSIONS_FILE}")
     trusted.update_targets(files[TARGETS])
+    require_seconds(trusted.root, "targets", metadata)
     if before is not None and targets.version == before.targets_version:
         _require_same(Targets, before.files[TARGETS], files[TARGETS], TARGETS)
 

@@ -5,12 +5,21 @@ only Ed25519 keys whose id is derived from the key, no key under two ids, one by
 keys sorted), length and SHA-256 wherever one file names another. Fields that the signers added and this
 version does not know are kept and ignored, as TUF has it; fields outside the signed part are refused.
 
+Second signatures (D8). python-tuf knows Ed25519 alone, and a threshold of it is what the TUF workflow counts. Beside it
+every root and every targets.json carries ML-DSA-65 (FIPS 204) signatures, in the same list of signatures, each under
+the id of its second key, which python-tuf passes over like any signature of a key that it does not know. The signed
+part of every root names the second keys in our field `x-holders`: for each Ed25519 key of the roles root and targets
+its label and the other half. A holder counts only when both halves have signed; `require_seconds` in
+keys/trust/seconds.py asks for the role's threshold of such holders. A root without the field is malformed, so there is
+nothing to fall back to.
+
 File names are fixed (no consistent snapshots): each is one retained topic, and a new generation takes the place of
 the old one instead of adding to it. A reader that sees two generations mixed refuses them by their hashes.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -27,6 +36,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetF
 from tuf.api.serialization import DeserializationError, SerializationError
 from tuf.api.serialization.json import JSONSerializer
 
+from keys.mldsa import PUBLIC_BYTES, SIGNATURE_BYTES
 from keys.primitives import is_small_order, sha256
 from protocol import cbor
 from protocol.errors import RemoteError
@@ -43,7 +53,10 @@ CURRENT_FILES: Final = (TIMESTAMP, SNAPSHOT, TARGETS, SUSPENSIONS, ROSTER_FILE, 
 """The files of one generation; the roots `1.root.json`, `2.root.json`, ... come on top."""
 
 METADATA_BYTES: Final = 256 * 1024
-"""Longest metadata file: a root with 100 keys and signatures has 40 KiB."""
+"""Longest metadata file: a root that hands over from ten holders to ten others has 220 KiB."""
+
+HOLDERS: Final = 10
+"""Most keys of a role."""
 
 ROOTS: Final = 1_000
 """Highest root version: one rotation a week for twenty years."""
@@ -51,8 +64,15 @@ ROOTS: Final = 1_000
 ISSUED_FIELD: Final = "x-issued-us"
 """Our field in timestamp.json: when it was signed, in microseconds; the source of the clock floor (D12)."""
 
+HOLDERS_FIELD: Final = "x-holders"
+"""Our field in a root: who holds the keys of root and targets, as {key id: {"label", "mldsa65"}}."""
+
+SECOND_ROLES: Final = ("root", "targets")
+"""The roles whose keys have a second half."""
+
 _ROOT_FILE: Final = re.compile(r"([1-9][0-9]{0,3})\.root\.json")
-_SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
+_LABEL: Final = re.compile(r"(root|targets)-[1-9][0-9]{0,3}")
+_SIGNATURE: Final = re.compile(rf"[0-9a-f]{{128}}|[0-9a-f]{{{2 * SIGNATURE_BYTES}}}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _T = TypeVar("_T", Root, Timestamp, Snapshot, Targets)
 
@@ -147,13 +167,16 @@ def parse(kind: type[_T], data: bytes, what: str) -> Metadata[_T]:
     if metadata.unrecognized_fields or any(one.unrecognized_fields for one in metadata.signatures.values()):
         raise TrustError("TRUST_MALFORMED", f"{what} has fields that nobody signed")
     if not all(_SIGNATURE.fullmatch(one.signature) for one in metadata.signatures.values()):
-        raise TrustError("TRUST_MALFORMED", f"{what} has a signature that is not 64 bytes in small hex digits")
+        raise TrustError(
+            "TRUST_MALFORMED", f"{what} has a signature that is not 64 or {SIGNATURE_BYTES} bytes in small hex digits"
+        )
     if not canonical:
         raise TrustError("TRUST_MALFORMED", f"{what} is not in its one byte form")
     if type(signed.version) is not int or not 1 <= signed.version < 2**32:
         raise TrustError("TRUST_MALFORMED", f"{what} has a version out of range")
     if isinstance(signed, Root):
         require_keys(signed.keys, what)
+        pairs_of(signed)
     if isinstance(signed, Targets):
         require_keys(signed.delegations.keys if signed.delegations else {}, what)
     return metadata
@@ -197,13 +220,65 @@ def publics_in(root_bytes: bytes, role: str) -> list[bytes]:
         raise translate(error, "the root") from error
 
 
-def fingerprint(root: Root) -> str:
-    """SHA-256, in hex, over what makes a root an anchor: canonical CBOR [threshold, [root public keys, sorted]].
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The public halves of a holder's key: 32 bytes of Ed25519, and 1,952 of ML-DSA-65 or none."""
 
-    Prefixed with the purpose `relay/1/root`. Version, expiry, other roles and signatures do not count: the fingerprint
-    that an administrator reads out stays the same until the root keys change hands.
+    label: str
+    first: bytes
+    second: bytes = b""
+
+
+def second_id(second: bytes) -> str:
+    """The id of a second key, under which its signatures stand: SHA-256 with a purpose, in hex."""
+    return sha256(b"relay/1/mldsa-65" + second).hex()
+
+
+def purpose_of(role: str) -> str:
+    """The purpose of second signatures for a role, so that none serves another."""
+    return f"relay/1/{role}"
+
+
+def pairs_of(root: Root) -> dict[str, Pair]:
+    """The holders of root and targets keys, by the id of their Ed25519 key.
+
+    Raises `TrustError` TRUST_MALFORMED unless there is exactly one for each such key, no second key or label twice.
     """
-    keys = role_publics(root, "root")
+    named: Any = root.unrecognized_fields.get(HOLDERS_FIELD)
+    wanted = {id_ for role in SECOND_ROLES if role in root.roles for id_ in root.roles[role].keyids}
+    pairs: dict[str, Pair] = {}
+    try:
+        for id_, one in named.items():
+            public = bytes.fromhex(root.keys[id_].keyval["public"])
+            pairs[id_] = Pair(one["label"], public, bytes.fromhex(one["mldsa65"]))
+        sound = pairs.keys() == wanted and all(
+            named[id_] == {"label": pair.label, "mldsa65": pair.second.hex()}
+            and _LABEL.fullmatch(pair.label)
+            and len(pair.second) == PUBLIC_BYTES
+            for id_, pair in pairs.items()
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        sound = False
+    seconds, labels = {pair.second for pair in pairs.values()}, {pair.label for pair in pairs.values()}
+    if not sound or len(seconds) < len(pairs) or len(labels) < len(pairs):
+        raise TrustError("TRUST_MALFORMED", f"{HOLDERS_FIELD} of the root does not name one second key for each holder")
+    return pairs
+
+
+def by_label(pairs: Iterable[Pair]) -> list[Pair]:
+    """In the order of their labels: root-2 before root-10."""
+    return sorted(pairs, key=lambda pair: (len(pair.label), pair.label))
+
+
+def fingerprint(root: Root) -> str:
+    """SHA-256, in hex, over what makes a root an anchor: canonical CBOR [threshold, [[first, second], ...]].
+
+    `first` is a root public key, `second` SHA-256 of its ML-DSA half; pairs are sorted. Prefixed with the purpose
+    `relay/1/root`. Version, expiry, other roles and signatures do not count: the fingerprint that an administrator
+    reads out stays the same until the root keys change hands.
+    """
+    pairs = pairs_of(root)
+    keys = sorted([pairs[id_].first, sha256(pairs[id_].second)] for id_ in root.roles["root"].keyids)
     return sha256(b"relay/1/root" + cbor.dumps([root.roles["root"].threshold, keys])).hex()
 
 

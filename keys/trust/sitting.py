@@ -1,154 +1,189 @@
 """One sitting of those who sign: their keys, opened for as long as it lasts, and the files they sign."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from securesystemslib.signer import Key, Signature, Signer
-from tuf.api.metadata import Metadata, Role, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from keys.directory import Directory
-from keys.keyfile import Argon2Cost, Unlock, read_header, read_secret, write_secret
-from keys.primitives import SigningKey
+from keys.keyfile import KeyFileHeader, Unlock, read_header
+from keys.private_files import KeyFileError
 from keys.storage_key import load_storage_key
 from keys.suspensions import Suspension, encode_suspensions
+from keys.trust.holder import Holder, pair_of, read_holder
 from keys.trust.metadata import (
     ISSUED_FIELD,
     ROSTER_FILE,
+    SECOND_ROLES,
     SNAPSHOT,
     SUSPENSIONS,
     SUSPENSIONS_FILE,
     SUSPENSIONS_ROLE,
     TARGETS,
     TIMESTAMP,
+    Pair,
+    by_label,
     describe,
     encode,
+    pairs_of,
     parse,
+    time_us,
     tuf_key,
     tuf_time,
 )
+from keys.trust.policy import Policy
+from keys.trust.seconds import signed_by
 from protocol.errors import Refused
-from protocol.limits import SECOND_US
 
-DAY_US: Final = 86_400 * SECOND_US
-PASSPHRASE_ROLES: Final = ("root", "targets", SUSPENSIONS_ROLE)
-ONLINE_ROLES: Final = ("snapshot", "timestamp")
-
-Entropy: TypeAlias = Callable[[int], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How many keys each role has, how many of them must sign, and how long what they sign is valid (D8)."""
-
-    root_keys: int = 5
-    root_threshold: int = 3
-    targets_keys: int = 3
-    targets_threshold: int = 2
-    suspension_keys: int = 2
-    root_life_us: int = 730 * DAY_US
-    targets_life_us: int = 180 * DAY_US
-    snapshot_life_us: int = 180 * DAY_US
-    timestamp_life_us: int = 7 * DAY_US
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.root_threshold <= self.root_keys and 1 <= self.targets_threshold <= self.targets_keys):
-            raise ValueError("a threshold is at least 1 and at most the number of keys")
-        if self.suspension_keys < 1:
-            raise ValueError("at least one key must be able to suspend")
-
-    def keys_of(self, role: str) -> int:
-        """How many keys the role has."""
-        counts = {"root": self.root_keys, "targets": self.targets_keys, SUSPENSIONS_ROLE: self.suspension_keys}
-        return counts.get(role, 1)
-
-    def threshold_of(self, role: str) -> int:
-        """How many of them must sign."""
-        return {"root": self.root_threshold, "targets": self.targets_threshold}.get(role, 1)
-
-
-DEFAULT_POLICY: Final = Policy()
-
-
-class KeySigner(Signer):
-    """python-tuf's idea of a signer, over one of our keys."""
-
-    def __init__(self, key: SigningKey) -> None:
-        self._key = key
-        self._public = tuf_key(key.public())
-
-    def sign(self, payload: bytes) -> Signature:
-        return Signature(self._public.keyid, self._key.sign(payload).hex())
-
-    @classmethod
-    def from_priv_key_uri(cls, priv_key_uri: str, public_key: Key, secrets_handler: Any = None) -> Signer:
-        """Private keys come from our key files only, never by URI."""
-        raise ValueError(f"no private key is read from a URI ({priv_key_uri[:20]!r})")
-
-    @property
-    def public_key(self) -> Key:
-        return self._public
+TRIES: Final = 3
+"""How often a holder is asked for a passphrase that does not open the key."""
 
 
 class Sitting:
     """One sitting: the root and targets in force, and the keys that can be opened."""
 
     def __init__(
-        self, root_dir: Path, root: Root, targets: Targets, unlock: Unlock, policy: Policy, now_us: int
+        self,
+        root_dir: Path,
+        root: Root,
+        targets: Targets,
+        unlock: Unlock,
+        policy: Policy,
+        now_us: int,
+        *,
+        places: Sequence[Path] = (),
     ) -> None:
+        """`places` are folders with key files beside `root_dir`/keys: the media that holders brought."""
         self.root = root
         self.targets = targets
+        self.now_us = now_us
         self._root_dir = root_dir
+        self._places = (root_dir / "keys", *places)
         self._unlock = unlock
         self._policy = policy
-        self._now_us = now_us
+        self._opened: dict[bytes, Holder | None] = {}
+        self._troubles: list[KeyFileError] = []
 
-    def signers(self, role: str) -> list[KeySigner]:
-        """As many opened keys as the role's threshold. Raises `Refused` NOT_ENOUGH_KEYS, `KeyFileError`."""
-        delegator: Root | Targets = self.targets if role == SUSPENSIONS_ROLE else self.root
-        delegated = delegator.get_delegated_role(role)
-        publics = {bytes.fromhex(delegator.get_key(id_).keyval["public"]) for id_ in delegated.keyids}
-        opened: list[KeySigner] = []
-        for path in sorted((self._root_dir / "keys").glob(f"{role}-*.key")):
-            header = read_header(path)
-            if len(opened) == delegated.threshold or header.public not in publics:
-                continue
-            passphrase = None if header.sealed_by == "storage" else self._unlock(path.stem)
-            if header.sealed_by == "storage":
-                seed = read_secret(path, role, storage_key=load_storage_key(self._root_dir, unlock=self._unlock))
-            elif passphrase is not None:
-                seed = read_secret(path, role, passphrase=passphrase)
-            else:
-                continue
-            opened.append(KeySigner(SigningKey.from_seed(seed)))
-        if len(opened) < delegated.threshold:
-            detail = f"{role} takes {delegated.threshold} signatures, {len(opened)} of its keys could be opened"
-            raise Refused("NOT_ENOUGH_KEYS", detail, field=role)
-        return opened
+    def add(self, metadata: Metadata[Any], role: str, delegator: Root | Targets | None = None) -> int:
+        """Add signatures of opened keys until the role's threshold is reached; returns how many are still missing.
+
+        `delegator` says whose keys count, by default the root or targets in force. Raises `KeyFileError` when a key
+        that was to be opened did not open and the others are too few.
+        """
+        delegator = delegator or (self.targets if role == SUSPENSIONS_ROLE else self.root)
+        wanted = keys_of(delegator, role)
+        for id_ in signers_of(delegator, role, metadata):
+            del wanted[id_]
+        threshold = delegator.get_delegated_role(role).threshold
+        missing = threshold - (len(delegator.get_delegated_role(role).keyids) - len(wanted))
+        for holder in self._holders(role, list(wanted.values())):
+            if missing <= 0:
+                break
+            holder.sign(metadata, role)
+            missing -= 1
+        if missing > 0 and self._troubles:
+            raise self._troubles[0]
+        return max(0, missing)
 
     def sign(self, signed: Signed, role: str) -> bytes:
-        """The file of this content, signed by the role."""
-        return sign_with(signed, self.signers(role))
+        """The file of this content, signed by the role. Raises `Refused` NOT_ENOUGH_KEYS, `KeyFileError`."""
+        metadata: Metadata[Any] = Metadata(signed)
+        missing = self.add(metadata, role)
+        if missing:
+            raise not_enough(role, missing)
+        return encode(metadata)
+
+    def signers(self, role: str) -> list[Holder]:
+        """As many opened keys as the role's threshold. Raises `Refused` NOT_ENOUGH_KEYS, `KeyFileError`."""
+        delegator: Root | Targets = self.targets if role == SUSPENSIONS_ROLE else self.root
+        threshold = delegator.get_delegated_role(role).threshold
+        opened = []
+        for holder in self._holders(role, list(keys_of(delegator, role).values())):
+            opened.append(holder)
+            if len(opened) == threshold:
+                return opened
+        raise not_enough(role, threshold - len(opened))
+
+    def trust_new(self, holders: Sequence[Holder]) -> None:
+        """Keys that this sitting has just made are open."""
+        self._opened |= {holder.first.public(): holder for holder in holders}
+
+    def _holders(self, role: str, wanted: Sequence[Pair]) -> Iterator[Holder]:
+        """The wanted keys that can be opened, one after the other, by label; each is asked for once."""
+        files = dict(self._key_files(role)) if wanted else {}
+        for pair in by_label(wanted):
+            public = pair.first + pair.second
+            if pair.first not in self._opened and public in files:
+                path, header = files[public]
+                try:
+                    self._opened[pair.first] = self._open(path, header, role, pair.label or header.label)
+                except KeyFileError as error:
+                    # Another holder may do as well; if too few do, this is the reason.
+                    self._opened[pair.first] = None
+                    self._troubles.append(error)
+            holder = self._opened.get(pair.first)
+            if holder is not None:
+                yield holder
+
+    def _open(self, path: Path, header: KeyFileHeader, role: str, label: str) -> Holder | None:
+        """The key of a file, or None when its holder is not there. A passphrase that does not fit is asked again."""
+        if header.sealed_by == "storage":
+            return read_holder(path, role, label, storage_key=load_storage_key(self._root_dir, unlock=self._unlock))
+        before = None
+        for left in range(TRIES - 1, -1, -1):
+            passphrase = self._unlock(label)
+            if passphrase is None:
+                return None
+            try:
+                return read_holder(path, role, label, passphrase=passphrase)
+            except KeyFileError as error:
+                # Whoever gives the same again is no person.
+                if error.code != "KEY_FILE_NOT_OPENED" or passphrase == before or not left:
+                    raise
+                before = passphrase
+        return None
+
+    def _key_files(self, role: str) -> Iterator[tuple[bytes, tuple[Path, KeyFileHeader]]]:
+        """The role's key files in all places, by their public bytes. Other files are no business of this role."""
+        for path in sorted(path for place in self._places for path in place.glob("*.key")):
+            try:
+                header = read_header(path)
+            except KeyFileError as error:
+                if path.name.startswith(f"{role}-"):
+                    self._troubles.append(error)
+                continue
+            if header.kind == role:
+                pair = pair_of(header)
+                yield pair.first + pair.second, (path, header)
 
     def roster(self, directory: Directory) -> dict[str, bytes]:
         """roster.cbor and a targets.json that names it."""
+        roster = self.describe_roster(directory)
+        return {**self.targets_file(), **roster}
+
+    def describe_roster(self, directory: Directory) -> dict[str, bytes]:
+        """roster.cbor, now named by the targets of this sitting, which nobody has signed yet."""
         roster = directory.encode()
         self.targets.targets = {ROSTER_FILE: TargetFile.from_data(ROSTER_FILE, roster, ["sha256"])}
-        return {**self.targets_file(), ROSTER_FILE: roster}
+        self.targets.expires = tuf_time(self.now_us + self._policy.targets_life_us)
+        return {ROSTER_FILE: roster}
 
     def targets_file(self) -> dict[str, bytes]:
         """targets.json as it now stands, valid from now on."""
-        self.targets.expires = tuf_time(self._now_us + self._policy.targets_life_us)
+        self.targets.expires = tuf_time(self.now_us + self._policy.targets_life_us)
         return {TARGETS: self.sign(self.targets, "targets")}
 
     def suspensions(self, suspensions: Sequence[Suspension], *, version: int) -> dict[str, bytes]:
         """suspensions.json and what it names."""
         data = encode_suspensions(suspensions)
+        return {SUSPENSIONS: self.sign(self.name_suspensions(data, version), SUSPENSIONS_ROLE), SUSPENSIONS_FILE: data}
+
+    def name_suspensions(self, data: bytes, version: int) -> Targets:
+        """What suspensions.json says of this suspensions.cbor."""
         target = TargetFile.from_data(SUSPENSIONS_FILE, data, ["sha256"])
-        expires = tuf_time(self._now_us + self._policy.targets_life_us)
-        signed = Targets(version=version, expires=expires, targets={SUSPENSIONS_FILE: target})
-        return {SUSPENSIONS: self.sign(signed, SUSPENSIONS_ROLE), SUSPENSIONS_FILE: data}
+        expires = tuf_time(self.now_us + self._policy.targets_life_us)
+        return Targets(version=version, expires=expires, targets={SUSPENSIONS_FILE: target})
 
     def snapshot(self, files: Mapping[str, bytes], *, version: int) -> dict[str, bytes]:
         """snapshot.json over these files."""
@@ -156,7 +191,7 @@ class Sitting:
             name: describe(parse(Targets, files[name], name).signed.version, files[name])
             for name in (TARGETS, SUSPENSIONS)
         }
-        expires = tuf_time(self._now_us + self._policy.snapshot_life_us)
+        expires = tuf_time(self.now_us + self._policy.snapshot_life_us)
         return {SNAPSHOT: self.sign(Snapshot(version=version, expires=expires, meta=meta), "snapshot")}
 
     def timestamp(self, files: Mapping[str, bytes], *, version: int) -> dict[str, bytes]:
@@ -164,11 +199,18 @@ class Sitting:
         described = describe(parse(Snapshot, files[SNAPSHOT], SNAPSHOT).signed.version, files[SNAPSHOT])
         signed = Timestamp(
             version=version,
-            expires=tuf_time(self._now_us + self._policy.timestamp_life_us),
+            expires=tuf_time(self.now_us + self._policy.timestamp_life_us),
             snapshot_meta=described,
-            unrecognized_fields={ISSUED_FIELD: self._now_us},
+            unrecognized_fields={ISSUED_FIELD: self.now_us},
         )
         return {TIMESTAMP: self.sign(signed, "timestamp")}
+
+    def renewed(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The next timestamp, and the next snapshot if the present one has lived half its life."""
+        snapshot = parse(Snapshot, files[SNAPSHOT], SNAPSHOT).signed
+        if time_us(snapshot.expires) - self.now_us < self._policy.snapshot_life_us // 2:
+            return self.refresh(files)
+        return self.timestamp(files, version=parse(Timestamp, files[TIMESTAMP], TIMESTAMP).signed.version + 1)
 
     def refresh(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """The files with the next snapshot and the next timestamp."""
@@ -178,42 +220,22 @@ class Sitting:
         return {**signed, **self.timestamp(signed, version=timestamp)}
 
 
-def make_keys(root_dir: Path, role: str, count: int, unlock: Unlock, entropy: Entropy, cost: Argon2Cost) -> list[bytes]:
-    """New sealed keys for a role, numbered on from those there; returns their public bytes."""
-    directory = root_dir / "keys"
-    first = 1 + len(list(directory.glob(f"{role}-*.key")))
-    publics = []
-    for label in (f"{role}-{number}" for number in range(first, first + count)):
-        key = SigningKey.from_seed(entropy(32))
-        passphrase = unlock(label) if role in PASSPHRASE_ROLES else None
-        storage_key = load_storage_key(root_dir, unlock=unlock) if role in ONLINE_ROLES else None
-        if passphrase is None and storage_key is None:
-            raise Refused("BAD_FIELD", f"no passphrase for {label}", field=label)
-        write_secret(
-            directory / f"{label}.key",
-            role,
-            key.seed(),
-            storage_key=storage_key,
-            passphrase=passphrase,
-            entropy=entropy,
-            label=label,
-            public=key.public(),
-            cost=cost,
-        )
-        publics.append(key.public())
-    return publics
+def keys_of(delegator: Root | Targets, role: str) -> dict[str, Pair]:
+    """The keys of a role by their id; roles without second halves have no labels."""
+    if isinstance(delegator, Root) and role in SECOND_ROLES:
+        pairs = pairs_of(delegator)
+        return {id_: pairs[id_] for id_ in delegator.roles[role].keyids}
+    ids = delegator.get_delegated_role(role).keyids
+    return {id_: Pair("", bytes.fromhex(delegator.get_key(id_).keyval["public"])) for id_ in ids}
 
 
-def set_role(root: Root, role: str, publics: Sequence[bytes], threshold: int) -> None:
-    """Give a role these keys and this threshold."""
-    root.roles[role] = Role([], threshold)
-    for public in sorted(publics):
-        root.add_key(tuf_key(public), role)
+def signers_of(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> set[str]:
+    """The ids of the role's keys whose signatures, in all their halves, the metadata has."""
+    if isinstance(delegator, Root) and role in SECOND_ROLES:
+        return {tuf_key(pair.first).keyid for pair in signed_by(delegator, role, metadata)}
+    return set(delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures).signed)
 
 
-def sign_with(signed: Signed, signers: Sequence[KeySigner]) -> bytes:
-    """The metadata file with one signature of each signer."""
-    metadata: Metadata[Any] = Metadata(signed)
-    for signer in signers:
-        metadata.sign(signer, append=True)
-    return encode(metadata)
+def not_enough(role: str, missing: int) -> Refused:
+    """The refusal when too few holders of a role are there."""
+    return Refused("NOT_ENOUGH_KEYS", f"role {role}: {missing} more of its keys must be opened", field=role)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from keys.ceremony import init_network, publish_directory, read_network
 from keys.keyfile import LAB_COST
+from keys.mldsa import SecondKey
 from keys.suspensions import SUSPENSION_US
 from keys.trust import TrustError, TrustStore, UpdateResult
-from keys.trust.metadata import ISSUED_FIELD, parse, root_file, tuf_key
-from keys.trust.sitting import Policy, Sitting
+from keys.trust.metadata import HOLDERS_FIELD, ISSUED_FIELD, encode, parse, root_file, tuf_key
+from keys.trust.policy import Policy
+from keys.trust.sitting import Sitting
 from protocol.errors import Refused
 from protocol.ids import NetworkId
 from tests.keys.networks import DAY_US, NOW_US, SMALL, Administrator, key_of, make_directory, make_office
@@ -373,9 +375,15 @@ def test_a_root_with_an_unsound_key_is_refused(admin: Administrator, tmp_path: P
     """A small-order key verifies anything, and a key under two ids would sign twice."""
     for public, id_ in ((b"\x01" + bytes(31), None), (key_of(77).public(), "0" * 64)):
         sitting = _sitting(admin)
+        holders = sitting.signers("root")
         key: Any = tuf_key(public)
         key.keyid = id_ or key.keyid
         sitting.root.add_key(key, "targets")
-        files = {**admin.files, "1.root.json": sitting.sign(sitting.root, "root")}
+        held: Any = sitting.root.unrecognized_fields[HOLDERS_FIELD]
+        held[key.keyid] = {"label": "targets-9", "mldsa65": SecondKey.from_seed(bytes(32)).public().hex()}
+        metadata: Metadata[Root] = Metadata(sitting.root)
+        for holder in holders:
+            holder.sign(metadata, "root")
+        files = {**admin.files, "1.root.json": encode(metadata)}
         with pytest.raises(TrustError, match="sound"):
             TrustStore.install(tmp_path / "home", files, NOW_US)

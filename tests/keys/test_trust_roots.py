@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Root, Targets
+from tuf.api.metadata import Metadata, Root, Targets
 
+from keys.mldsa import SecondKey
 from keys.trust import TrustStore, root_fingerprint
-from keys.trust.metadata import parse, root_file, tuf_key, tuf_time
-from keys.trust.sitting import KeySigner, Sitting, set_role, sign_with
+from keys.trust.holder import Holder
+from keys.trust.making import set_role
+from keys.trust.metadata import encode, parse, root_file, tuf_key, tuf_time
+from keys.trust.sitting import Sitting
 from tests.keys.networks import DAY_US, NOW_US, SMALL, Administrator, key_of
 
 SOON_US = NOW_US + 1_000_000
@@ -21,7 +24,7 @@ def _newest(files: Files) -> Root:
     return parse(Root, files[root_file(version)], "root").signed
 
 
-def _signers(admin: Administrator, root: Root, role: str = "root") -> list[KeySigner]:
+def _signers(admin: Administrator, root: Root, role: str = "root") -> list[Holder]:
     """The opened keys of a role, as many as must sign."""
     return Sitting(admin.place, root, _targets(admin), admin.unlock, admin.policy, SOON_US).signers(role)
 
@@ -30,8 +33,16 @@ def _targets(admin: Administrator) -> Targets:
     return parse(Targets, admin.files["targets.json"], "targets").signed
 
 
-def _strangers(count: int) -> list[KeySigner]:
-    return [KeySigner(key_of(500 + number)) for number in range(count)]
+def _strangers(count: int) -> list[Holder]:
+    numbers = range(500, 500 + count)
+    return [Holder(f"root-{at}", key_of(at), SecondKey.from_seed(at.to_bytes(32, "big"))) for at in numbers]
+
+
+def sign_with(root: Root, holders: list[Holder]) -> bytes:
+    metadata: Metadata[Root] = Metadata(root)
+    for holder in holders:
+        holder.sign(metadata, "root")
+    return encode(metadata)
 
 
 def _next(root: Root, *, by: int = 1) -> Root:
@@ -55,7 +66,7 @@ def _one_old_signature(admin: Administrator) -> Files:
 def _signed_by_strangers(admin: Administrator) -> Files:
     """New keys sign for themselves; none of the old ones agreed."""
     root = _newest(dict(admin.files))
-    set_role(root, "root", [key_of(500 + number).public() for number in range(3)], 2)
+    set_role(root, "root", [holder.pair for holder in _strangers(3)], 2)
     return {**admin.files, "2.root.json": sign_with(_next(root), _strangers(3))}
 
 
@@ -63,7 +74,7 @@ def _one_new_signature(admin: Administrator) -> Files:
     """The old keys hand over, but only one of two needed new ones signs."""
     root = _newest(dict(admin.files))
     old = _signers(admin, root)
-    set_role(root, "root", [key_of(500 + number).public() for number in range(3)], 2)
+    set_role(root, "root", [holder.pair for holder in _strangers(3)], 2)
     return {**admin.files, "2.root.json": sign_with(_next(root), [*old, *_strangers(1)])}
 
 
