@@ -79,7 +79,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 class MqttConnection(aiomqtt.Client):
-    """One connection, from CONNECT to its end. The session at the broker outlives it (clean_session=False)."""
+    """One connection, from CONNECT to its end. The session outlives it; `anew` discards what was kept of one before."""
 
     def __init__(
         self,
@@ -89,19 +89,22 @@ class MqttConnection(aiomqtt.Client):
         will: Will | None,
         timing: Timing,
         bounds: QueueBounds,
+        *,
+        anew: bool = False,
     ) -> None:
         super().__init__(
             broker.host,
             broker.port,
             identifier=client_id,
             protocol=aiomqtt.ProtocolVersion.V311,
-            clean_session=False,
+            clean_session=anew,
             keepalive=max(1, ceil(timing.keepalive_s)),
             timeout=timing.connect_s,
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
             max_inflight_messages=WINDOW,
         )
         self.pending_calls_threshold = 10 * WINDOW
+        self.spoilt = False
         self._broker = broker
         self._files = files
         self._bounds = bounds
@@ -251,17 +254,22 @@ class MqttConnection(aiomqtt.Client):
             try:
                 paho.loop_read()
             except (ValueError, KeyError, IndexError, UnicodeError) as error:
-                self.close(f"the broker sent nonsense: {type(error).__name__}")
+                self._spoil(f"the broker sent nonsense: {type(error).__name__}")
                 return
             if paho._in_packet["remaining_length"] > PACKET_BYTES_MAX:
-                self.close("the broker sent an oversize packet")
+                self._spoil("the broker sent an oversize packet")
                 return
             if paho._in_messages:
-                self.close("the broker sent QoS 2, which nobody asked for")
+                self._spoil("the broker sent QoS 2, which nobody asked for")
                 return
             if not sock.pending():
                 return
         self._loop.call_soon(self._read)
+
+    def _spoil(self, reason: str) -> None:
+        """End the connection for what came on it; the next one must not get it again."""
+        self.spoilt = True
+        self.close(reason)
 
     def _is_full(self) -> bool:
         return len(self._queued) >= self._bounds.messages or self._queued_bytes >= self._bounds.bytes
@@ -344,8 +352,9 @@ class MqttTransport:
             # The leader is made before those that follow it.
             for group, texts in sorted(filters.items(), key=lambda item: item[0] != FIRST_GROUP):
 
-                def connect(client_id: str, broker: Broker = broker, group: str = group) -> MqttConnection:
-                    return MqttConnection(broker, files, client_id, will_for(broker.id, group), timing, bounds)
+                def connect(client_id: str, anew: bool, broker: Broker = broker, group: str = group) -> MqttConnection:
+                    will = will_for(broker.id, group)
+                    return MqttConnection(broker, files, client_id, will, timing, bounds, anew=anew)
 
                 self._links[broker.id, group] = Link(
                     broker.id,

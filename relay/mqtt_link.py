@@ -45,7 +45,13 @@ class Received:
 
 
 class Connection(Protocol):
-    """One MQTT connection, from CONNECT to its end."""
+    """One MQTT connection, from CONNECT to its end.
+
+    `spoilt`: it ended by something that no connection can take, such as an oversize packet. The session at the broker
+    holds it still and would send it again, before anything else, for ever.
+    """
+
+    spoilt: bool
 
     async def open(self) -> None: ...
 
@@ -98,14 +104,17 @@ class Link:
         *,
         client_id: str,
         filters: Sequence[str],
-        connect: Callable[[str], Connection],
+        connect: Callable[[str, bool], Connection],
         on_arrived: Callable[[Arrived], Awaitable[None]],
         on_changed: Callable[[LinkChanged], Awaitable[None]],
         timing: Timing,
         now_us: Callable[[], int],
         leader: "Link | None" = None,
     ) -> None:
-        """`leader` is the link to the same broker that comes back first after a break, so that flash does (D4)."""
+        """`connect` makes a connection with this client id, and when true one that discards the session before it.
+
+        `leader` is the link to the same broker that comes back first after a break, so that flash does (D4).
+        """
         self.broker = broker
         self.group = group
         self._base_id = client_id
@@ -125,6 +134,7 @@ class Link:
         self._attempt = 0
         self._brief_lives = 0
         self._renewed = False
+        self._spoilt = False
 
     def state(self) -> LinkState:
         """How the link is now."""
@@ -198,7 +208,8 @@ class Link:
     async def _live_once(self) -> tuple[bool, str]:
         """One connection from start to end: whether it came up, and why it ended."""
         self._enter("connecting", self._state.last_error)
-        connection = self._connect(self._client_id)
+        # What a discarded session loses was in nobody's custody (D1): its senders send it again.
+        connection = self._connect(self._client_id, self._spoilt)
         intake: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._timing.connect_s):
@@ -220,6 +231,7 @@ class Link:
             return False, str(failure)
         finally:
             self._live = None
+            self._spoilt = connection.spoilt
             self._came_up.clear()
             connection.close("closed by us")
             if intake is not None:
@@ -248,9 +260,9 @@ class Link:
             self._attempt = 0
         else:
             self._attempt += 1
-        if not self._renewed:
+        if not (self._renewed or self._spoilt):
             self._brief_lives = self._brief_lives + 1 if was_up and lived_s < BRIEF_LIFE_S else 0
-        # A life that we ended ourselves tells nothing of others.
+        # A life that we ended ourselves, or for what came on it, tells nothing of others who hold our id.
         self._renewed = False
 
     def _change_id(self, error: str) -> str:

@@ -18,6 +18,7 @@ from relay.brokers.site import Site, write_tls
 from relay.mqtt import MqttTransport, QueueBounds, TlsFiles, Will
 from relay.mqtt_link import Timing
 from relay.ports import Arrived, LinkChanged
+from tests.live import rabbit
 
 ENGINES = {"mosquitto": mosquitto.write, "nats": nats.write}
 QUICK = Timing(retry_min_s=0.05, retry_max_s=0.2, keepalive_s=2, connect_s=3, publish_s=3)
@@ -38,15 +39,19 @@ class RunningBroker:
         if tls:
             server = self.authority.issue_server(("127.0.0.1", "localhost"), days=2)
             write_tls(self.folder, self.authority.credential.certificate, server, self.authority.issue_spare(days=2))
-        ENGINES[engine](site, self.folder)
+        if engine == "rabbitmq":
+            rabbit.write(site, self.folder, free_port(), free_port())
+        else:
+            ENGINES[engine](site, self.folder)
         self.settings = Broker(id="province", engine=engine, port=self.port, tls=tls)  # type: ignore[arg-type]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         argv = json.loads((self.folder / "argv.json").read_text())
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, cwd="/", stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
+            own_group = self.engine == "rabbitmq"
+            self.process = subprocess.Popen(argv, cwd="/", stdout=log, stderr=log, start_new_session=own_group)
+        deadline = time.monotonic() + (60 if self.engine == "rabbitmq" else 10)
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -57,7 +62,10 @@ class RunningBroker:
         raise AssertionError((self.folder / "log").read_text())
 
     def stop(self) -> None:
-        if self.process is not None:
+        if self.process is not None and self.engine == "rabbitmq":
+            rabbit.end(self.process, self.folder)
+            self.process = None
+        elif self.process is not None:
             self.process.kill()
             self.process.wait(10)
             self.process = None

@@ -12,8 +12,9 @@ from keys.tls import new_authority
 from protocol.ids import Address
 from protocol.lanes import Lane
 from protocol.topics import frame_topic, prekey_topic, presence_topic, trust_topic
-from relay.mqtt import TlsFiles, Will, tls_context
-from tests.live.running import ENGINES, Peer, running, until
+from relay.mqtt import PACKET_BYTES_MAX, TlsFiles, Will, tls_context
+from tests.live.intruder import Intruder
+from tests.live.running import ENGINES, Peer, RunningBroker, running, until
 
 pytestmark = pytest.mark.live
 
@@ -214,6 +215,31 @@ def test_a_will_is_published_when_an_office_vanishes_and_not_when_it_leaves(tmp_
                     live = county.transport._links["province", "slow"]._live
                     live._sock._sock.close()  # type: ignore[union-attr]
                     await until(lambda: b"gone" in province.payloads())
+
+    asyncio.run(story())
+
+
+def test_g13_a_packet_that_no_connection_can_take_does_not_come_again_for_ever(tmp_path: Path) -> None:
+    """A broker without our limit of size keeps it in the session and sends it first, whenever the office returns."""
+
+    async def story() -> None:
+        broker = RunningBroker(tmp_path, "mosquitto", OFFICES)
+        configuration = broker.folder / "mosquitto.conf"
+        lines = configuration.read_text().splitlines(keepends=True)
+        configuration.write_text("".join(line for line in lines if not line.startswith("max_packet_size")))
+        broker.start()
+        try:
+            async with Peer(broker.settings, PROVINCE, broker.files_of(PROVINCE)) as province:
+                await until(province.is_up)
+                thief = await Intruder.open(broker.port, broker.files_of(OTHER), "thief")
+                await thief.publish(frame_topic(PROVINCE, Lane.BULK, OTHER), bytes(PACKET_BYTES_MAX + 1))
+                await until(lambda: any("oversize" in str(change.error) for change in province.changes))
+                await until(province.is_up)
+                await thief.publish(frame_topic(PROVINCE, Lane.BULK, OTHER), b"small")
+                await until(lambda: b"small" in province.payloads())
+                await thief.close()
+        finally:
+            broker.stop()
 
     asyncio.run(story())
 

@@ -16,6 +16,7 @@ QUICK = Timing(retry_min_s=0.001, retry_max_s=0.004, connect_s=0.2, publish_s=0.
 class FakeConnection:
     def __init__(self, client_id: str, *, refuses: bool = False, silent: bool = False, answers: bool = True) -> None:
         self.client_id, self.refuses, self.silent, self.answers = client_id, refuses, silent, answers
+        self.spoilt = self.anew = False
         self.inbox: asyncio.Queue[Received] = asyncio.Queue()
         self.acknowledged: list[int] = []
         self.sending: list[asyncio.Future[bool]] = []
@@ -68,9 +69,10 @@ class Bench:
             on_changed=self.on_changed, timing=timing, now_us=lambda: 7,
         )  # fmt: skip
 
-    def connect(self, client_id: str) -> FakeConnection:
+    def connect(self, client_id: str, anew: bool) -> FakeConnection:
         maker = self.make.pop(0) if len(self.make) > 1 else self.make[0]
         self.connections.append(maker(client_id))
+        self.connections[-1].anew = anew
         return self.connections[-1]
 
     async def on_arrived(self, arrived: Arrived) -> None:
@@ -206,6 +208,28 @@ def test_d09_repeated_take_over_changes_the_client_id() -> None:
     assert set(ids[:BRIEF_LIVES]) == {"fast-x"}
     assert ids[-1].startswith("fast-x-")
     assert [change.taken_over for change in bench.changes if not change.up] == [False] * (BRIEF_LIVES - 1) + [True]
+
+
+def test_g13_a_session_that_holds_what_no_connection_can_take_is_discarded() -> None:
+    def spoils(client_id: str) -> FakeConnection:
+        connection = FakeConnection(client_id)
+        connection.spoilt = True
+        connection.close("the broker sent an oversize packet")
+        return connection
+
+    bench = Bench(FakeConnection, spoils, spoils, spoils, spoils, FakeConnection)
+
+    async def story() -> None:
+        await bench.until(bench.up)
+        bench.connections[0].close("the broker closed the connection")
+        await bench.until(lambda: len(bench.connections) == 6 and bench.up())
+        bench.connections[5].close("the broker closed the connection")
+        await bench.until(lambda: len(bench.connections) == 7 and bench.up())
+
+    bench.play(story)
+    assert [connection.anew for connection in bench.connections] == [False, False, True, True, True, True, False]
+    # Nobody else holds our id.
+    assert {connection.client_id for connection in bench.connections} == {"fast-x"}
 
 
 def test_d09_connections_that_are_made_anew_by_ourselves_are_no_take_over() -> None:
