@@ -43,8 +43,8 @@ _COPIES: Final = (
 )  # fmt: skip
 _MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", "queues", "routing", "scheduler",
                     "stream", "timers", "witness")  # fmt: skip
-_STATES: Final = ("hop_machine", "outbox", "outbox_rules", "debts", "routing", "scheduler", "gaps", "pace",
-                  "clock_guard", "names", "life", "witness", "timers")  # fmt: skip
+_STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debts", "routing", "scheduler", "gaps",
+                  "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
 _CODECS: Final = ("boundaries", "names", "codecs", "padding", "presence", "delivery")
 PLANS: Final = (
     Plan(

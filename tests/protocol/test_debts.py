@@ -32,3 +32,13 @@ def test_g13_a_neighbour_that_cannot_be_answered_is_owed_a_bounded_amount(monkey
         custody += paid.custody
         nacks += [nack.digest for nack in paid.nacks]
     assert custody == nacks == [digest(number) for number in range(3, FEW + 3)]
+
+
+def test_debts_that_fill_a_frame_exactly_leave_nothing_behind() -> None:
+    debts = Debts()
+    for number in range(FRAME_ITEMS):
+        debts.owe_custody(NEIGHBOUR, Lane.ROUTINE, digest(number))
+        debts.owe_nack(NEIGHBOUR, Lane.ROUTINE, Nack(digest(number), "FULL"))
+    paid = debts.pay(NEIGHBOUR, "slow")
+    assert (len(paid.custody), len(paid.nacks)) == (FRAME_ITEMS, FRAME_ITEMS)
+    assert debts.creditors("slow") == []
