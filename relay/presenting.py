@@ -91,8 +91,13 @@ def forward_depth(bundle: Bundle) -> int:
     return 0 if bundle.original is None else 1 + forward_depth(decode_bundle(bundle.original))
 
 
-def recipient_object(standing: Standing, events: Sequence[Event], directory: Directory, now_us: int) -> dict[str, Any]:
-    """How a message stands with one recipient, and its story: `events` are those of this recipient."""
+def recipient_object(
+    standing: Standing, events: Sequence[Event], directory: Directory, now_us: int, *, is_time_certain: bool
+) -> dict[str, Any]:
+    """How a message stands with one recipient, and its story: `events` are those of this recipient.
+
+    While clocks differ (D12) a deadline is marked uncertain: whether it is met depends on whose clock is right.
+    """
     arrived = min(
         (e.at_us for e in events if e.type in ("delivered", "opened", "signed_for", "returned")), default=None
     )
@@ -107,6 +112,8 @@ def recipient_object(standing: Standing, events: Sequence[Event], directory: Dir
         "number": standing.number,
         "events": [event_object(event, directory) for event in events],
     }
+    if deadline is not None and not is_time_certain:
+        shown["deadline_uncertain"] = True
     if standing.state is State.REFUSED:
         shown["code"] = next((event.code for event in events if event.type == "refused"), "")
     return shown

@@ -56,6 +56,7 @@ class Tracking:
         """Recipients that a message has not reached by its deadline."""
         now_us = self._ground.clock.now_us()
         found = await self._ground.store.read(partial(sent.overdue, now_us=now_us))
+        mark = {} if self._is_time_certain else {"deadline_uncertain": True}
         return [
             {
                 "id": message_id_text(one.message_id),
@@ -63,9 +64,15 @@ class Tracking:
                 "state": one.state.value,
                 "lane": one.lane.label,
                 "deadline": time_text(one.deadline_us or 0),
+                **mark,
             }
             for one in found
         ]
+
+    @property
+    def _is_time_certain(self) -> bool:
+        """Whether our clock and our neighbours' agree, so that a deadline means the same everywhere (D12)."""
+        return not any(code in self._ground.alarms for code in ("CLOCK_JUMP", "CLOCK_SKEW"))
 
     async def wait_for(self, prefix: str, state: str, timeout_s: float) -> dict[str, Any]:
         """The story as soon as every recipient has reached the state; raises `Refused` WAIT_TIMEOUT."""
@@ -158,7 +165,10 @@ class Tracking:
             "accepted_at": time_text(message.accepted_us),
             "expires_at": time_text(message.expires_us),
             "recipients": [
-                recipient_object(one, said.get(one.office, []), ground.directory, now_us) for one in standings
+                recipient_object(
+                    one, said.get(one.office, []), ground.directory, now_us, is_time_certain=self._is_time_certain
+                )
+                for one in standings
             ],
         }
 

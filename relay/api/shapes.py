@@ -58,6 +58,7 @@ class TrackRecipient(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     events: list[TrackEvent]
     deadline: str | None = None
+    deadline_uncertain: bool = False
 
 
 class Track(Shape, frozen=True):

@@ -55,7 +55,7 @@ def _time_line(found: Mapping[str, Any], lang: str) -> None:
         state = str(each.get("state", ""))
         head = Text(f"→ {each.get('to', '')}  ")
         head.append(term(state, lang), style=_STYLE.get(state, "cyan"))
-        notes = [say(name, lang) for name in ("final", "late") if each.get(name)]
+        notes = [say(name, lang) for name in ("final", "late", "deadline_uncertain") if each.get(name)]
         if each.get("code"):
             notes.append(str(each["code"]))
         if each.get("deadline"):

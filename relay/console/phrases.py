@@ -178,6 +178,7 @@ PHRASES: Final = MappingProxyType(
         "verified": ("已验证", "verified"),
         "unverified": ("未验证", "not verified"),
         "final": ("终态", "final"),
+        "deadline_uncertain": ("时钟不一致，期限存疑", "deadline uncertain: clocks differ"),
         "late": ("逾期", "late"),
         "office": ("单位", "Office"),
         "version": ("版本", "Version"),

@@ -21,10 +21,10 @@ HOUR_S = 3_600
 DAY_S = 86_400
 
 
-def draft(number: int, to: str, lives: str = "72h") -> Draft:
+def draft(number: int, to: str, lives: str = "72h", within: str | None = None) -> Draft:
     """A report with an id of its own."""
     message_id = MESSAGE if number == 0 else message_id_text(uuid7(START_US, number.to_bytes(10)))
-    return Draft(id=message_id, to=[to], title="report", body="text", expires_in=lives)
+    return Draft(id=message_id, to=[to], title="report", body="text", expires_in=lives, deliver_within=within)
 
 
 async def alarms_of(network: Network, address: str) -> dict[str, str]:
@@ -37,6 +37,13 @@ async def story(network: Network, message_id: str = MESSAGE) -> tuple[str, list[
     """State and events of a message of the county to its only recipient."""
     (recipient,) = (await network.offices[COUNTY].service.track(message_id))["recipients"]
     return recipient["state"], [event["type"] for event in recipient["events"]]
+
+
+async def uncertain(network: Network) -> list[bool]:
+    """Whether the deadlines of the county's messages are marked uncertain: in their stories, and among the overdue."""
+    service = network.offices[COUNTY].service
+    told = (await service.track(MESSAGE))["recipients"]
+    return [any("deadline_uncertain" in one for one in where) for where in (told, await service.overdue())]
 
 
 def jump(network: Network, address: str, by_s: int) -> None:
@@ -111,8 +118,12 @@ def test_g09_neighbours_confirm_a_clock_that_was_set_right() -> None:
         await asyncio.sleep(1)
         # Neighbours greet a start with a frame, so it may know already.
         assert (await alarms_of(network, COUNTY)).keys() <= {"CLOCK_SKEW"}
-        await county.service.send([draft(0, NEIGHBOUR), draft(1, CITY)])
+        away = network.offices["320000-GO"]
+        await away.crash()
+        late = draft(2, away.seat.address, within="1s")
+        await county.service.send([draft(0, NEIGHBOUR, within="1s"), draft(1, CITY), late])
         await asyncio.sleep(10)
+        assert await uncertain(network) == [True, True]
         skew = (await alarms_of(network, COUNTY))["CLOCK_SKEW"]
         assert NEIGHBOUR in skew
         assert CITY in skew
@@ -120,6 +131,7 @@ def test_g09_neighbours_confirm_a_clock_that_was_set_right() -> None:
         jump(network, COUNTY, 400)
         await asyncio.sleep(2)
         assert await alarms_of(network, COUNTY) == {}
+        assert await uncertain(network) == [False, False]
         assert county.clock.now_us() == START_US + network.time.us
 
     play(scene)
