@@ -75,10 +75,14 @@ def trust_topic(publisher: Address, file: str) -> str:
     return f"{PREFIX}/trust/{publisher}/{file.replace('.', '_')}"
 
 
+TIMESTAMPS: Final = f"{PREFIX}/trust/+/timestamp_json"
+"""The timestamps of all publishers: what announces a newer directory. Other trust files are asked for one by one."""
+
+
 def subscriptions(office: Address, group: str) -> tuple[str, ...]:
-    """What an office subscribes to on the connection of one group."""
+    """What an office subscribes to on the connection of one group for as long as it is there."""
     frames = tuple(f"{PREFIX}/{office}/{lane.label}/+" for lane in Lane if lane.group == group)
-    shared = tuple(f"{PREFIX}/{kind}/+/+" for kind in ("presence", "prekey", "trust"))
+    shared = (*(f"{PREFIX}/{kind}/+/+" for kind in ("presence", "prekey")), TIMESTAMPS)
     return frames if group == "fast" else frames + shared
 
 

@@ -45,8 +45,8 @@ class Acceptor:
     async def _accept_group(self, drafts: Sequence[Draft], original: Bundle | None) -> list[dict[str, Any] | Refused]:
         ground = self._ground
         now_us = ground.clock.now_us()
-        if ground.trust.age_us(now_us) > ground.settings.trust.stop_s * SECOND_US:
-            stale = Refused("TRUST_STALE", "the network directory is too old to send by")
+        stale = self._stale(now_us)
+        if stale is not None:
             return [await self._known(draft, original) or stale for draft in drafts]
         if ground.me.state == "revoked":
             revoked = Refused("REVOKED", "this office itself is revoked")
@@ -74,6 +74,16 @@ class Acceptor:
             else:
                 answers.append(_answer_of(result))
         return answers
+
+    def _stale(self, now_us: int) -> Refused | None:
+        """Why the directory is not one to accept new messages by; what was accepted goes on all the same (G1)."""
+        ground, trust = self._ground, self._ground.settings.trust
+        if ground.trust.age_us(now_us) > trust.stop_s * SECOND_US:
+            return Refused("TRUST_STALE", "the network directory is too old to send by")
+        behind_us = ground.behind_since_us
+        if behind_us is not None and now_us - behind_us > trust.behind_s * SECOND_US:
+            return Refused("TRUST_STALE", "a newer network directory exists and is not here yet")
+        return None
 
     async def _commit(self, lane: Lane, ready: Sequence[tuple[Prepared, bytes]]) -> Sequence[Accepted | Refused]:
         """One result each. A store without room refuses these; what went before in the same batch stays accepted."""

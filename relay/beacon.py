@@ -1,9 +1,10 @@
-"""What an office tells its neighbours beside messages, and what they tell us: presence, prekeys, trust (D2, D7-D9).
+"""What an office tells its neighbours beside messages, and what they tell us: presence and prekeys (D2, D7, D9).
 
 All of it is signed, retained and only republished after verification; none of it is believed for its topic.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -11,13 +12,12 @@ import structlog
 
 from keys.prekeys import supersedes, verify_prekey
 from keys.signing import PRESENCE, sign_record
-from keys.trust.store import TrustStore, UpdateResult
 from keys.verify import VerifiedPresence, VerifiedWitness, verify_presence
 from protocol.errors import RemoteError
 from protocol.ids import Address, Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
-from protocol.topics import PrekeyTopic, PresenceTopic, TrustTopic, prekey_topic, presence_topic, trust_topic
+from protocol.topics import PrekeyTopic, PresenceTopic, prekey_topic, presence_topic
 from protocol.witness import Shown
 from relay.audit.notes import RELAY
 from relay.forks import Forks
@@ -25,13 +25,10 @@ from relay.ground import Ground
 from relay.home import Home
 from relay.mqtt import Will
 from relay.neighbours import Neighbours
-from relay.offers import Offers
 from relay.ports import Arrived, LinkChanged, Transport
 from relay.sealer import Sealer
 from relay.store import prekeys
 
-SETTLE_S: Final = 0.3
-"""Trust files come one by one; this long after the last one they are looked at together."""
 OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
 """A retained prekey that its office has replaced since."""
 
@@ -39,13 +36,10 @@ _log = structlog.get_logger()
 
 
 class Beacon:
-    """Presence, prekeys and trust of this office and of its neighbours."""
+    """Presence and prekeys of this office and of its neighbours."""
 
-    def __init__(
-        self, ground: Ground, trust_store: TrustStore, sealer: Sealer, home: Home, neighbours: Neighbours
-    ) -> None:
+    def __init__(self, ground: Ground, sealer: Sealer, home: Home, neighbours: Neighbours) -> None:
         self._ground = ground
-        self._trust_store = trust_store
         self._sealer = sealer
         self._home = home
         self._neighbours = neighbours
@@ -55,8 +49,9 @@ class Beacon:
         self._up: set[tuple[str, str]] = set()
         self._known: dict[tuple[OfficeId, str, str], VerifiedPresence] = {}
         self._online: dict[OfficeId, set[tuple[str, str]]] = {}
-        self._offers = Offers()
-        self._offered_event = asyncio.Event()
+        self.on_newer: Callable[[], None] | None = None
+        """Is told when a neighbour says that it has a newer directory."""
+        ground.trust_takers.append(self._compare_again)
         self._transport: Transport | None = None
 
     def attach(self, transport: Transport) -> None:
@@ -88,7 +83,7 @@ class Beacon:
                 self._presence(changed.group, session, online=True),
             )  # fmt: skip
             if changed.group == "slow":
-                await self._publish_known(changed.broker)
+                await self._publish_prekeys(changed.broker)
         else:
             self._forget_broker(changed.broker, changed.group)
         ground.kick()
@@ -136,8 +131,8 @@ class Beacon:
         if self._transport is not None:
             await self._transport.publish(broker, group, topic, data, retain=True)
 
-    async def _publish_known(self, broker: str) -> None:
-        """Our prekey; and where we join brokers or have offices below us, what we verified of others."""
+    async def _publish_prekeys(self, broker: str) -> None:
+        """Ours; and where we join brokers, those that we verified of others."""
         ground = self._ground
         me = ground.me.address
         if ground.keyring.own_record is not None:
@@ -147,16 +142,9 @@ class Beacon:
                 if office != ground.identity.office:
                     topic = prekey_topic(me, Address(ground.address_of(office)))
                     await self._publish(broker, "slow", topic, record.data)
-        if self._joins_brokers() or self._is_superior():
-            for name, data in self._trust_store.publishable_files().items():
-                await self._publish(broker, "slow", trust_topic(me, name), data)
 
     def _joins_brokers(self) -> bool:
         return len(self._ground.settings.brokers) > 1
-
-    def _is_superior(self) -> bool:
-        me = self._ground.identity.office
-        return any(office.parent == me for office in self._ground.directory.offices.values())
 
     # What we hear.
 
@@ -180,6 +168,8 @@ class Beacon:
             return
         self._known[key] = verified
         self._forks.compare(presence)
+        if presence.trust_version > ground.trust.version and self.on_newer is not None:
+            self.on_newer()
         if presence.online and not arrived.retained and presence.office not in ground.suspended():
             ground.witnesses.hear(presence.office, presence.at_us, (), ground.clock.monotonic_us())
         online = self._online.setdefault(presence.office, set())
@@ -193,6 +183,10 @@ class Beacon:
         return is_newer(one.presence, known.presence) or not ground.directory.has_key(
             known.presence.office, known.key_id, ground.clock.now_us()
         )
+
+    def _compare_again(self) -> None:
+        """Another directory is in force."""
+        self._forks.begin_again(known.presence for known in self._known.values())
 
     def _forget_broker(self, broker: str, group: str) -> None:
         """Without a connection we know nothing of who is there."""
@@ -235,44 +229,6 @@ class Beacon:
             for broker, group in sorted(self._up):
                 if group == "slow":
                     await self._publish(broker, "slow", topic, record.data)
-
-    async def on_trust(self, arrived: Arrived, topic: TrustTopic) -> None:
-        """A trust file of some publisher; looked at together with the others a moment later. Raises `RemoteError`."""
-        if topic.publisher == self._ground.me.address or not arrived.payload:
-            return
-        known = self._ground.directory.by_address
-        if self._offers.take(topic.publisher, topic.file, arrived.payload, lambda one: known(one) is not None):
-            self._offered_event.set()
-
-    async def run(self) -> None:
-        """Look at offered trust for ever."""
-        while True:
-            await self._offered_event.wait()
-            await asyncio.sleep(SETTLE_S)
-            self._offered_event.clear()
-            for publisher, files in self._offers:
-                known = self._trust_store.publishable_files()
-                if any(known.get(name) != data for name, data in files.items()):
-                    await self._consider(publisher, files)
-
-    async def _consider(self, publisher: Address, files: dict[str, bytes]) -> None:
-        """Verify one publisher's files as a whole; take them if they are newer."""
-        ground = self._ground
-        result: UpdateResult = await ground.offload.run(
-            partial(self._trust_store.update, files, ground.clock.now_us()), len(files)
-        )
-        if result.code is not None:
-            _log.warning("trust_not_taken", publisher=publisher, code=result.code)
-        if not result.changed:
-            return
-        ground.take_trust(result.trust)
-        self._forks.begin_again(known.presence for known in self._known.values())
-        _log.info("trust_taken", version=result.trust.version, publisher=publisher)
-        ground.audit.add(RELAY, "trust", version=result.trust.version, publisher=publisher)
-        for broker, group in sorted(self._up):
-            if group == "slow":
-                await self._publish_known(broker)
-        ground.kick()
 
     def peers(self) -> dict[str, list[str]]:
         """Per broker, the addresses of neighbours that say they are there."""

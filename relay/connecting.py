@@ -10,8 +10,9 @@ from typing import Protocol
 
 from config.schema import Settings
 from relay import mqtt_link
-from relay.mqtt import MqttTransport, QueueBounds, TlsFiles, Will
+from relay.mqtt import MqttTransport, QueueBounds, Will
 from relay.mqtt_link import LinkState
+from relay.mqtt_socket import TlsFiles
 from relay.ports import Arrived, Clock, LinkChanged, Transport
 
 

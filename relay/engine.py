@@ -26,7 +26,7 @@ from relay.identity import FrameCounter
 from relay.intake import Intake, suspect_of
 from relay.janitor import Janitor
 from relay.neighbours import Neighbours
-from relay.ports import Arrived
+from relay.ports import Arrived, LinkChanged
 from relay.pump import Pump
 from relay.recovery import Recovery
 from relay.restoring import Restorer
@@ -34,6 +34,7 @@ from relay.retention import Retention
 from relay.revocations import Revocations
 from relay.sealer import Sealer
 from relay.service import OfficeService
+from relay.spreading import Spreading
 from relay.status import Status
 from relay.store import counters, held, quarantine
 from relay.store.database import Txn
@@ -59,7 +60,7 @@ class Engine:
         self._sealer = Sealer(ground)
         self._home = Home(ground, self._renew)
         self._neighbours = Neighbours(ground)
-        self._beacon = Beacon(ground, trust_store, self._sealer, self._home, self._neighbours)
+        self._beacon = Beacon(ground, self._sealer, self._home, self._neighbours)
         self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
         self._intakes = {group: Intake(ground, group, self._recovery, self._home, self._neighbours) for group in GROUPS}
         me = ground.me.address
@@ -68,10 +69,12 @@ class Engine:
                 filters={group: subscriptions(me, group) for group in GROUPS},
                 will_for=self._beacon.will_for,
                 on_arrived=self._on_arrived,
-                on_changed=self._beacon.on_link,
+                on_changed=self._on_changed,
             )
         )
         self._beacon.attach(self._transport)
+        self._spreading = Spreading(ground, trust_store, self._transport)
+        self._beacon.on_newer = self._spreading.look_again
         counter = FrameCounter(ground.identity.boot)
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
         self._janitor = Janitor(ground)
@@ -92,7 +95,7 @@ class Engine:
         await self._neighbours.load()
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sealer": self._sealer.run,
-            "beacon": self._beacon.run,
+            "spreading": self._spreading.run,
             "beacon-again": self._beacon.tell_again,
             "neighbours": self._neighbours.run,
             "janitor": self._janitor.run,
@@ -129,6 +132,12 @@ class Engine:
     def _renew(self) -> None:
         self._transport.renew()
 
+    async def _on_changed(self, changed: LinkChanged) -> None:
+        """A connection came up or went down."""
+        await self._beacon.on_link(changed)
+        if changed.group == "slow":
+            await self._spreading.on_link(changed.broker, up=changed.up)
+
     async def _on_arrived(self, arrived: Arrived) -> None:
         """What a broker hands over: to the part that understands it, or into quarantine."""
         try:
@@ -143,7 +152,7 @@ class Engine:
                 case PrekeyTopic():
                     await self._beacon.on_prekey(arrived, topic)
                 case TrustTopic():
-                    await self._beacon.on_trust(arrived, topic)
+                    await self._spreading.on_trust(arrived, topic)
         except RemoteError as error:
             await self._quarantine(suspect_of(arrived, error, self._ground.clock.now_us()))
 

@@ -45,6 +45,7 @@ class Ground:
     `kick` wakes the pumps; `failed` is told when work beside breaks. `connected` says whether any broker is; `unbegun`
     holds (message, recipient) of copies in memory whose sending is not yet recorded as begun (G8). `window` knows which
     parcels are in the store only. `audit` takes notes of what happened, and its mark goes out with our presence (G15).
+    `behind_since_us`: since when a newer directory is proven to exist that we do not have.
     While a new start is being recorded, no moment says more commits than `commits_told_max` (G12).
     """
 
@@ -67,6 +68,7 @@ class Ground:
     wakers: list[Callable[[], None]] = field(default_factory=list)
     trust_takers: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = False
+    behind_since_us: int | None = None
     unbegun: set[tuple[MessageId, OfficeId]] = field(default_factory=set)
     window: Window = field(default_factory=Window)
     audit: Notes = field(init=False)

@@ -9,11 +9,10 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiomqtt
 import structlog
@@ -22,8 +21,10 @@ from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage, error_string
 from config.schema import Broker
 from protocol.limits import DIRECTORY_BYTES, FRAME_BYTES
 from relay.mqtt_link import WINDOW, Link, LinkError, LinkState, Received, Timing
-from relay.mqtt_socket import ReadAhead, open_socket
+from relay.mqtt_socket import ReadAhead, TlsFiles, open_socket, tls_context
 from relay.ports import Arrived, LinkChanged
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -41,15 +42,6 @@ STOP_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files of this office's broker certificate; read at every connect, so that renewal needs no restart."""
-
-    ca: Path
-    certificate: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
 class Will:
     """What the broker publishes when the connection breaks."""
 
@@ -64,18 +56,6 @@ class QueueBounds:
 
     messages: int = 256
     bytes: int = 4 * 1024 * 1024
-
-
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """TLS 1.3 with our certificate, trusting only the network's own CA; the broker's name is checked.
-
-    TLS 1.3 because it also hides which office connects. Raises `OSError` when a file is missing or wrong.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(cafile=files.ca)
-    context.load_cert_chain(files.certificate, files.key)
-    return context
 
 
 class MqttConnection(aiomqtt.Client):
@@ -150,20 +130,29 @@ class MqttConnection(aiomqtt.Client):
 
     async def subscribe_all(self, filters: Sequence[str]) -> list[str]:
         """Subscribe with QoS 1; the filters that the broker refused. Raises `LinkError`."""
-        wanted = asyncio.ensure_future(self.subscribe([(text, 1) for text in filters]))
+        answer = await self._answered(self.subscribe([(text, 1) for text in filters]))
+        codes = [code if isinstance(code, int) else code.value for code in answer]
+        return [text for text, code in zip(filters, codes, strict=False) if code >= 0x80]
+
+    async def unsubscribe_all(self, filters: Sequence[str]) -> None:
+        """Unsubscribe, and wait until the broker says so. Raises `LinkError`."""
+        await self._answered(self.unsubscribe(list(filters)))
+
+    async def _answered(self, call: Coroutine[Any, Any, T]) -> T:
+        """What the broker answers, while the connection lives. Raises `LinkError`."""
+        wanted = asyncio.ensure_future(call)
         try:
             await asyncio.wait((wanted, self._end), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # Also when our own deadline cancels this: nobody is left to hear how the subscription fares.
+            # Also when our own deadline cancels this: nobody is left to hear what the broker answers.
             wanted.cancel()
         if not wanted.done():
             raise LinkError(self._end.result())
         try:
-            codes = [code if isinstance(code, int) else code.value for code in wanted.result()]
+            return wanted.result()
         except aiomqtt.MqttError as error:
             cause = self._end.result() if self._end.done() else f"subscribing failed: {error}"
             raise LinkError(cause) from error
-        return [text for text, code in zip(filters, codes, strict=False) if code >= 0x80]
 
     def send(self, topic: str, payload: bytes, retain: bool) -> asyncio.Future[bool]:
         """Queue a PUBLISH with QoS 1; the future says whether PUBACK came before the end of the connection."""
@@ -389,6 +378,16 @@ class MqttTransport:
         """Publish with QoS 1, see `relay.ports.Transport`; any number of callers, `WINDOW` at a time per link."""
         link = self._links.get((broker, group))
         return link is not None and await link.publish(topic, payload, retain)
+
+    async def subscribe(self, broker: str, group: str, filters: Sequence[str]) -> bool:
+        """See `relay.ports.Transport`."""
+        link = self._links.get((broker, group))
+        return link is not None and await link.subscribe(filters)
+
+    async def unsubscribe(self, broker: str, group: str, filters: Sequence[str]) -> bool:
+        """See `relay.ports.Transport`."""
+        link = self._links.get((broker, group))
+        return link is not None and await link.unsubscribe(filters)
 
     def renew(self) -> None:
         """See `relay.ports.Transport`."""

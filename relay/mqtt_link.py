@@ -57,6 +57,8 @@ class Connection(Protocol):
 
     async def subscribe_all(self, filters: Sequence[str]) -> list[str]: ...
 
+    async def unsubscribe_all(self, filters: Sequence[str]) -> None: ...
+
     def send(self, topic: str, payload: bytes, retain: bool) -> "asyncio.Future[bool]": ...
 
     async def next(self) -> Received: ...
@@ -159,6 +161,29 @@ class Link:
             except TimeoutError:
                 live.close("the broker did not acknowledge a publish in time")
                 return False
+
+    async def subscribe(self, filters: Sequence[str]) -> bool:
+        """Hear more; false when the link is down, breaks, or the broker refuses or stays silent."""
+        live = self._live
+        if live is None:
+            return False
+        try:
+            async with asyncio.timeout(self._timing.connect_s):
+                return not await live.subscribe_all(filters)
+        except (TimeoutError, LinkError):
+            return False
+
+    async def unsubscribe(self, filters: Sequence[str]) -> bool:
+        """Hear less; false when the link is down, breaks, or the broker stays silent."""
+        live = self._live
+        if live is None:
+            return False
+        try:
+            async with asyncio.timeout(self._timing.connect_s):
+                await live.unsubscribe_all(filters)
+        except (TimeoutError, LinkError):
+            return False
+        return True
 
     def renew(self) -> None:
         """End the connection, if there is one; the next one asks for a will anew."""

@@ -7,9 +7,32 @@ the whole daemon, and nothing could stop them. Here the event loop does the wait
 import asyncio
 import socket
 import ssl
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 READ_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of this office's broker certificate; read at every connect, so that renewal needs no restart."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """TLS 1.3 with our certificate, trusting only the network's own CA; the broker's name is checked.
+
+    TLS 1.3 because it also hides which office connects. Raises `OSError` when a file is missing or wrong.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cafile=files.ca)
+    context.load_cert_chain(files.certificate, files.key)
+    return context
 
 
 class ReadAhead:

@@ -1,6 +1,6 @@
 """The seams between the engine and the world: what a simulator replaces, and nothing else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -90,6 +90,17 @@ class Transport(Protocol):
 
         False when the connection is down, breaks, or does not acknowledge in time.
         """
+        ...
+
+    async def subscribe(self, broker: str, group: str, filters: Sequence[str]) -> bool:
+        """Hear these topics too, from what is retained on; while the connection lasts, or until `unsubscribe`.
+
+        Whether the broker agreed.
+        """
+        ...
+
+    async def unsubscribe(self, broker: str, group: str, filters: Sequence[str]) -> bool:
+        """Hear these topics no more. Whether the broker agreed; a connection that is down forgot them anyway."""
         ...
 
     def renew(self) -> None:

@@ -151,6 +151,16 @@ def verify_generation(
     )
 
 
+def verify_timestamp(root: bytes, data: bytes, *, now_us: int) -> int:
+    """The version of a timestamp that the role signed under this root and that has not expired. Raises `TrustError`."""
+    trusted = _trusted(root, now_us)
+    try:
+        _update_timestamp(trusted, data, None)
+    except FAULTS as error:
+        raise translate(error, TIMESTAMP) from error
+    return trusted.timestamp.version
+
+
 def verify_roster(files: Mapping[str, bytes], anchor: bytes | str) -> Directory:
     """The directory of a bundled chain, for a reader without network, clock or home (evidence).
 

@@ -19,7 +19,7 @@ from keys.generations import list_generations, read_generation, write_generation
 from keys.primitives import sha256
 from keys.private_files import replace, write_new
 from keys.suspensions import Suspension
-from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root
+from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root, verify_timestamp
 from keys.trust.metadata import (
     METADATA_BYTES,
     ROSTER_FILE,
@@ -185,6 +185,18 @@ class TrustStore:
         if self._state.generation is None:
             raise ValueError("a trust store is loaded before it is updated")
         return self._update(files, now_us)
+
+    def is_outdated_by(self, timestamp: bytes, now_us: int) -> bool:
+        """Whether this timestamp verifies and is newer than ours: then newer files exist, whoever shows it."""
+        generation = self._state.generation
+        if generation is None:
+            raise ValueError("a trust store is loaded before it is compared")
+        at_us = max(now_us, self._state.floor.clock_us)
+        try:
+            version = verify_timestamp(self._state.roots[-1], timestamp, now_us=at_us)
+        except TrustError:
+            return False
+        return version > generation.timestamp_version
 
     def publishable_files(self) -> dict[str, bytes]:
         """All verified files by name, for republication and evidence: known roots and current generation."""

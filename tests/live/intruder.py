@@ -3,7 +3,7 @@
 import asyncio
 import struct
 
-from relay.mqtt import TlsFiles, tls_context
+from relay.mqtt_socket import TlsFiles, tls_context
 from tests.live.raw_client import packet, text
 
 DISCONNECT_S = 3

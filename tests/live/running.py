@@ -15,8 +15,9 @@ from protocol.ids import Address
 from protocol.topics import subscriptions
 from relay.brokers import mosquitto, nats
 from relay.brokers.site import Site, write_tls
-from relay.mqtt import MqttTransport, QueueBounds, TlsFiles, Will
+from relay.mqtt import MqttTransport, QueueBounds, Will
 from relay.mqtt_link import Timing
+from relay.mqtt_socket import TlsFiles
 from relay.ports import Arrived, LinkChanged
 from tests.live import rabbit
 

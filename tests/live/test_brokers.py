@@ -12,7 +12,8 @@ from keys.tls import new_authority
 from protocol.ids import Address
 from protocol.lanes import Lane
 from protocol.topics import frame_topic, prekey_topic, presence_topic, trust_topic
-from relay.mqtt import PACKET_BYTES_MAX, TlsFiles, Will, tls_context
+from relay.mqtt import PACKET_BYTES_MAX, Will
+from relay.mqtt_socket import TlsFiles, tls_context
 from tests.live.intruder import Intruder
 from tests.live.running import ENGINES, Peer, RunningBroker, running, until
 

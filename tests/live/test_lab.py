@@ -13,7 +13,7 @@ from protocol.ids import Address
 from protocol.lanes import Lane
 from protocol.topics import frame_topic
 from relay.lab.create import LabReport, create_lab
-from relay.mqtt import TlsFiles
+from relay.mqtt_socket import TlsFiles
 from tests.live.running import Peer, free_port, until
 
 pytestmark = pytest.mark.live

@@ -24,7 +24,7 @@ from protocol.topics import frame_topic, prekey_topic, presence_topic, trust_top
 from relay.brokers import mosquitto, nats
 from relay.brokers.folder import update
 from relay.brokers.site import PACKET_EXTRA_BYTES, PAYLOAD_BYTES_MAX, Site, write_argv
-from relay.mqtt import TlsFiles
+from relay.mqtt_socket import TlsFiles
 from tests.live.intruder import Intruder
 from tests.live.rabbit import needs_rabbitmq
 from tests.live.running import Peer, RunningBroker, running, until

@@ -127,7 +127,7 @@ def test_what_an_office_listens_to() -> None:
     assert subscriptions(me, "fast") == (f"relay/1/{me}/flash/+", f"relay/1/{me}/urgent/+")
     assert subscriptions(me, "slow") == (
         f"relay/1/{me}/priority/+", f"relay/1/{me}/routine/+", f"relay/1/{me}/bulk/+",
-        "relay/1/presence/+/+", "relay/1/prekey/+/+", "relay/1/trust/+/+",
+        "relay/1/presence/+/+", "relay/1/prekey/+/+", "relay/1/trust/+/timestamp_json",
     )  # fmt: skip
 
 

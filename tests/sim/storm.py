@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import structlog
 
-from relay import janitor, pump, restoring, revocations, sealer, timekeeper
+from relay import janitor, pump, restoring, revocations, sealer, spreading, timekeeper
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
@@ -42,6 +42,7 @@ PACES = (
     (timekeeper, "LOOK_S"),
     (restoring, "TURN_S"),
     (revocations, "LOOK_S"),
+    (spreading, "LOOK_S"),
 )
 """The parts that look at the clock while nothing happens."""
 LOOK_S = 120.0

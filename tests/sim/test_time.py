@@ -148,7 +148,7 @@ def test_g09_a_newer_directory_confirms_a_jump_ahead_that_it_explains() -> None:
         newer = replace(county.ground.trust, clock_floor_us=signed_us)
         with patch.object(county._trust, "update", lambda files, now_us: UpdateResult(True, newer)):
             assert county._engine is not None
-            await county._engine._beacon._consider(Address(CITY), {})
+            await county._engine._spreading.consider(Address(CITY), {})
         await asyncio.sleep(2)
         assert "CLOCK_JUMP" not in await alarms_of(network, COUNTY)
         assert county.clock.now_us() == START_US + network.time.us + 3 * DAY_S * SECOND_US
