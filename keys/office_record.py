@@ -12,7 +12,7 @@ from typing import Any, Final
 from keys.primitives import ED25519, SERVES, is_signing_key, key_id, signature_suite
 from protocol.errors import RemoteError
 from protocol.ids import Address, KeyId, OfficeId, is_address
-from protocol.limits import OFFICE_ID_BYTES
+from protocol.limits import OFFICE_ID_BYTES, TIME_MAX_US
 
 OFFICE_CLASSES: Final = (
     "province", "city", "department", "county", "stationed",
@@ -39,9 +39,6 @@ OFFICE_PERSONS: Final = 500
 
 KEY_BYTES: Final = 4_096
 """Longest public key: ML-DSA-65 has 1,952 bytes."""
-
-TIME_MAX_US: Final = 2**53 - 1
-"""Latest time, in the year 2255: the largest integer that JSON readers keep exact."""
 
 _BROKER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -134,7 +131,10 @@ class OfficeKey:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person who may sign for an office, with the roles held and one key, Ed25519 or SM2."""
+    """A person who may sign for an office, with the roles held and one key, Ed25519 or SM2.
+
+    A name may be there again with another key, when the one before is over: what was signed with it still verifies.
+    """
 
     name: str
     roles: tuple[str, ...]
@@ -156,6 +156,11 @@ class Person:
     def suite(self) -> int:
         """Number of the signature algorithm, which is not on the wire: the key's length says it."""
         return _suite_of(self.public)
+
+    @property
+    def ends_us(self) -> int:
+        """From when on no signature of this key counts."""
+        return self.not_after_us if self.revoked_since_us is None else min(self.not_after_us, self.revoked_since_us)
 
     @staticmethod
     def of(name: str, roles: tuple[str, ...], public: bytes, not_before_us: int, not_after_us: int) -> "Person":
@@ -219,8 +224,7 @@ class OfficeRecord:
             and len(self.persons) <= OFFICE_PERSONS,
             f"{self.address} has too many brokers, keys or persons",
         )
-        names = [person.name for person in self.persons]
-        require(len(set(names)) == len(names), f"{self.address} has two persons of one name")
+        _require_one_key_at_a_time(self.address, self.persons)
         require(self.successor is None or _is_office_id(self.successor), f"the successor of {self.address} is no id")
         require(self.successor != self.id, f"{self.address} is its own successor")
         require(self.state in STATES, f"the state of {self.address} is unknown")
@@ -233,8 +237,9 @@ class OfficeRecord:
         )
 
     def person(self, name: str) -> Person | None:
-        """The person of that name, or None."""
-        return next((person for person in self.persons if person.name == name), None)
+        """The person of that name with the latest key, or None."""
+        named = [person for person in self.persons if person.name == name]
+        return max(named, key=lambda person: person.not_before_us, default=None)
 
     def encode(self) -> dict[int, Any]:
         """The wire map."""
@@ -273,6 +278,17 @@ class OfficeRecord:
             state=choice(state, STATES, "a state"),
             revoked_since_us=since,
         )
+
+
+def _require_one_key_at_a_time(address: Address, persons: tuple[Person, ...]) -> None:
+    """Persons of one name are one person, whose keys follow each other."""
+    ended: dict[str, int] = {}
+    for person in sorted(persons, key=lambda person: person.not_before_us):
+        before_us = ended.get(person.name)
+        require(
+            before_us is None or before_us <= person.not_before_us, f"{address} has two persons of one name at a time"
+        )
+        ended[person.name] = max(person.ends_us, person.not_before_us)
 
 
 def is_broker(value: object) -> bool:

@@ -8,6 +8,7 @@ that ends anything (D1). The verified types are made here and nowhere else (held
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from keys.approvals import check_signed_for
 from keys.directory import Directory
 from keys.primitives import PrekeyPrivate
 from keys.seal import open_ciphertext
@@ -209,6 +210,8 @@ def verify_receipt(data: bytes, directory: Directory) -> VerifiedReceipt:
     # (3) Only the recipient office speaks end to end; the codec holds it, and it is said again where it matters.
     if receipt.type in END_TO_END and receipt.by != receipt.recipient:
         raise RemoteError("MALFORMED", "only the recipient speaks end to end")
+    # (4) The person who signed for it, where the receipt says so.
+    check_signed_for(receipt, directory)
     return VerifiedReceipt(receipt, data, record.key_id)
 
 

@@ -9,6 +9,9 @@ from typing import Final
 SECOND_US: Final = 1_000_000
 """Microseconds in a second; every protocol time is an integer of microseconds since 1970 (UTC)."""
 
+TIME_MAX_US: Final = 2**53 - 1
+"""Latest time, in the year 2255: the largest integer that JSON readers keep exact, and one that every calendar has."""
+
 MAX_LIFE_US: Final = 45 * 86_400 * SECOND_US
 """Longest life of a message (D7): a month offline plus two weeks to notice."""
 
@@ -59,6 +62,9 @@ CBOR_DEPTH: Final = 16
 
 PERSON_SIGNATURES: Final = 8
 """Most persons' signatures in one content: one per role and some to spare."""
+
+APPROVAL_BYTES: Final = 64 * 1024
+"""Largest approval of a person: it repeats the recipients, and 2,000 addresses take 42 KiB at most."""
 
 TEXT_CHARS: Final = 1_000
 """Longest short text (person, reason of a return, refusal detail)."""

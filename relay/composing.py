@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from config.schema import Messages
-from keys.directory import BUILT_IN_GROUPS, Directory, Rules
+from keys.approvals import objection_to
+from keys.directory import BUILT_IN_GROUPS, Directory
 from keys.office_record import OfficeRecord
 from keys.policy import bypass_city, must_go_through_city
 from keys.signing import CONTENT, sign_record
@@ -84,12 +85,12 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     # (3) The lane that urgency, kind and level allow.
     entitlement = entitlement_of(draft.kind, draft.event_level)
     lane = lane_for(draft.urgency, bulk=draft.bulk, entitlement=entitlement)
-    _check_approvals(draft, desk.directory.rules)
     # (4) Who gets it: explicit names refuse the whole message, members of groups only themselves.
     audience = _expand(draft, desk)
     # (5) Times.
     expires_us, deadline_us = _life(draft, desk, lane)
-    # (6) Commitments and signature.
+    # (6) Commitments, what persons signed of them, and the office's signature. Persons signed under a salt of their own.
+    salt = salt if draft.salt is None else draft.salt
     files = tuple(attachment.data for attachment in draft.attachments)
     carried = b"" if original is None else content_digest(original.record)
     content = Content(
@@ -120,9 +121,10 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
         deadline_us=deadline_us,
         classification=draft.classification,
         drill=draft.drill,
-        approvals=(),
+        approvals=tuple(draft.signatures),
         original_digest=Digest(carried) if carried else None,
     )
+    _check_persons(content, desk.directory)
     record = sign_record(desk.identity.key, CONTENT, encode_content(content))
     bundle = Bundle(record, draft.body, files, None if original is None else encode_bundle(original))
     # (7) It fits into one copy; larger attachments have their own way (D6).
@@ -170,16 +172,19 @@ def _check_fields(draft: Draft) -> None:
         name = attachment.name
         if not name or len(name.encode()) > limits.NAME_BYTES or not is_plain(name, one_line=True):
             raise Refused("BAD_FIELD", f"attachment name {name[:40]!r}", field="attach")
-    if draft.signatures:
-        raise Refused("BAD_FIELD", "this network has no rules for persons' signatures yet", field="signatures")
+    if len(draft.signatures) > limits.PERSON_SIGNATURES:
+        raise Refused("BAD_FIELD", f"at most {limits.PERSON_SIGNATURES} signatures", field="signatures")
+    if (draft.salt is not None) != bool(draft.signatures):
+        raise Refused("BAD_FIELD", "a salt goes with signatures, and they with the salt they cover", field="salt")
+    if draft.salt is not None and len(draft.salt) != limits.SALT_BYTES:
+        raise Refused("BAD_FIELD", f"a salt has {limits.SALT_BYTES} bytes", field="salt")
 
 
-def _check_approvals(draft: Draft, rules: Rules) -> None:
-    """Kinds that the network wants signed by a person do not go without one; raises `Refused`."""
-    if draft.kind in rules.require_reviewer:
-        raise Refused("NO_REVIEWER", f"a {draft.kind} needs a reviewer's signature", field="reviewer")
-    if draft.kind in rules.require_issuer:
-        raise Refused("NO_ISSUER", f"a {draft.kind} needs an issuer's signature", field="issuer")
+def _check_persons(content: Content, directory: Directory) -> None:
+    """What persons signed must count, and who is needed must have signed; raises `Refused`."""
+    objection = objection_to(content, directory)
+    if objection is not None:
+        raise Refused(objection.code, objection.detail, field=objection.field)
 
 
 def _expand(draft: Draft, desk: Desk) -> _Audience:

@@ -11,7 +11,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from protocol.errors import Refused
+from keys.signing import UnverifiedRecord
+from protocol.approval import decode_approval
+from protocol.errors import Refused, RemoteError
+from protocol.limits import APPROVAL_BYTES
 
 T = TypeVar("T")
 
@@ -23,17 +26,12 @@ class Attachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: bytes
 
 
-class PersonSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reviewer's or issuer's signature over the content, made by the client. Bytes are base64 in JSON."""
-
-    person: str
-    role: str
-    key_id: bytes
-    signature: bytes
-
-
 class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A message to be sent. Names and meanings are those of the options of `relay send` (CONTRACT section 5)."""
+    """A message to be sent. Names and meanings are those of the options of `relay send` (CONTRACT section 5).
+
+    `signatures` are approvals of reviewers and issuers, made by the client over the content with this `salt` of 32
+    random bytes (SPEC section "Persons"); bytes are base64 in JSON.
+    """
 
     id: str = ""
     to: str | list[str]
@@ -52,7 +50,8 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     classification: str = "none"
     bulk: bool = False
     drill: bool = False
-    signatures: list[PersonSignature] = msgspec.field(default_factory=list)
+    salt: bytes | None = None
+    signatures: list[bytes] = msgspec.field(default_factory=list)
 
 
 _DECODER: Final = msgspec.json.Decoder(Draft)
@@ -92,10 +91,13 @@ def fingerprint(draft: Draft, original: bytes = b"") -> bytes:
 
     Every field counts as given, relative times as written, attachments byte for byte; the id does not,
     since it is what the fingerprint is compared under. A single recipient equals a list of one, and their order says
-    nothing. `original` is the digest of the message that a forward carries.
+    nothing. Of persons' signatures it counts who signed as what: signing again makes other bytes under another salt.
+    `original` is the digest of the message that a forward carries.
     """
     fields = msgspec.structs.asdict(draft)
-    del fields["id"]
+    del fields["id"], fields["salt"]
+    if draft.signatures:
+        fields["signatures"] = sorted(map(_signer, draft.signatures))
     fields["to"] = sorted(recipients(draft.to))
     fields["cc"] = sorted(recipients(draft.cc))
     if draft.attachments:
@@ -103,6 +105,15 @@ def fingerprint(draft: Draft, original: bytes = b"") -> bytes:
     if original:
         fields["original"] = original
     return hashlib.sha256(_ENCODER.encode(fields)).digest()
+
+
+def _signer(data: bytes) -> str:
+    """Role and key of an approval; what is none is refused, whatever it counts as."""
+    try:
+        record = UnverifiedRecord(data, max_bytes=APPROVAL_BYTES)
+        return f"{decode_approval(record.payload).role} {record.key_id.hex()}"
+    except RemoteError:
+        return hashlib.sha256(data).hexdigest()
 
 
 def _refusal(text: str, kind: Any) -> Refused:

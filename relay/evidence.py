@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from keys.approvals import approvers_of
 from keys.directory import Directory
 from keys.primitives import sha256
 from keys.trust.chain import verify_roster
@@ -23,6 +24,7 @@ from protocol.ids import digest_text, message_id_text
 from protocol.limits import CONTENT_BYTES, DIGEST_BYTES, DIRECTORY_BYTES, FORWARD_DEPTH, RECORD_BYTES
 from relay.ground import Ground
 from relay.naming import id_range, only
+from relay.presenting import approver_object
 from relay.store import events, inbox, sent
 from relay.store.database import Txn
 from relay.times import time_text
@@ -172,13 +174,16 @@ def _check(evidence: Evidence, directory: Directory, found: dict[str, Any], prob
         problems.append(f"CONTENT {error.code}: {error.detail}")
         return
     digest = content_digest(evidence.record)
-    found["message"] = _message_object(content, digest)
+    found["message"] = _message_object(content, digest, directory, problems)
     for data in evidence.receipts:
         found["receipts"].append(_receipt_object(data, content, digest, directory, problems))
 
 
-def _message_object(content: Content, digest: bytes) -> dict[str, Any]:
-    return {
+def _message_object(content: Content, digest: bytes, directory: Directory, problems: list[str]) -> dict[str, Any]:
+    """What was said, by which office, and which persons approved it."""
+    approvers = approvers_of(content, directory)
+    problems += [f"PERSON {one.code}: {one.role}: {one.detail}" for one in approvers if one.code is not None]
+    shown = {
         "id": message_id_text(content.id),
         "from": content.sender_address,
         "to": [*content.to, *content.cc],
@@ -186,6 +191,7 @@ def _message_object(content: Content, digest: bytes) -> dict[str, Any]:
         "created": time_text(content.created_us),
         "title": content.title,
     }
+    return shown | ({"signatures": [approver_object(one) for one in approvers]} if approvers else {})
 
 
 def _receipt_object(
@@ -221,7 +227,7 @@ def _originals(bundle: Bundle, directory: Directory, problems: list[str], depth:
     except RemoteError as error:
         problems.append(f"ORIGINAL {error.code}: {error.detail}")
         return []
-    shown = _message_object(verified.content, verified.digest) | {"ok": True}
+    shown = _message_object(verified.content, verified.digest, directory, problems) | {"ok": True}
     return [shown, *_originals(original, directory, problems, depth - 1)]
 
 

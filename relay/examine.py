@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from keys.approvals import objection_to
 from keys.directory import Directory
 from keys.policy import refusal_of
 from keys.revocation import is_doubted
@@ -313,7 +314,14 @@ def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:
     if sender is None or me is None:
         raise RemoteError("UNKNOWN_OFFICE", "sender or recipient left the directory")
     audience = frozenset((*message.content.to, *message.content.cc))
-    return refusal_of(eyes.directory, sender, me, message.content.kind, audience)
+    code = refusal_of(eyes.directory, sender, me, message.content.kind, audience)
+    objection = objection_to(message.content, eyes.directory)
+    if code is not None or objection is None:
+        return code
+    # Its author may know of a person, a role or a rule what we shall only learn; a signature stays what it is.
+    if objection.code != "BAD_SIGNATURE" and message.content.directory_version > eyes.directory.version:
+        raise RemoteError("UNKNOWN_KEY", f"{objection.code}: {objection.detail}; our directory is older than its")
+    return objection.code
 
 
 def _prekey_gone(item: Item, header: CopyHeader, eyes: Eyes) -> Held:

@@ -9,13 +9,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from keys.approvals import check_signed_for, standing_of
 from keys.signing import UnverifiedRecord
 from protocol.content import Bundle
-from protocol.errors import Refused
+from protocol.errors import Refused, RemoteError
 from protocol.ids import OfficeId, message_id_text, parse_address
 from protocol.lanes import Lane, receipt_lane
 from protocol.limits import FORWARD_DEPTH, RECORD_BYTES, SECOND_US, TEXT_CHARS
 from protocol.receipt import Receipt, decode_receipt
+from protocol.signing_for import OFFICE_ATTESTED, PERSON_SIGNED
 from relay.ground import Ground
 from relay.naming import id_range, only
 from relay.presenting import content_of, forward_depth, inbox_line, inbox_object
@@ -43,6 +45,10 @@ class Inbox:
             raise Refused("BAD_FIELD", f"unknown state {state[:40]!r}", field="state")
         found = await self._ground.store.read(partial(inbox.listed, state=state, limit=limit))
         return [inbox_line(message) for message in found]
+
+    async def head(self, text: str) -> dict[str, Any]:
+        """The line of one message, which is what a person signs for; changes nothing."""
+        return inbox_line(await self._find(text))
 
     async def show(self, prefix: str) -> dict[str, Any]:
         """One message with its body; that opens it."""
@@ -79,12 +85,9 @@ class Inbox:
         """签收: a clerk takes a message over; the sender is told who."""
         if not by.strip() or len(by) > TEXT_CHARS or not by.isprintable():
             raise Refused("BAD_FIELD", "name the person who signs", field="by")
-        if signature is not None:
-            raise Refused("BAD_FIELD", "this network has no rules for persons' signatures yet", field="signature")
-        persons = self._ground.me.persons
-        if persons and by not in {person.name for person in persons}:
-            raise Refused("UNKNOWN_PERSON", f"{by} is no person of this office", field="by")
-        return await self._decide(text, "signed_for", "office_attested", by)
+        self._check_person(by)
+        code = OFFICE_ATTESTED if signature is None else PERSON_SIGNED
+        return await self._decide(text, "signed_for", code, by, signature or b"")
 
     async def give_back(self, text: str, reason: str) -> dict[str, Any]:
         """退回: the message goes back with a reason."""
@@ -98,6 +101,17 @@ class Inbox:
         if forward_depth(message.bundle) >= FORWARD_DEPTH:
             raise Refused("TOO_LARGE", f"forwarded more than {FORWARD_DEPTH} times", field="id")
         return message, message.bundle
+
+    def _check_person(self, name: str) -> None:
+        """Where the directory names persons of this office, one of them signs, and validly; raises `Refused`."""
+        if not self._ground.me.persons:
+            return
+        person = self._ground.me.person(name)
+        if person is None:
+            raise Refused("UNKNOWN_PERSON", f"{name} is no person of this office", field="by")
+        code = standing_of(person, self._ground.clock.now_us())
+        if code is not None:
+            raise Refused(code, f"the key of {name}", field="by")
 
     async def _find(self, text: str) -> Received:
         """A message by id or prefix, where two senders chose the same id as `ID@ADDRESS`; raises `Refused`."""
@@ -130,15 +144,15 @@ class Inbox:
             return message
         return replace(message, state=state) if changed else await self._find(prefix)
 
-    async def _decide(self, text: str, state: str, code: str, detail: str) -> dict[str, Any]:
+    async def _decide(self, text: str, state: str, code: str, detail: str, proof: bytes = b"") -> dict[str, Any]:
         message = await self._find(text)
         if message.state == state:
             said = await self._said(message, state)
-            if said is not None and said.detail == detail:
+            if said is not None and (said.code, said.detail) == (code, detail):
                 return _decided(message, said) | {"repeated": True}
         if message.state not in UNDECIDED:
             raise Refused("WRONG_STATE", f"the message is {message.state}", field="id")
-        answer = await self._seal_answer(message, state, code, detail)
+        answer = await self._seal_answer(message, state, code, detail, proof)
         if answer is None:
             raise Refused("BUSY", "no valid prekey of the sender yet, so that the receipt cannot be sealed")
         if not await self._commit(message, answer, state, state, UNDECIDED):
@@ -151,8 +165,13 @@ class Inbox:
         record = await self._ground.store.read(find)
         return None if record is None else _receipt_of(record)
 
-    async def _seal_answer(self, message: Received, type_: str, code: str, detail: str) -> tuple[Held, bytes] | None:
-        """A receipt sealed to the sender, or None while no valid prekey of it is known."""
+    async def _seal_answer(
+        self, message: Received, type_: str, code: str, detail: str, proof: bytes = b""
+    ) -> tuple[Held, bytes] | None:
+        """A receipt sealed to the sender, or None while no valid prekey of it is known; `proof` is a person's record.
+
+        Raises `Refused` BAD_SIGNATURE for a proof that does not hold: nobody else must find that out later.
+        """
         ground = self._ground
         now_us = ground.clock.now_us()
         sealing = ground.keyring.current(message.sender, ground.directory.rules.suites, now_us)
@@ -171,7 +190,12 @@ class Inbox:
             expires_us=receipt_expiry_us(content_of(message.bundle).expires_us, now_us),
             code=code,
             detail=detail,
+            proof=proof,
         )
+        try:
+            check_signed_for(receipt, ground.directory)
+        except RemoteError as error:
+            raise Refused("BAD_SIGNATURE", error.detail, field="signature") from None
         entropy = ground.entropy.bytes(ENTROPY_BYTES)
         seal = partial(seal_receipt, ground.identity, receipt, sealing[0].prekey_id, sealing[1], entropy)
         return await ground.offload.run(seal, 1)

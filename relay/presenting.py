@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from keys.approvals import Approver, approvers_of
 from keys.directory import Directory
 from keys.signing import UnverifiedRecord
 from keys.verify import verify_content
@@ -57,11 +58,30 @@ def inbox_object(message: Received, directory: Directory) -> dict[str, Any]:
         "classification": content.classification,
         "thread": _optional_id(content.thread),
         "reply_to": _optional_id(content.reply_to),
-        "signatures": [{"by": content.sender_address, "role": "office", "verified": True}],
+        "signatures": signatures_of(content, directory),
     }
     if message.bundle.original is not None:
         shown["original"] = original_object(message.bundle.original, directory, FORWARD_DEPTH)
     return shown
+
+
+def signatures_of(content: Content, directory: Directory, *, verified: bool = True) -> list[dict[str, Any]]:
+    """The author office, whose signature was found good or not, and the persons who approved, each judged now."""
+    return [
+        {"by": content.sender_address, "role": "office", "verified": verified},
+        *(approver_object(one) for one in approvers_of(content, directory)),
+    ]
+
+
+def approver_object(approver: Approver) -> dict[str, Any]:
+    """A person who approved; `code` says why the approval does not count."""
+    shown: dict[str, Any] = {
+        "by": approver.name,
+        "role": approver.role,
+        "at": time_text(approver.at_us),
+        "verified": approver.code is None,
+    }
+    return shown | ({} if approver.code is None else {"code": approver.code})
 
 
 def original_object(data: bytes, directory: Directory, depth: int) -> dict[str, Any]:
@@ -81,6 +101,8 @@ def original_object(data: bytes, directory: Directory, depth: int) -> dict[str, 
         "body": bundle.body,
         "verified": verified,
     }
+    if content.approvals:
+        shown["signatures"] = signatures_of(content, directory, verified=verified)
     if bundle.original is not None and depth > 1:
         shown["original"] = original_object(bundle.original, directory, depth - 1)
     return shown

@@ -75,6 +75,10 @@ class OfficeService:
         """One message."""
         return await self._inbox.show(id_prefix)
 
+    async def inbox_head(self, id_prefix: str, /) -> Object:
+        """The line of one message."""
+        return await self._inbox.head(id_prefix)
+
     async def inbox_files(self, id_prefix: str, /) -> Object:
         """One message with attachments."""
         return await self._inbox.files(id_prefix)
@@ -135,6 +139,18 @@ class OfficeService:
             "cancelled": result.ended,
             "requested": result.requested,
             "not_cancelled": result.too_late,
+        }
+
+    async def office(self) -> Object:
+        """Who we are."""
+        directory, me = self._ground.directory, self._ground.me
+        return {
+            "address": me.address,
+            "name": me.name,
+            "office_id": me.id.hex(),
+            "network": directory.network,
+            "network_id": directory.network_id.hex(),
+            "directory_version": directory.version,
         }
 
     async def status(self) -> Object:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from protocol.errors import Refused
-from protocol.limits import SECOND_US
+from protocol.limits import SECOND_US, TIME_MAX_US
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|w)")
@@ -39,6 +39,8 @@ def parse_time_us(text: str, *, field: str) -> int:
     at_us = (moment - _EPOCH) // timedelta(microseconds=1)
     if at_us < 0:
         raise Refused("BAD_FIELD", "a time before 1970", field=field)
+    if at_us > TIME_MAX_US:
+        raise Refused("BAD_FIELD", "a time after 2255", field=field)
     return at_us
 
 

@@ -78,6 +78,11 @@ async def show_message(context: Context, request: Request) -> Response:
     return answer_object(shown)
 
 
+async def head(context: Context, request: Request) -> Response:
+    """GET /v1/messages/ID/head: the line of one received message, as a person signs for it; opens nothing."""
+    return answer_object(await context.office.inbox_head(request.path_params["id"]))
+
+
 async def timeline(context: Context, request: Request) -> Response:
     """GET /v1/messages/ID/timeline: the track; with `wait` only once that state is reached."""
     found = request.path_params["id"]

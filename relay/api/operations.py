@@ -15,6 +15,11 @@ async def status(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.status())
 
 
+async def office(context: Context, _request: Request) -> Response:
+    """GET /v1/office: which office and network this is, as persons' signatures name them."""
+    return answer_object(await context.office.office())
+
+
 async def clock_accept(context: Context, _request: Request) -> Response:
     """POST /v1/clock/accept: the wall clock is right."""
     return answer_object(await context.office.clock_accept())

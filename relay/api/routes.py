@@ -22,6 +22,7 @@ SEND: Final = frozenset({"send"})
 SENT: Final = frozenset({"send", "receive"})
 RECEIVE: Final = frozenset({"receive"})
 SIGN: Final = frozenset({"sign"})
+SIGN_OR_READ: Final = SIGN | RECEIVE
 OPERATE: Final = frozenset({"operate"})
 
 
@@ -75,6 +76,7 @@ OPERATIONS: Final = (
         query=("box",),
         noted="show",
     ),
+    Operation("GET", "/v1/messages/{id}/head", SIGN_OR_READ, messages.head, gives=shapes.InboxLine),
     Operation(
         "GET",
         "/v1/messages/{id}/timeline",
@@ -144,6 +146,7 @@ OPERATIONS: Final = (
         answer_type="text/event-stream",
         query=("after",),
     ),
+    Operation("GET", "/v1/office", FOLLOW | SIGN, operations.office, gives=shapes.Office),
     Operation("GET", "/v1/status", FOLLOW, operations.status),
     Operation("POST", "/v1/clock/accept", OPERATE, operations.clock_accept, noted="clock_accept"),
     Operation("POST", "/v1/accept/home", OPERATE, operations.home_accept, noted="home_accept"),

@@ -92,6 +92,17 @@ class InboxLine(Shape, frozen=True):
     original: dict[str, Any] | None = None
 
 
+class Office(Shape, frozen=True):
+    """Which office this is; persons' signatures name it by the two ids, in hexadecimal digits."""
+
+    address: str
+    name: str
+    office_id: str
+    network: str
+    network_id: str
+    directory_version: int
+
+
 class Event(Shape, frozen=True):
     """One event of the stream; `seq` rises."""
 

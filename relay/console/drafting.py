@@ -25,7 +25,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NOT_ONE_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FIELDS: Final = frozenset(
     "id to cc urgency kind title body attach attachments expires_in deliver_within occurred_at event_level thread "
-    "reply_to classification bulk drill signatures".split()
+    "reply_to classification bulk drill reviewer issuer salt signatures".split()
 )
 
 
@@ -63,6 +63,9 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     for name in ("thread", "reply_to"):
         if name in fields:
             parse_message_id(_text(fields, name), field=name)
+    for name in ("reviewer", "issuer"):
+        if name in fields:
+            _text(fields, name)
     for name in ("bulk", "drill"):
         if not isinstance(fields.get(name, False), bool):
             raise Refused("BAD_FIELD", "must be true or false", field=name)

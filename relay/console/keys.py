@@ -20,6 +20,7 @@ group: Final = LazyGroup(
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
         "revoke": "relay.console.revoking:revoke",
+        "person": "relay.console.persons:group",
         "passwd": "relay.console.safekeeping:passwd",
         "backup": "relay.console.safekeeping:backup",
         "recover": "relay.console.safekeeping:recover",

@@ -82,6 +82,7 @@ def _show(found: Mapping[str, Any], lang: str) -> None:
     click.echo(printable(str(found.get("title", ""))))
     click.echo()
     click.echo(printable(str(found.get("body", "")).replace("\r\n", "\n")))
+    _show_signatures(found.get("signatures"), lang)
     attachments = found.get("attachments")
     if isinstance(attachments, list) and attachments:
         click.echo()
@@ -95,6 +96,16 @@ def _show(found: Mapping[str, Any], lang: str) -> None:
         click.echo()
         click.echo(f"── {say('original', lang)} {original.get('id', '')} ({mark}) ──")
         _show(original, lang)
+
+
+def _show_signatures(signatures: Any, lang: str) -> None:
+    """The persons who approved, a line each; the office's own signature goes without saying."""
+    persons = [one for one in signatures if one.get("role") != "office"] if isinstance(signatures, list) else []
+    if persons:
+        click.echo()
+    for one in persons:
+        mark = say("verified", lang) if one.get("verified") else f"{say('unverified', lang)}: {one.get('code', '')}"
+        click.echo(printable(f"{term(str(one.get('role', '')), lang)} {one.get('by', '')} ({mark})"))
 
 
 @command("inbox save")
@@ -196,10 +207,17 @@ def _acknowledge(choices: Choices, ids: list[str]) -> list[dict[str, Any]]:
 @command("sign-for")
 @argument("message_id", "ID")
 @option("--by", metavar="PERSON", required=True)
-def sign_for(choices: Choices, message_id: str, by: str) -> None:
+@option("--key", metavar="KEYFILE")
+@option("--passphrase-file", metavar="FILE", help="persons_passphrase")
+def sign_for(choices: Choices, message_id: str, by: str, key: str | None, passphrase_file: str | None) -> None:
     """Sign for a message (签收)."""
     path = path_of("messages", check_prefix(message_id), "sign-for")
-    found = daemon_of(choices).change(path, {"by": by}).one()
+    wish: dict[str, Any] = {"by": by}
+    if key is not None:
+        from relay.console.signing import Signing
+
+        wish["signature"] = Signing(choices, passphrase_file).sign_for(message_id, key)
+    found = daemon_of(choices).change(path, wish).one()
     _done(choices, found, say("signed_for", choices.lang, id=found.get("id", message_id), by=by))
 
 

@@ -53,12 +53,15 @@ _TEXTS: Final = (
 @option("--thread", metavar="UUID")
 @option("--reply-to", metavar="UUID")
 @option("--classification", metavar="MARKING")
+@option("--reviewer", metavar="KEYFILE")
+@option("--issuer", metavar="KEYFILE")
+@option("--passphrase-file", metavar="FILE", help="persons_passphrase")
 @option("--bulk", is_flag=True)
 @option("--drill", is_flag=True)
 @option("--wait", metavar="STATE", type=click.Choice(WAITABLE))
 @option("--wait-timeout", metavar="DURATION")
 @option("--jsonl", metavar="FILE|-")
-def send(choices: Choices, *, jsonl: str | None, **given: Any) -> int | None:
+def send(choices: Choices, *, jsonl: str | None, passphrase_file: str | None, **given: Any) -> int | None:
     """Send one message, or a stream of them."""
     context = click.get_current_context()
     if jsonl is not None:
@@ -68,12 +71,13 @@ def send(choices: Choices, *, jsonl: str | None, **given: Any) -> int | None:
             raise click.UsageError(say("jsonl_alone", choices.lang, name=option_name), context)
         from relay.console.stream import send_lines
 
-        return send_lines(choices, jsonl)
+        return send_lines(choices, jsonl, passphrase_file)
     _require(context, given, choices.lang)
     message_id = given["id"] or new_id()
     with naming(message_id):
         wait_s = parse_duration_s(given["wait_timeout"], field="wait_timeout") if given["wait_timeout"] else WAIT_S
         draft = _draft(message_id, given)
+        _approve(choices, draft, given, passphrase_file)
         daemon = daemon_of(choices)
         answer = daemon.change(path_of("messages"), draft, key=message_id).one()
     if given["wait"] is None:
@@ -106,6 +110,25 @@ def _draft(message_id: str, given: dict[str, Any]) -> dict[str, Any]:
     if given["attach"]:
         draft["attachments"] = read_attachments(list(given["attach"]), Path())
     return draft
+
+
+def _approve(
+    choices: Choices, draft: dict[str, Any], given: dict[str, Any], passphrase_file: str | None, forwards: str | None = None
+) -> None:
+    """Let the persons sign who are named by their key files; `forwards` is the id of the message that is forwarded."""
+    files = {role: given[role] for role in ("reviewer", "issuer") if given[role] is not None}
+    if not files:
+        return
+    # Cryptography takes longer to load than a message without persons takes to send.
+    from relay.console.signing import Signing
+
+    signing = Signing(choices, passphrase_file)
+    original = None
+    if forwards is not None:
+        head = signing.head(forwards)
+        original = str(head["digest"])
+        draft.setdefault("title", head["title"])
+    signing.approve(draft, files, original)
 
 
 def _tell(choices: Choices, answer: dict[str, Any]) -> None:
@@ -204,7 +227,12 @@ def _ended(track: dict[str, Any], wish: str, reached: str) -> Failure | None:
 @option("--title", metavar="TEXT")
 @option("--body", metavar="FILE|-")
 @option("--urgency", metavar="URGENCY")
-def forward(choices: Choices, message_id: str, *, new_id_given: str | None, **given: Any) -> None:
+@option("--reviewer", metavar="KEYFILE")
+@option("--issuer", metavar="KEYFILE")
+@option("--passphrase-file", metavar="FILE", help="persons_passphrase")
+def forward(
+    choices: Choices, message_id: str, *, new_id_given: str | None, passphrase_file: str | None, **given: Any
+) -> None:
     """Send a new message of this office that carries the original."""
     fresh = new_id_given or new_id()
     with naming(fresh):
@@ -217,5 +245,6 @@ def forward(choices: Choices, message_id: str, *, new_id_given: str | None, **gi
             draft["body"] = read_body(given["body"])
         # Without a title the daemon takes the original's; every other field is checked as for `send`.
         check_fields({"title": "-", **draft})
+        _approve(choices, draft, given, passphrase_file, message_id)
         answer = daemon_of(choices).change(path_of("messages", message_id, "forward"), draft, key=fresh).one()
     _tell(choices, answer)

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
+from keys.private_files import KeyFileError
 from protocol.errors import Refused
 from protocol.limits import CONTENT_BYTES
 from relay.console.choices import Choices
@@ -22,6 +23,9 @@ from relay.console.client import Answer, Daemon, daemon_of, path_of
 from relay.console.drafting import check_fields, new_id, read_attachments
 from relay.console.failure import Failure, as_failure, failure_from, report
 from relay.console.phrases import say
+
+if TYPE_CHECKING:
+    from relay.console.signing import Signing
 
 BATCH_LINES: Final = 200
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -45,6 +49,36 @@ class Line:
 
 
 @dataclass(slots=True)
+class Clerk:
+    """Adds to a checked line what it names by file: attachments and persons' key files, relative to `folder`."""
+
+    choices: Choices
+    folder: Path
+    passphrase_file: str | None
+    _signing: "Signing | None" = None
+
+    def attach(self, fields: dict[str, Any]) -> None:
+        """Read the files of `attach`. Raises `Refused`."""
+        attach = fields.pop("attach", [])
+        if attach:
+            names = [attach] if isinstance(attach, str) else attach
+            if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+                raise Refused("BAD_FIELD", "must be a file name or a list of them", field="attach")
+            fields["attachments"] = [*fields.get("attachments", []), *read_attachments(names, self.folder)]
+
+    def approve(self, fields: dict[str, Any]) -> None:
+        """Let the persons sign whose key files the line names. Raises `Refused`, `Failure` or `KeyFileError`."""
+        files = {role: str(self.folder / fields.pop(role)) for role in ("reviewer", "issuer") if role in fields}
+        if not files:
+            return
+        if self._signing is None:
+            from relay.console.signing import Signing
+
+            self._signing = Signing(self.choices, self.passphrase_file)
+        self._signing.approve(fields, files)
+
+
+@dataclass(slots=True)
 class Tally:
     """How the lines fared."""
 
@@ -62,12 +96,17 @@ class Tally:
                 self.first, self.first_line = failure, number
 
 
-def send_lines(choices: Choices, name: str) -> int:
-    """Send every line of a file or of standard input; the exit status is that of the first line that failed."""
+def send_lines(choices: Choices, name: str, passphrase_file: str | None = None) -> int:
+    """Send every line of a file or of standard input; the exit status is that of the first line that failed.
+
+    The key files of lines that name a `reviewer` or an `issuer` open with the passphrase in `passphrase_file`, or with
+    one that is asked for once for each file.
+    """
     daemon = daemon_of(choices)
     source, folder = _open(name)
     chunks: queue.Queue[list[Line] | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
-    threading.Thread(target=_read, args=(source, folder, chunks), daemon=True).start()
+    clerk = Clerk(choices, folder, passphrase_file)
+    threading.Thread(target=_read, args=(source, clerk, chunks), daemon=True).start()
     tally = Tally()
     out = sys.stdout.buffer
     for batch in _batches(chunks):
@@ -99,7 +138,7 @@ def _open(name: str) -> tuple[int, Path]:
         raise Refused("FILE_UNREADABLE", f"{name}: {error.strerror}", field="jsonl") from None
 
 
-def _read(source: int, folder: Path, chunks: "queue.Queue[list[Line] | BaseException | None]") -> None:
+def _read(source: int, clerk: Clerk, chunks: "queue.Queue[list[Line] | BaseException | None]") -> None:
     """Put lists of checked lines into the queue, then None, or the exception that ended the reading."""
     try:
         number = 0
@@ -108,7 +147,7 @@ def _read(source: int, folder: Path, chunks: "queue.Queue[list[Line] | BaseExcep
             for line in lines:
                 number += 1
                 if line is None or not line.isspace():
-                    ready.append(_check(number, line, folder))
+                    ready.append(_check(number, line, clerk))
             if ready:
                 chunks.put(ready)
         chunks.put(None)
@@ -143,7 +182,7 @@ def _available_lines(source: int) -> Iterator[list[bytes | None]]:
         yield [b"".join((*rest, b"\n"))]
 
 
-def _check(number: int, line: bytes | None, folder: Path) -> Line:
+def _check(number: int, line: bytes | None, clerk: Clerk) -> Line:
     """One line as a draft of the API, or the failure of its check."""
     message_id: str | None = None
     try:
@@ -157,15 +196,11 @@ def _check(number: int, line: bytes | None, folder: Path) -> Line:
         for name in [name for name, value in fields.items() if value is None]:
             del fields[name]
         check_fields(fields)
-        attach = fields.pop("attach", [])
-        if attach:
-            names = [attach] if isinstance(attach, str) else attach
-            if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
-                raise Refused("BAD_FIELD", "must be a file name or a list of them", field="attach")
-            fields["attachments"] = [*fields.get("attachments", []), *read_attachments(names, folder)]
+        clerk.attach(fields)
+        clerk.approve(fields)
         return Line(number, message_id, msgspec.json.encode(fields))
-    except Refused as error:
-        return Line(number, message_id, b"", as_failure(error))
+    except (Refused, Failure, KeyFileError) as error:
+        return Line(number, message_id, b"", as_failure(error, clerk.choices.lang))
 
 
 def _object(line: bytes) -> dict[str, Any]:

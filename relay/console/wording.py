@@ -149,6 +149,23 @@ HELP: Final = MappingProxyType(
             "用备份文件在新的 --home 目录恢复；从不覆盖。",
             "Make the new --home of a backup; overwrites nothing.",
         ),
+        "keys person": (
+            "审核人、签发人、签收人：登记、列出、吊销。",
+            "Persons who sign for an office: reviewers, issuers, clerks.",
+        ),
+        "keys person init": (
+            "在本人的机器上生成人员密钥，并写出给管理员的申请（KEYFILE.request）。",
+            "Make a person's key on that person's machine, and beside it KEYFILE.request for the administrator.",
+        ),
+        "keys person add": (
+            "把人员登记到网络目录：用其申请，或由管理员代为生成密钥。",
+            "Take a person into the directory, by the person's request, or with a key that is made here.",
+        ),
+        "keys person list": ("列出目录中的人员。", "List the persons of the directory."),
+        "keys person revoke": (
+            "吊销人员密钥：自 TIME 起的签名一律无效，此前的仍有效。",
+            "Let no signature of a person count from TIME on; what was signed before stands.",
+        ),
         "version": ("显示版本。", "Show versions."),
         # Options that every command has.
         "help": ("显示本帮助。", "Show this help."),
@@ -224,6 +241,36 @@ HELP: Final = MappingProxyType(
         "reason": ("退回理由", "reason of the return"),
         "forward.title": ("标题（默认用原标题）", "title (default: the original's)"),
         "output": ("写入的文件，- 为标准输出", "file to write, - for standard output"),
+        "reviewer": ("审核人的密钥文件", "key file of the reviewer (审核)"),
+        "issuer": ("签发人的密钥文件", "key file of the issuer (签发)"),
+        "key": (
+            "签收人的密钥文件；回执即为 person_signed",
+            "key file of that person; the receipt then says person_signed",
+        ),
+        "persons_passphrase": (
+            "人员密钥的口令文件（第一行；默认在终端询问）",
+            "file whose first line is the passphrase of the key files (default: asked for)",
+        ),
+        "name": ("姓名", "name of the person"),
+        "office": ("单位地址", "address of the office"),
+        "role": ("reviewer 审核、issuer 签发、clerk 签收，可重复", "reviewer, issuer or clerk; repeat for more"),
+        "days": ("有效天数（默认 730）", "days of validity (default 730)"),
+        "public": ("本人生成的申请文件", "the request that the person made"),
+        "key_out": (
+            "代为生成的密钥写入此文件（默认 HOME/persons/单位-姓名.key）",
+            "make the key here, in this file (default HOME/persons/OFFICE-NAME.key)",
+        ),
+        "key_passphrase_file": (
+            "新密钥的口令文件（默认询问两次；实验网用其口令）",
+            "file with the new key's passphrase (default: asked for twice; in a laboratory its own)",
+        ),
+        "since": ("自何时起（RFC 3339）", "from when on (RFC 3339)"),
+        "keys person revoke.reason": ("吊销理由", "why"),
+        "keys person init.output": ("新密钥文件", "the new key file"),
+        "keys person init.passphrase_file": (
+            "新密钥的口令文件（默认在终端询问两次）",
+            "file with the new key's passphrase (default: asked for twice)",
+        ),
         "redact_body": ("略去正文，只留摘要", "leave the body out; its digest stays provable"),
         "root": ("信任根：文件或指纹（默认用单位目录中的）", "trust anchor: file or fingerprint (default: the home's)"),
         "passphrase_file": (

@@ -84,6 +84,9 @@ class MemoryOffice:
         draft = self._find(id_prefix)
         return {"id": draft.id, "body": draft.body}
 
+    async def inbox_head(self, id_prefix: str, /) -> Object:
+        return {"id": self._find(id_prefix).id, "digest": "sha256:00"}
+
     async def inbox_files(self, id_prefix: str, /) -> Object:
         draft = self._find(id_prefix)
         files = [{"name": one.name, "data": one.data} for one in draft.attachments]
@@ -118,6 +121,9 @@ class MemoryOffice:
 
     async def cancel(self, message_id: str, /) -> Object:
         return {"id": self._find(message_id).id}
+
+    async def office(self) -> Object:
+        return {"address": "320924-GO", "office_id": "00", "network_id": "01"}
 
     async def status(self) -> Object:
         return {"office": "320924-GO"}
