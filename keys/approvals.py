@@ -17,7 +17,7 @@ from protocol.content import Content
 from protocol.errors import RemoteError
 from protocol.limits import APPROVAL_BYTES, CLOCK_AHEAD_US, RECORD_BYTES
 from protocol.receipt import Receipt
-from protocol.signing_for import PERSON_SIGNED, decode_signing_for
+from protocol.signing_for import OFFICE_ATTESTED, PERSON_SIGNED, decode_signing_for
 
 MISSING: Final = {"reviewer": "NO_REVIEWER", "issuer": "NO_ISSUER"}
 """The code with which a kind that needs a role is refused without one."""
@@ -76,8 +76,7 @@ def objection_to(content: Content, directory: Directory) -> Objection | None:
             return Objection("SAME_PERSON", one.role, f"{one.name} signed twice")
     for role, kinds in zip(APPROVERS, (directory.rules.require_reviewer, directory.rules.require_issuer), strict=True):
         if content.kind in kinds and all(one.role != role for one in found):
-            article = "an" if role == "issuer" else "a"
-            return Objection(MISSING[role], role, f"a message of kind {content.kind} needs {article} {role}'s signature")
+            return Objection(MISSING[role], role, f"a message of kind {content.kind} needs one")
     return None
 
 
@@ -87,7 +86,11 @@ def check_signed_for(receipt: Receipt, directory: Directory) -> None:
     Raises `RemoteError` MALFORMED, BAD_DIGEST for a record about something else, UNKNOWN_KEY for a key that is not the
     named person's, KEY_NOT_VALID, BAD_SIGNATURE.
     """
-    if receipt.type != "signed_for" or receipt.code != PERSON_SIGNED:
+    if receipt.type != "signed_for":
+        return
+    if receipt.code != PERSON_SIGNED:
+        if receipt.code != OFFICE_ATTESTED or receipt.proof:
+            raise RemoteError("MALFORMED", "either a person signed for it, or the office says who did")
         return
     record = UnverifiedRecord(receipt.proof, max_bytes=RECORD_BYTES)
     said = decode_signing_for(record.payload)

@@ -47,7 +47,7 @@ def add_person(
 
 
 def revoke_person(directory: Directory, address: str, name: str, since_us: int) -> Directory:
-    """The directory in which no signature of this person counts from `since_us` on; of the latest key, if there are more.
+    """The directory in which no signature that this person makes with the latest key counts from `since_us` on.
 
     A revocation can be dated back, not forward. Unchanged when it says so already. Raises `Refused` NOT_FOUND for an
     unknown office, UNKNOWN_PERSON, or BAD_FIELD for a later time than the one that is published.

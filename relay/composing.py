@@ -89,7 +89,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     audience = _expand(draft, desk)
     # (5) Times.
     expires_us, deadline_us = _life(draft, desk, lane)
-    # (6) Commitments, what persons signed of them, and the office's signature. Persons signed under a salt of their own.
+    # (6) Commitments, what persons signed of them under a salt of their choice, and the office's signature.
     salt = salt if draft.salt is None else draft.salt
     files = tuple(attachment.data for attachment in draft.attachments)
     carried = b"" if original is None else content_digest(original.record)
@@ -172,6 +172,11 @@ def _check_fields(draft: Draft) -> None:
         name = attachment.name
         if not name or len(name.encode()) > limits.NAME_BYTES or not is_plain(name, one_line=True):
             raise Refused("BAD_FIELD", f"attachment name {name[:40]!r}", field="attach")
+    _check_signatures(draft)
+
+
+def _check_signatures(draft: Draft) -> None:
+    """The form of persons' signatures, and the salt that they cover."""
     if len(draft.signatures) > limits.PERSON_SIGNATURES:
         raise Refused("BAD_FIELD", f"at most {limits.PERSON_SIGNATURES} signatures", field="signatures")
     if (draft.salt is not None) != bool(draft.signatures):

@@ -29,6 +29,7 @@ epochs = fixed(limits.EPOCH_BYTES).map(Epoch)
 start_ids = fixed(limits.START_BYTES).map(StartId)
 digests = fixed(limits.DIGEST_BYTES).map(Digest)
 uints = st.integers(0, UINT64_MAX)
+times = st.integers(0, limits.TIME_MAX_US)
 lanes = st.sampled_from(Lane)
 addresses = st.from_regex(
     r"(?:[0-9]{6}|[0-9]{9})-[A-Z]{1,2}[0-9]{0,4}",
@@ -53,7 +54,7 @@ attachments = st.builds(AttachmentRecord, name=lines, size=uints, digest=digests
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[int, int]:
     """(created, expires) within MAX_LIFE."""
-    created = draw(st.integers(0, UINT64_MAX - 2 * limits.MAX_LIFE_US))
+    created = draw(st.integers(0, limits.TIME_MAX_US - 2 * limits.MAX_LIFE_US))
     return created, created + draw(st.integers(1, limits.MAX_LIFE_US))
 
 
@@ -82,8 +83,8 @@ def contents(draw: st.DrawFn) -> Content:
         attachments=tuple(draw(st.lists(attachments, max_size=3))),
         thread=draw(st.none() | message_ids),
         reply_to=draw(st.none() | message_ids),
-        occurred_us=draw(st.none() | uints),
-        deadline_us=draw(st.none() | uints),
+        occurred_us=draw(st.none() | times),
+        deadline_us=draw(st.none() | times),
         classification=draw(st.sampled_from(CLASSIFICATIONS)),
         drill=draw(st.booleans()),
         approvals=tuple(draw(st.lists(st.binary(max_size=40), max_size=3))),

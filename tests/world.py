@@ -8,6 +8,7 @@ from typing import Final
 from keys.directory import Directory, Rules
 from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.primitives import PrekeyPrivate, PrekeyPublic, SigningKey, key_id, prekey_public, sha256
+from protocol.approval import Approval, subject_digest, subject_of
 from protocol.content import AttachmentRecord, Bundle, Content, body_digest, encode_content, file_digest
 from protocol.copy import CopyHeader, round_deadline
 from protocol.frame import Frame, items_digest
@@ -17,6 +18,7 @@ from protocol.limits import SECOND_US
 from protocol.moment import NO_EPOCH, Moment
 from protocol.presence import Presence
 from protocol.receipt import Place, Receipt, encode_place
+from protocol.signing_for import SigningFor
 
 NOW_US: Final = 1_767_225_600 * SECOND_US
 """2026-01-01T00:00:00Z."""
@@ -41,6 +43,10 @@ STRANGER_KEY: Final = SigningKey.from_seed(seed("stranger"))
 OLD_KEY: Final = SigningKey.from_seed(seed("county, last year"))
 LOST_KEY: Final = SigningKey.from_seed(seed("county, lost"))
 CLERK_KEY: Final = SigningKey.from_seed(seed("clerk"))
+REVIEWER_KEY: Final = SigningKey.from_seed(seed("reviewer"))
+ISSUER_KEY: Final = SigningKey.from_seed(seed("issuer"))
+PROVINCE_CLERK_KEY: Final = SigningKey.from_seed(seed("province clerk"))
+PROVINCE_CLERK: Final = "李处长"
 
 COUNTY: Final = OfficeId(seed("county id")[:16])
 CITY: Final = OfficeId(seed("city id")[:16])
@@ -67,14 +73,22 @@ def _office_key(key: SigningKey, revoked_since_us: int | None = None) -> OfficeK
     return OfficeKey.of(key.public(), NOW_US - 100 * DAY_US, NOW_US + 300 * DAY_US, revoked_since_us)
 
 
+def _person(name: str, role: str, key: SigningKey) -> Person:
+    return Person.of(name, (role,), key.public(), NOW_US - DAY_US, NOW_US + 300 * DAY_US)
+
+
 def make_directory(suites: tuple[int, ...] = (1, 2)) -> Directory:
     """The directory of the four offices."""
     last_year = OfficeKey.of(OLD_KEY.public(), NOW_US - 400 * DAY_US, NOW_US - 100 * DAY_US)
-    clerk = Person.of("王芳", ("clerk",), CLERK_KEY.public(), NOW_US - DAY_US, NOW_US + 300 * DAY_US)
+    persons = (
+        _person("王芳", "clerk", CLERK_KEY),
+        _person("陈静", "reviewer", REVIEWER_KEY),
+        _person("周敏", "issuer", ISSUER_KEY),
+    )
     offices = (
         OfficeRecord(
             COUNTY, COUNTY_ADDRESS, "射阳县人民政府办公室", "county", CITY, "liaison", ("yancheng",),
-            (_office_key(COUNTY_KEY), last_year, _office_key(LOST_KEY, NOW_US - DAY_US)), (clerk,),
+            (_office_key(COUNTY_KEY), last_year, _office_key(LOST_KEY, NOW_US - DAY_US)), persons,
         ),
         OfficeRecord(
             CITY, CITY_ADDRESS, "盐城市人民政府办公室", "city", PROVINCE, "liaison", ("province", "yancheng"),
@@ -82,7 +96,7 @@ def make_directory(suites: tuple[int, ...] = (1, 2)) -> Directory:
         ),
         OfficeRecord(
             PROVINCE, PROVINCE_ADDRESS, "江苏省人民政府办公厅", "province", None, None, ("province",),
-            (_office_key(PROVINCE_KEY),),
+            (_office_key(PROVINCE_KEY),), (_person(PROVINCE_CLERK, "clerk", PROVINCE_CLERK_KEY),),
         ),
         OfficeRecord(
             REVOKED, REVOKED_ADDRESS, "灌云县人民政府办公室", "county", PROVINCE, "screened", ("province",),
@@ -130,6 +144,32 @@ def make_content(**changes: object) -> Content:
         "original_digest": None,
     }
     return Content(**(fields | changes))  # type: ignore[arg-type]
+
+
+def make_approval(content: Content | None = None, **changes: object) -> Approval:
+    """The reviewer's approval of a content as it was written, a minute before the office took it, with changes."""
+    content = content or make_content()
+    fields: dict[str, object] = {
+        "network": NETWORK,
+        "office": COUNTY,
+        "id": content.id,
+        "role": "reviewer",
+        "at_us": content.created_us - 60 * SECOND_US,
+        "to": content.to,
+        "cc": content.cc,
+        "life_us": content.expires_us - content.created_us,
+        "within_us": None,
+        "subject": subject_digest(subject_of(content)),
+    }
+    return Approval(**(fields | changes))  # type: ignore[arg-type]
+
+
+def make_signing_for(**changes: object) -> SigningFor:
+    """The province's clerk signs for the report, with changes by field name."""
+    fields: dict[str, object] = {
+        "network": NETWORK, "office": PROVINCE, "id": MESSAGE, "digest": make_receipt().digest, "at_us": NOW_US,
+    }  # fmt: skip
+    return SigningFor(**(fields | changes))  # type: ignore[arg-type]
 
 
 def make_header(content: Content | None = None, **changes: object) -> CopyHeader:

@@ -10,11 +10,11 @@ import click
 
 from keys.directory import Directory
 from keys.keyfile import read_header, write_secret
-from keys.office_record import ROLES, OfficeRecord, Person
+from keys.office_record import ROLES, OfficeRecord, Person, is_name
 from keys.person_request import make_request, read_request
 from keys.persons import add_person, revoke_person
 from keys.primitives import SigningKey, signing_key_id
-from keys.private_files import KeyFileError, make_private_directory, write_new
+from keys.private_files import make_private_directory, write_new
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Address, parse_address
 from protocol.limits import RECORD_BYTES, SECOND_US
@@ -72,7 +72,7 @@ def person_init(choices: Choices, name: str, office: str, output: str, passphras
     if choices.json:
         emit(found)
         return
-    click.echo(say("person_made", choices.lang, name=name, file=path, key=_grouped(key.key_id())))
+    click.echo(say("person_made", choices.lang, name=name, file=path, key_id=_grouped(key.key_id())))
     click.echo(say("person_next", choices.lang, file=request_path))
 
 
@@ -121,7 +121,7 @@ def person_add(
     found = {"name": name, "office": address, "roles": list(roles), "key_id": signing_key_id(shown).hex()}
     tell_acted(choices, acted, found | ({} if made is None else {"key_file": str(made)}))
     if made is not None and not choices.json:
-        click.echo(say("person_made", choices.lang, name=name, file=made, key=_grouped(signing_key_id(shown))))
+        click.echo(say("person_made", choices.lang, name=name, file=made, key_id=_grouped(signing_key_id(shown))))
 
 
 @command("keys person list")
@@ -129,11 +129,11 @@ def person_add(
 def person_list(choices: Choices, office: str | None) -> None:
     """List the persons of the directory, of one office or of all."""
     directory = _directory(choices)
-    offices = directory.offices.values()
-    if office is not None:
+    if office is None:
+        offices = sorted(directory.offices.values(), key=lambda one: one.address)
+    else:
         offices = [_find_office(directory, parse_address(office, field="office"))]
-    now_us = _now_us()
-    listing(choices, _lines(sorted(offices, key=lambda one: one.address), now_us), _COLUMNS)
+    listing(choices, _lines(offices, _now_us()), _COLUMNS)
 
 
 @command("keys person revoke")
@@ -167,8 +167,6 @@ def _now_us() -> int:
 
 
 def _check_name(name: str) -> None:
-    from keys.office_record import is_name
-
     if not is_name(name):
         raise Refused("BAD_FIELD", "a name is one printable line of 1 to 200 characters", field="name")
 

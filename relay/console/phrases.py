@@ -74,7 +74,7 @@ PHRASES: Final = MappingProxyType(
         "acked": ("已确认 {id}", "Acknowledged {id}"),
         "not_acked": ("未确认 {id}：{code}", "Not acknowledged: {id} ({code})"),
         "signed_for": ("已签收 {id}（{by}）", "Signed for {id} ({by})"),
-        "person_made": ("{name} 的密钥在 {file}，编号 {key}", "The key of {name} is in {file}, its id is {key}"),
+        "person_made": ("{name} 的密钥在 {file}，编号 {key_id}", "The key of {name} is in {file}, its id is {key_id}"),
         "person_next": (
             "把 {file} 交给网络管理员，并用电话核对密钥编号。",
             "Give {file} to the network administrator, and compare the key's id by telephone.",

@@ -77,7 +77,7 @@ def send(choices: Choices, *, jsonl: str | None, passphrase_file: str | None, **
     with naming(message_id):
         wait_s = parse_duration_s(given["wait_timeout"], field="wait_timeout") if given["wait_timeout"] else WAIT_S
         draft = _draft(message_id, given)
-        _approve(choices, draft, given, passphrase_file)
+        _approve(choices, draft, _persons(given), passphrase_file)
         daemon = daemon_of(choices)
         answer = daemon.change(path_of("messages"), draft, key=message_id).one()
     if given["wait"] is None:
@@ -112,23 +112,27 @@ def _draft(message_id: str, given: dict[str, Any]) -> dict[str, Any]:
     return draft
 
 
+def _persons(given: dict[str, Any]) -> dict[str, str | None]:
+    return {role: given[role] for role in ("reviewer", "issuer")}
+
+
 def _approve(
-    choices: Choices, draft: dict[str, Any], given: dict[str, Any], passphrase_file: str | None, forwards: str | None = None
+    choices: Choices, draft: dict[str, Any], files: dict[str, str | None], passphrase: str | None, forwards: str = ""
 ) -> None:
-    """Let the persons sign who are named by their key files; `forwards` is the id of the message that is forwarded."""
-    files = {role: given[role] for role in ("reviewer", "issuer") if given[role] is not None}
-    if not files:
+    """Let the persons sign whose key files are named, by role; `forwards` is the id of a message to be forwarded."""
+    named = {role: file for role, file in files.items() if file is not None}
+    if not named:
         return
     # Cryptography takes longer to load than a message without persons takes to send.
     from relay.console.signing import Signing
 
-    signing = Signing(choices, passphrase_file)
+    signing = Signing(choices, passphrase)
     original = None
-    if forwards is not None:
+    if forwards:
         head = signing.head(forwards)
         original = str(head["digest"])
         draft.setdefault("title", head["title"])
-    signing.approve(draft, files, original)
+    signing.approve(draft, named, original)
 
 
 def _tell(choices: Choices, answer: dict[str, Any]) -> None:
@@ -245,6 +249,6 @@ def forward(
             draft["body"] = read_body(given["body"])
         # Without a title the daemon takes the original's; every other field is checked as for `send`.
         check_fields({"title": "-", **draft})
-        _approve(choices, draft, given, passphrase_file, message_id)
+        _approve(choices, draft, _persons(given), passphrase_file, message_id)
         answer = daemon_of(choices).change(path_of("messages", message_id, "forward"), draft, key=fresh).one()
     _tell(choices, answer)

@@ -1,7 +1,7 @@
 """What persons sign on the clerk's machine: approvals of a message to be sent, and signing for one that came.
 
-The key file is opened here, under its owner's passphrase, and the private key never leaves this process: the daemon gets
-signatures, and checks them like everybody after it. What is signed: `protocol/approval.py`, `protocol/signing_for.py`.
+The key file is opened here, under its owner's passphrase, and the private key never leaves this process: the daemon
+gets signatures, and checks them like everybody after it. What they say: `protocol/approval.py` and `signing_for.py`.
 """
 
 import os
@@ -59,13 +59,14 @@ class Signing:
         keys = {role: self._key(files[role]) for role in APPROVERS if role in files}
         if not keys:
             return
+        if "signatures" in draft or "salt" in draft:
+            raise Refused("BAD_FIELD", "key files or signatures that were made before, not both", field="signatures")
         salt = os.urandom(SALT_BYTES)
         office = self._of_daemon()
         subject = _subject(draft, salt, original)
         draft["salt"] = salt
         draft["signatures"] = [
-            *draft.get("signatures", []),
-            *(sign_record(key, APPROVAL, _approval(office, draft, role, subject)) for role, key in keys.items()),
+            sign_record(key, APPROVAL, _approval(office, draft, role, subject)) for role, key in keys.items()
         ]
 
     def sign_for(self, message_id: str, file: str) -> bytes:
@@ -149,6 +150,7 @@ def _approval(office: _Office, draft: Mapping[str, Any], role: str, subject: Sub
 
 def _subject(draft: Mapping[str, Any], salt: bytes, original: str | None) -> Subject:
     """The fields of a draft as the content will have them."""
+    happened = draft.get("occurred_at")
     return Subject(
         kind=draft.get("kind", "report"),
         urgency=draft.get("urgency", "routine"),
@@ -162,7 +164,7 @@ def _subject(draft: Mapping[str, Any], salt: bytes, original: str | None) -> Sub
         ),
         thread=_optional_id(draft, "thread"),
         reply_to=_optional_id(draft, "reply_to"),
-        occurred_us=None if draft.get("occurred_at") is None else parse_time_us(draft["occurred_at"], field="occurred_at"),
+        occurred_us=None if happened is None else parse_time_us(happened, field="occurred_at"),
         classification=draft.get("classification", "none"),
         drill=draft.get("drill", False),
         original_digest=None if original is None else _digest(original),

@@ -68,7 +68,9 @@ class Clerk:
 
     def approve(self, fields: dict[str, Any]) -> None:
         """Let the persons sign whose key files the line names. Raises `Refused`, `Failure` or `KeyFileError`."""
-        files = {role: str(self.folder / fields.pop(role)) for role in ("reviewer", "issuer") if role in fields}
+        files: dict[str, str] = {
+            role: str(self.folder / fields.pop(role)) for role in ("reviewer", "issuer") if role in fields
+        }
         if not files:
             return
         if self._signing is None:

@@ -12,6 +12,7 @@ from keys.response import encode_response
 from keys.signing import CONTENT, UnverifiedRecord, sign_record
 from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor
+from protocol.approval import encode_approval
 from protocol.audit import AuditHead, Mark, encode_head, make_line
 from protocol.content import encode_bundle, encode_content
 from protocol.copy import encode_header
@@ -19,6 +20,7 @@ from protocol.frame import COPY_ITEM, encode_frame_payload, encode_items, make_i
 from protocol.ids import Digest
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
+from protocol.signing_for import encode_signing_for
 from relay.evidence import encode_evidence
 from tests import enrolling, world
 from tests.keys.networks import Administrator
@@ -107,6 +109,11 @@ SAMPLES: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
     "signed-receipt": _own_receipts,
     "presence": lambda: iter((encode_presence(world.make_presence()),)),
     "signed-prekey": _prekeys,
+    "approval": lambda: iter((encode_approval(world.make_approval()),)),
+    "signing-for": lambda: iter((encode_signing_for(world.make_signing_for()),)),
+    "signed-person": lambda: iter(
+        (encode_approval(world.make_approval()), encode_signing_for(world.make_signing_for()))
+    ),
     "response": lambda: iter((encode_response(enrolling.answer()), encode_response(enrolling.refusal()))),
     "suspensions": lambda: iter(
         (encode_suspensions((Suspension(world.COUNTY, world.NOW_US, world.NOW_US + world.DAY_US, "stolen"),)),)

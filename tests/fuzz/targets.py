@@ -12,17 +12,20 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from config.load import parse as parse_settings
 from config.problems import ConfigError
+from keys.approvals import approvers_of, check_signed_for
 from keys.directory import Directory
 from keys.enrolment import parse_request
+from keys.person_request import read_request
 from keys.prekeys import parse_prekey, verify_prekey
 from keys.response import decode_response, encode_response
 from keys.rows import RowCipher
-from keys.signing import UnverifiedRecord, sign_record
+from keys.signing import APPROVAL, SIGNED_FOR, UnverifiedRecord, sign_record
 from keys.suspensions import decode_suspensions, encode_suspensions
 from keys.trust.metadata import TrustError
 from keys.trust.metadata import parse as parse_trust
 from keys.verify import verify_copy, verify_receipt
 from protocol import cbor, limits
+from protocol.approval import decode_approval, encode_approval
 from protocol.audit import decode_head, encode_head, split_line
 from protocol.content import decode_bundle, decode_content, encode_bundle, encode_content
 from protocol.copy import decode_header, encode_copy, encode_header, read_outer, split_copy
@@ -38,6 +41,7 @@ from protocol.frame import (
 from protocol.padding import unpack
 from protocol.presence import decode_presence, encode_presence
 from protocol.receipt import decode_receipt, encode_receipt
+from protocol.signing_for import PERSON_SIGNED, decode_signing_for, encode_signing_for
 from protocol.topics import (
     FrameTopic,
     PrekeyTopic,
@@ -57,7 +61,16 @@ from tests.fuzz.door import knock
 from tests.fuzz.samples import SAMPLES
 from tests.relay.store.place import LETTERS
 from tests.vectors.vector import FOLDER, read_vector
-from tests.world import COUNTY_KEY, DIRECTORY, NOW_US
+from tests.world import (
+    COUNTY_KEY,
+    DIRECTORY,
+    NOW_US,
+    PROVINCE_CLERK,
+    PROVINCE_CLERK_KEY,
+    REVIEWER_KEY,
+    make_content,
+    make_receipt,
+)
 
 FRAME_MAX: Final = limits.FRAME_BYTES + 4096
 CORPUS: Final = Path(__file__).resolve().parent / "corpus"
@@ -116,6 +129,14 @@ def _signed(purpose: str, verify: Callable[[bytes], Any]) -> Callable[[bytes], A
     return lambda payload: verify(sign_record(COUNTY_KEY, purpose, payload))
 
 
+def _signed_person(payload: bytes) -> Any:
+    """A person signs whatever they like: nothing of it is more than a verdict."""
+    approvers = approvers_of(make_content(approvals=(sign_record(REVIEWER_KEY, APPROVAL, payload),)), DIRECTORY)
+    proof = sign_record(PROVINCE_CLERK_KEY, SIGNED_FOR, payload)
+    check_signed_for(make_receipt(type="signed_for", code=PERSON_SIGNED, detail=PROVINCE_CLERK, proof=proof), DIRECTORY)
+    return approvers
+
+
 def _read_outer(payload: bytes) -> Any:
     return read_outer(payload, b"", b"", b"")
 
@@ -165,6 +186,10 @@ TARGETS: Final[dict[str, Target]] = {
     "prekey": Target(parse_prekey, lambda record: bytes(record.data), layers=("prekey",)),
     "signed-prekey": Target(_signed("relay/1/prekey", lambda data: verify_prekey(data, DIRECTORY, NOW_US))),
     "request": Target(parse_request, lambda request: bytes(request.data), layers=("request",), max_bytes=1 << 14),
+    "approval": Target(decode_approval, encode_approval),
+    "signing-for": Target(decode_signing_for, encode_signing_for),
+    "person-request": Target(partial(read_request, now_us=NOW_US), layers=("person-request",)),
+    "signed-person": Target(_signed_person),
     "response": Target(decode_response, encode_response, max_bytes=1 << 14),
     "padding": Target(partial(unpack, max_bytes=1 << 16), layers=("padding",)),
     "topic": Target(_topic, _topic_bytes, layers=("topic",), max_bytes=128),

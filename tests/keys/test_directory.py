@@ -229,15 +229,16 @@ def test_g10_a_signing_key_counts_only_for_its_office_and_time() -> None:
             directory.signing_key(office_id, key_id, at_us)
 
 
-def test_g10_a_person_counts_only_in_a_role_held() -> None:
+def test_a_person_is_found_by_key_and_by_name_at_one_office_only() -> None:
     person = Person.of("张三", ("reviewer",), key_of(30).public(), 100, 200)
-    office = _office(1, persons=(person,))
-    directory = make_directory(office)
-    assert directory.person_key(office.id, person.key_id, "reviewer", 150) is person
-    assert office.person("张三") is person
-    for role, at_us, code in (("issuer", 150, "UNKNOWN_KEY"), ("reviewer", 200, "KEY_NOT_VALID")):
-        with pytest.raises(RemoteError, match=code):
-            directory.person_key(office.id, person.key_id, role, at_us)
+    later = Person.of("张三", ("issuer",), key_of(31).public(), 200, 300)
+    office = _office(1, persons=(later, person))
+    directory = make_directory(office, _office(2))
+    assert directory.person_by_key(office.id, person.key_id) is person
+    assert directory.person_by_key(_office(2).id, person.key_id) is None
+    assert directory.person_by_key(bytes(16), person.key_id) is None
+    assert office.person("张三") is later
+    assert office.person("李四") is None
 
 
 def _key_id(suite: int, public: bytes) -> Any:

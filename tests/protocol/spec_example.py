@@ -1,10 +1,12 @@
 """The parts of SPEC.md that code decides: limits, codes, the worked example, and the fields of every map."""
 
+from keys.person_request import make_request as make_person_request
 from keys.primitives import key_id, prekey_public, sha256
 from keys.response import make_response
 from keys.signing import CONTENT, RECEIPT, sign_record
 from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor, limits
+from protocol.approval import encode_approval
 from protocol.audit import START, AuditHead, encode_head
 from protocol.content import encode_bundle, encode_content
 from protocol.copy import encode_header
@@ -13,6 +15,7 @@ from protocol.frame import encode_frame_payload, encode_items, make_item
 from protocol.padding import pack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
+from protocol.signing_for import encode_signing_for
 from relay.evidence import Evidence, encode_evidence
 from tests import enrolling, world
 from tests.vectors.vector import FOLDER, read_vector
@@ -113,6 +116,11 @@ def maps() -> dict[str, bytes]:
         "rules": cbor.dumps(roster[6]),
         "suspension": cbor.dumps(suspensions[1][0]),
         "evidence": encode_evidence(make_evidence()),
+        "approval": encode_approval(world.make_approval()),
+        "signing-for": encode_signing_for(world.make_signing_for()),
+        "person-request": cbor.loads(
+            make_person_request(world.CLERK_KEY, "王芳", world.COUNTY_ADDRESS, 0), max_bytes=999
+        )[2],
         "enrolment": cbor.loads(request, max_bytes=100_000)[2],
         "response": cbor.loads(make_response(enrolling.answer(), world.PROVINCE_KEY), max_bytes=100_000)[2],
         "audit-head": encode_head(AuditHead(world.NETWORK, world.COUNTY, world.EPOCH, START, world.NOW_US)),

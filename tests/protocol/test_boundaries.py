@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from protocol import cbor, limits
+from protocol.approval import APPROVERS, decode_approval, encode_approval
 from protocol.content import decode_bundle, decode_content, encode_bundle, encode_content
 from protocol.copy import OUTER_BYTES, decode_header, encode_copy, encode_header, round_deadline, split_copy
 from protocol.errors import RemoteError
@@ -19,6 +20,7 @@ from protocol.lanes import GROUPS, KINDS, LEVELS, RECEIPT, URGENCIES
 from protocol.padding import pack, padded_length, unpack
 from protocol.presence import decode_presence, encode_presence
 from protocol.receipt import PLACE_BYTES, TYPES, Place, decode_place, decode_receipt, encode_place, encode_receipt
+from protocol.signing_for import decode_signing_for, encode_signing_for
 from tests import world
 
 Edge = tuple[int | tuple[int, ...], Any, str]
@@ -44,8 +46,8 @@ def uint(field: int, maximum: int = TOP) -> list[Edge]:
     return edges if maximum == TOP else [*edges, (field, maximum + 1, BAD)]
 
 
-def optional_uint(field: int) -> list[Edge]:
-    return [(field, None, OK), *uint(field)]
+def optional_uint(field: int, maximum: int = TOP) -> list[Edge]:
+    return [(field, None, OK), *uint(field, maximum)]
 
 
 def flag(field: int) -> list[Edge]:
@@ -93,11 +95,35 @@ OBJECTS: dict[str, tuple[bytes, Callable[[bytes], Any], list[Edge]]] = {
             (18, [["n", 0, DIGEST + b"0"]], BAD), (18, [["n", 0]], BAD), (18, [["n", 0, DIGEST, 0]], BAD),
             (18, [[b"n", 0, DIGEST]], BAD), (18, [["n", 0, "d"]], BAD), (18, ["n"], BAD), (18, {}, BAD),
             *optional_fixed(19, limits.MESSAGE_ID_BYTES), *optional_fixed(20, limits.MESSAGE_ID_BYTES),
-            *optional_uint(21), *optional_uint(22), *text(23, ["none", "work_secret"]), (23, "secret", BAD),
+            *optional_uint(21, limits.TIME_MAX_US), *optional_uint(22, limits.TIME_MAX_US), *text(23, ["none", "work_secret"]), (23, "secret", BAD),
             (23, "x" * 21, LARGE), *flag(24),
             (25, [], OK), (25, [b"p"] * limits.PERSON_SIGNATURES, OK),
             (25, [b"p"] * (limits.PERSON_SIGNATURES + 1), LARGE), (25, ["p"], BAD), (25, None, BAD),
             *optional_fixed(26, limits.DIGEST_BYTES),
+        ],
+    ),
+    "approval": (
+        encode_approval(world.make_approval()),
+        decode_approval,
+        [
+            (0, 2, "BAD_VERSION"), (0, True, "BAD_VERSION"), (11, None, BAD), *fixed(1, limits.NETWORK_ID_BYTES),
+            *fixed(2, limits.OFFICE_ID_BYTES), *fixed(3, limits.MESSAGE_ID_BYTES), *text(4, list(APPROVERS)),
+            (4, "clerk", BAD), (4, "x" * 21, LARGE), *uint(5, limits.TIME_MAX_US),
+            (6, [], BAD), (6, ADDRESSES, OK), (6, ["@" + "a" * 63], OK), (6, ["@" + "a" * 64], BAD), (6, ["x"], BAD),
+            (6, [b"320924-GO"], BAD), (6, None, BAD), (6, ["320924-GO"] * limits.RECIPIENTS, OK),
+            (6, ["320924-GO"] * (limits.RECIPIENTS + 1), LARGE),
+            (7, [], OK), (7, ["320924-GO"] * (limits.RECIPIENTS + 1), LARGE), (7, ["x"], BAD), (7, "320924-GO", BAD),
+            *optional_uint(8, limits.MAX_LIFE_US), *optional_uint(9, limits.MAX_LIFE_US),
+            *fixed(10, limits.DIGEST_BYTES),
+        ],
+    ),
+    "signing-for": (
+        encode_signing_for(world.make_signing_for()),
+        decode_signing_for,
+        [
+            (0, 2, "BAD_VERSION"), (6, None, BAD), *fixed(1, limits.NETWORK_ID_BYTES),
+            *fixed(2, limits.OFFICE_ID_BYTES), *fixed(3, limits.MESSAGE_ID_BYTES), *fixed(4, limits.DIGEST_BYTES),
+            *uint(5, limits.TIME_MAX_US),
         ],
     ),
     "header": (

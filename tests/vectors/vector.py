@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from keys.approvals import approvers_of
 from keys.directory import Directory
 from keys.enrolment import verify_request
+from keys.person_request import read_request
 from keys.prekeys import verify_prekey
 from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
 from protocol import cbor, limits
+from protocol.approval import decode_approval, encode_approval
 from protocol.audit import Mark, encode_head, follow
 from protocol.content import decode_bundle, encode_bundle, encode_content
 from protocol.copy import encode_copy, encode_header
@@ -29,7 +32,7 @@ from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from protocol.topics import FrameTopic, PresenceTopic, parse_topic
 from relay.audit.check import head_verifier
-from tests.world import COUNTY, DIRECTORY, NOW_US, PREKEYS, PROVINCE, PROVINCE_ADDRESS
+from tests.world import COUNTY, DIRECTORY, NOW_US, PREKEYS, PROVINCE, PROVINCE_ADDRESS, make_content
 
 FOLDER: Final = Path(__file__).parent
 LINE_BYTES: Final = 48
@@ -157,6 +160,20 @@ def _request(data: bytes, _context: Context, now_us: int, _suites: tuple[int, ..
     assert verify_request(data, now_us).data == data
 
 
+def _approval(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
+    """An approval of the report, as its recipient judges it; refusal codes stand for the nearest of ours."""
+    (one,) = approvers_of(make_content(approvals=(data,)), DIRECTORY)
+    if one.code is not None:
+        nearest = {"WRONG_ROLE": "UNKNOWN_KEY", "EXPIRED": "KEY_NOT_VALID", "REVOKED": "KEY_NOT_VALID"}
+        raise RemoteError(nearest.get(one.code, one.code), one.detail)
+    payload = cbor.loads(data, max_bytes=limits.APPROVAL_BYTES)[2]
+    assert encode_approval(decode_approval(payload)) == payload
+
+
+def _person_request(data: bytes, _context: Context, now_us: int, _suites: tuple[int, ...]) -> None:
+    assert read_request(data, now_us).public
+
+
 LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]] = {
     "cbor": _cbor,
     "topic": _topic,
@@ -172,4 +189,6 @@ LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]]
     "audit-line": _audit_line,
     "audit-head": _audit_head,
     "request": _request,
+    "approval": _approval,
+    "person-request": _person_request,
 }
