@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from keys.directory import Directory
 from keys.office_record import OFFICE_PERSONS, ROLES, OfficeRecord, Person, is_name
+from keys.revocation import check_since
 from protocol.errors import Refused, RemoteError
 from protocol.limits import CLOCK_AHEAD_US
 
@@ -46,21 +47,17 @@ def add_person(
         raise Refused("BAD_FIELD", error.detail, field="public") from None
 
 
-def revoke_person(directory: Directory, address: str, name: str, since_us: int) -> Directory:
+def revoke_person(directory: Directory, address: str, name: str, since_us: int, now_us: int) -> Directory:
     """The directory in which no signature that this person makes with the latest key counts from `since_us` on.
 
-    A revocation can be dated back, not forward. Unchanged when it says so already. Raises `Refused` NOT_FOUND for an
-    unknown office, UNKNOWN_PERSON, or BAD_FIELD for a later time than the one that is published.
+    A revocation may be moved to an earlier time, never to a later one. Unchanged when it says so already. Raises
+    `Refused` NOT_FOUND for an unknown office, UNKNOWN_PERSON, or BAD_FIELD for a time that cannot be.
     """
     office = _office(directory, address)
     person = office.person(name)
     if person is None:
         raise Refused("UNKNOWN_PERSON", f"{name} is no person of {address}", field="name")
-    before_us = person.revoked_since_us
-    if before_us == since_us:
-        return directory
-    if before_us is not None and before_us < since_us:
-        raise Refused("BAD_FIELD", "it is revoked since an earlier time already, which stands", field="since")
+    check_since(since_us, now_us, person.not_before_us, person.revoked_since_us)
     return _with_person(directory, office, person, replace(person, revoked_since_us=since_us))
 
 

@@ -53,7 +53,7 @@ def revoke_office(directory: Directory, address: str, since_us: int, now_us: int
     """
     office = _office(directory, address)
     first_us = min((key.not_before_us for key in office.keys), default=0)
-    _check_time(since_us, now_us, first_us, office.revoked_since_us)
+    check_since(since_us, now_us, first_us, office.revoked_since_us)
     return _with(directory, replace(office, state=REVOKED, revoked_since_us=since_us))
 
 
@@ -66,7 +66,7 @@ def revoke_key(directory: Directory, address: str, key_id: bytes, since_us: int,
     key = next((key for key in office.keys if key.key_id == key_id), None)
     if key is None:
         raise Refused("NOT_FOUND", f"{address} has no key {key_id.hex()}", field="key")
-    _check_time(since_us, now_us, key.not_before_us, key.revoked_since_us)
+    check_since(since_us, now_us, key.not_before_us, key.revoked_since_us)
     revoked = replace(key, revoked_since_us=since_us)
     keys = tuple(revoked if one.key_id == key_id else one for one in office.keys)
     return _with(directory, replace(office, keys=keys))
@@ -79,8 +79,9 @@ def _office(directory: Directory, address: str) -> OfficeRecord:
     return office
 
 
-def _check_time(since_us: int, now_us: int, first_us: int, before_us: int | None) -> None:
-    """Raises `Refused` BAD_FIELD for a time of which a revocation cannot be."""
+def check_since(since_us: int, now_us: int, first_us: int, before_us: int | None) -> None:
+    """Raises `Refused` BAD_FIELD for a time of which a revocation cannot be: one in the future, one before `first_us`,
+    when the key became valid, or one later than `before_us`, since when it is revoked already."""
     if since_us > now_us + CLOCK_AHEAD_US:
         raise Refused("BAD_FIELD", "a revocation cannot begin in the future", field="since")
     if since_us < first_us:

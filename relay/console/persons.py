@@ -151,8 +151,8 @@ def person_revoke(
     if not reason.strip():
         raise Refused("BAD_FIELD", "the reason is empty", field="reason")
 
-    def change(directory: Directory, _now_us: int) -> Directory:
-        return revoke_person(directory, address, name, since_us)
+    def change(directory: Directory, now_us: int) -> Directory:
+        return revoke_person(directory, address, name, since_us, now_us)
 
     act = f"person revoke {name} {address} since {time_text(since_us)}: {reason}"
     acted = change_directory(choices, passphrase_file, change, act=act)
