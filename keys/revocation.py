@@ -81,7 +81,8 @@ def _office(directory: Directory, address: str) -> OfficeRecord:
 
 def check_since(since_us: int, now_us: int, first_us: int, before_us: int | None) -> None:
     """Raises `Refused` BAD_FIELD for a time of which a revocation cannot be: one in the future, one before `first_us`,
-    when the key became valid, or one later than `before_us`, since when it is revoked already."""
+    when the key became valid, or one later than `before_us`, since when it is revoked already.
+    """
     if since_us > now_us + CLOCK_AHEAD_US:
         raise Refused("BAD_FIELD", "a revocation cannot begin in the future", field="since")
     if since_us < first_us:

@@ -137,7 +137,7 @@ def _compose_all(
     composed: list[Composed] = []
     for draft, salt in zip(drafts, salts, strict=True):
         try:
-            composed.append(compose(draft, desk, salt, original))
+            composed.append(compose(draft, desk, salt if draft.salt is None else draft.salt, original))
         except Refused as refused:
             composed.append(refused)
     return composed

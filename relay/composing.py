@@ -75,7 +75,7 @@ class _Audience:
 
 
 def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = None) -> tuple[Prepared, bytes]:
-    """The signed message and its packed plaintext; raises `Refused` with the code that says why not."""
+    """The signed message and its packed plaintext, under a fresh `salt` or the draft's own; raises `Refused`."""
     # (1) Nothing of a state secret is looked at further.
     if any(mark in draft.classification.lower() for mark in CLASSIFIED):
         raise Refused("CLASSIFIED", "state secrets do not travel over this network", field="classification")
@@ -89,8 +89,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     audience = _expand(draft, desk)
     # (5) Times.
     expires_us, deadline_us = _life(draft, desk, lane)
-    # (6) Commitments, what persons signed of them under a salt of their choice, and the office's signature.
-    salt = salt if draft.salt is None else draft.salt
+    # (6) Commitments, what persons signed of them, and the office's signature.
     files = tuple(attachment.data for attachment in draft.attachments)
     carried = b"" if original is None else content_digest(original.record)
     content = Content(
