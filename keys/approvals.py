@@ -61,19 +61,19 @@ def approvers_of(content: Content, directory: Directory) -> tuple[Approver, ...]
 def objection_to(content: Content, directory: Directory) -> Objection | None:
     """The first reason to refuse a verified content for its persons, or None:
 
-    1. Every approval counts: it is of this very message, by a person of the office in that role, valid (BAD_SIGNATURE,
+    1. No person approved twice, in whatever roles (SAME_PERSON).
+    2. Every approval counts: it is of this very message, by a person of the office in that role, valid (BAD_SIGNATURE,
        WRONG_ROLE, EXPIRED, REVOKED).
-    2. No person approved twice, in whatever roles (SAME_PERSON).
     3. Who is needed for this kind by the rules of the network is there (NO_REVIEWER, NO_ISSUER).
     """
     found = approvers_of(content, directory)
+    names = [one.name for one in found]
+    for at, one in enumerate(found):
+        if one.name and one.name in names[:at]:
+            return Objection("SAME_PERSON", one.role, f"{one.name} signed twice")
     for one in found:
         if one.code is not None:
             return Objection(one.code, one.role, one.detail)
-    names = [one.name for one in found]
-    for at, one in enumerate(found):
-        if one.name in names[:at]:
-            return Objection("SAME_PERSON", one.role, f"{one.name} signed twice")
     for role, kinds in zip(APPROVERS, (directory.rules.require_reviewer, directory.rules.require_issuer), strict=True):
         if content.kind in kinds and all(one.role != role for one in found):
             return Objection(MISSING[role], role, f"a message of kind {content.kind} needs one")

@@ -88,12 +88,12 @@ def as_failure(error: Failure | Refused | ConfigError | KeyFileError, lang: str 
 
 
 @contextmanager
-def naming(message_id: str) -> Iterator[None]:
+def naming(message_id: str, lang: str = "en") -> Iterator[None]:
     """Every failure inside carries the id, so that the same command can be run again with it."""
     try:
         yield
-    except (Failure, Refused) as error:
-        failure = as_failure(error)
+    except (Failure, Refused, KeyFileError) as error:
+        failure = as_failure(error, lang)
         failure.extra.setdefault("id", message_id)
         raise failure from error
 

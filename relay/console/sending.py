@@ -74,7 +74,7 @@ def send(choices: Choices, *, jsonl: str | None, passphrase_file: str | None, **
         return send_lines(choices, jsonl, passphrase_file)
     _require(context, given, choices.lang)
     message_id = given["id"] or new_id()
-    with naming(message_id):
+    with naming(message_id, choices.lang):
         wait_s = parse_duration_s(given["wait_timeout"], field="wait_timeout") if given["wait_timeout"] else WAIT_S
         draft = _draft(message_id, given)
         _approve(choices, draft, _persons(given), passphrase_file)
@@ -239,7 +239,7 @@ def forward(
 ) -> None:
     """Send a new message of this office that carries the original."""
     fresh = new_id_given or new_id()
-    with naming(fresh):
+    with naming(fresh, choices.lang):
         check_prefix(message_id)
         draft: dict[str, Any] = {"id": fresh, "to": list(given["to"])}
         if given["cc"]:
