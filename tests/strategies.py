@@ -14,6 +14,7 @@ from protocol.lanes import GROUPS, KINDS, LEVELS, ORDINARY, RECEIPT, URGENCIES, 
 from protocol.moment import Moment
 from protocol.presence import Presence
 from protocol.receipt import DEAD, END_TO_END, TYPES, Place, Receipt, encode_place
+from protocol.signing_for import OFFICE_ATTESTED
 
 
 def fixed(size: int) -> st.SearchStrategy[bytes]:
@@ -171,6 +172,8 @@ def receipts(draw: st.DrawFn) -> Receipt:
     else:
         recipient = by if kind in END_TO_END else other
         code, detail, proof = draw(texts), draw(texts), draw(st.binary(max_size=80))
+        if kind == "signed_for":
+            code, proof = OFFICE_ATTESTED, b""
     return Receipt(
         network=draw(network_ids),
         type=kind,

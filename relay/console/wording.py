@@ -254,7 +254,6 @@ HELP: Final = MappingProxyType(
         "name": ("姓名", "name of the person"),
         "office": ("单位地址", "address of the office"),
         "role": ("reviewer 审核、issuer 签发、clerk 签收，可重复", "reviewer, issuer or clerk; repeat for more"),
-        "days": ("有效天数（默认 730）", "days of validity (default 730)"),
         "public": ("本人生成的申请文件", "the request that the person made"),
         "key_out": (
             "代为生成的密钥写入此文件（默认 HOME/persons/单位-姓名.key）",

@@ -22,12 +22,11 @@ from protocol import cbor
 from protocol.content import Content, decode_bundle, encode_bundle, encode_content
 from protocol.copy import COPY_BYTES, OUTER_BYTES, CopyHeader, encode_header, outer_payload, round_deadline, split_copy
 from protocol.errors import RemoteError
-from protocol.fields import UINT64_MAX
 from protocol.frame import encode_frame, encode_frame_payload, encode_items, make_item
 from protocol.ids import Address
 from protocol.lanes import KINDS, LEVELS, URGENCIES, Lane, entitlement_of, lane_for
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
-from protocol.limits import RECEIPT_EXTRA_LIFE_US, SEALED_BYTES
+from protocol.limits import RECEIPT_EXTRA_LIFE_US, SEALED_BYTES, TIME_MAX_US
 from protocol.padding import pack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
@@ -161,7 +160,7 @@ def test_only_its_recipient_opens_a_copy() -> None:
 @settings(max_examples=60)
 @given(
     st.sampled_from(KINDS), st.sampled_from(URGENCIES), st.booleans(), st.none() | st.sampled_from(LEVELS),
-    st.sampled_from(Lane), st.sampled_from([0, 1]), st.none() | st.integers(0, UINT64_MAX),
+    st.sampled_from(Lane), st.sampled_from([0, 1]), st.none() | st.integers(0, TIME_MAX_US),
 )  # fmt: skip
 def test_g10_header_and_content_must_agree(
     kind: str, urgency: str, bulk: bool, level: str | None, lane: Lane, entitlement: int, deadline_us: int | None

@@ -31,8 +31,8 @@ ORDER = 2**252 + 27742317777372353535851937790883648493
 ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 
 
-def test_there_are_eleven_purposes() -> None:
-    assert len(PURPOSES) == 11
+def test_there_are_thirteen_purposes() -> None:
+    assert len(PURPOSES) == 13
 
 
 @pytest.mark.parametrize(("made_for", "read_for"), list(itertools.product(PURPOSES, PURPOSES)))
