@@ -19,13 +19,13 @@ from protocol.errors import Refused, RemoteError
 from protocol.ids import Address, parse_address
 from protocol.limits import RECORD_BYTES, SECOND_US
 from relay.console.acting import change_directory, signing_options, tell_acted
-from relay.console.signing import PERSON_KEY
 from relay.console.choices import Choices
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.homes import root_home
 from relay.console.output import emit, listing
 from relay.console.passphrases import LAB_PASSPHRASE, new_passphrase
 from relay.console.phrases import say
+from relay.console.signing import PERSON_KEY
 from relay.times import parse_time_us, time_text
 
 VALID_DAYS: Final = 730

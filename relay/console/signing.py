@@ -26,6 +26,7 @@ from relay.console.choices import Choices
 from relay.console.client import Daemon, daemon_of, path_of
 from relay.console.failure import Failure
 from relay.console.passphrases import ask_passphrase
+from relay.memory import leave_no_core
 from relay.times import parse_duration_us, parse_time_us
 
 PERSON_KEY: Final = "person"
@@ -114,6 +115,7 @@ class Signing:
 
 def open_person(choices: Choices, path: Path, passphrase_file: str | None) -> SigningKey:
     """A person's private key. Raises `KeyFileError`, before anybody is asked where the file itself is at fault."""
+    leave_no_core()
     header = read_header(path)
     if header.kind != PERSON_KEY:
         raise KeyFileError("KEY_FILE_KIND", path, f"it holds a secret of kind {header.kind!r}, not a person's")

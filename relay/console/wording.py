@@ -251,7 +251,7 @@ HELP: Final = MappingProxyType(
             "人员密钥的口令文件（第一行；默认在终端询问）",
             "file whose first line is the passphrase of the key files (default: asked for)",
         ),
-        "name": ("姓名", "name of the person"),
+        "keys person init.name": ("姓名", "name of the person"),
         "office": ("单位地址", "address of the office"),
         "role": ("reviewer 审核、issuer 签发、clerk 签收，可重复", "reviewer, issuer or clerk; repeat for more"),
         "public": ("本人生成的申请文件", "the request that the person made"),
