@@ -101,6 +101,8 @@ def check_signed_for(receipt: Receipt, directory: Directory) -> None:
     person = directory.person_by_key(receipt.by, record.key_id)
     if person is None or person.name != receipt.detail:
         raise RemoteError("UNKNOWN_KEY", f"key {record.key_id.hex()} is not that of the person who is named")
+    if not directory.allows(person.suite):
+        raise RemoteError("BAD_SUITE", f"key {record.key_id.hex()} of a person")
     for at_us in (said.at_us, receipt.at_us):
         if not person.valid_at(at_us):
             raise RemoteError("KEY_NOT_VALID", f"key {record.key_id.hex()} of a person")
@@ -120,7 +122,10 @@ def _approver(data: bytes, content: Content, directory: Directory) -> Approver:
         return Approver(
             "", approval.role, approval.at_us, "WRONG_ROLE", f"key {record.key_id.hex()} is of no person of {where}"
         )
-    code, detail = _fault(record, approval, person, content)
+    if directory.allows(person.suite):
+        code, detail = _fault(record, approval, person, content)
+    else:
+        code, detail = "BAD_SIGNATURE", f"the key of {person.name} is of a suite that is not allowed"
     return Approver(person.name, approval.role, approval.at_us, code, detail)
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.office_record import is_name
-from keys.primitives import signing_key_id
+from keys.primitives import key_id, signature_suite
 from keys.signer import Signer
 from keys.signing import PERSON_REQUEST, UnverifiedRecord, sign_record
 from protocol.cbor import dumps, loads
 from protocol.errors import RemoteError
 from protocol.fields import Fields
 from protocol.ids import Address, is_address
-from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES, SECOND_US
+from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES, SECOND_US, TIME_MAX_US
 
 VERSION: Final = 1
 
@@ -23,7 +23,8 @@ REQUEST_LIFE_US: Final = 45 * 86_400 * SECOND_US
 """How long a request may be on its way: longer than any courier, and too short for one found in a drawer."""
 
 _NAME_CHARS: Final = 200
-_PUBLIC_BYTES: Final = 32
+_PUBLIC_BYTES: Final = 65
+"""Longest public key of a person: an SM2 point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,13 @@ def read_request(data: bytes, now_us: int) -> PersonRequest:
     f = Fields(loads(record.payload, max_bytes=RECORD_BYTES), "person's request")
     f.version(VERSION)
     name, address = f.text(1, _NAME_CHARS), f.text(2, 20)
-    request = PersonRequest(name, Address(address), f.fixed(3, _PUBLIC_BYTES), f.uint(4))
+    request = PersonRequest(name, Address(address), f.blob(3, _PUBLIC_BYTES), f.uint(4, TIME_MAX_US))
     f.done()
     if not is_name(name) or not is_address(address):
         raise RemoteError("MALFORMED", "a request names a person and an address")
     record.verify(PERSON_REQUEST, request.public)
-    if record.key_id != signing_key_id(request.public):
+    suite = signature_suite(request.public)
+    if suite is None or record.key_id != key_id(suite, request.public):
         raise RemoteError("UNKNOWN_KEY", "a request signed under another key's id")
     if request.at_us > now_us + CLOCK_AHEAD_US:
         raise RemoteError("NOT_YET", "a request of the future; compare the clocks")
