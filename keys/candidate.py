@@ -30,7 +30,7 @@ from keys.office_home import (
     read_secrets,
 )
 from keys.prekeys import make_prekey
-from keys.primitives import PREKEY_SEED_BYTES
+from keys.primitives import ED25519, PREKEY_SEED_BYTES, suite_for
 from keys.private_files import fsync_directory, make_private_directory, read_private, write_new
 from keys.response import EnrolmentResponse, pinned_root, verify_response
 from keys.storage_key import load_storage_key, nobody
@@ -56,9 +56,9 @@ class Candidate:
 
 
 def apply(
-    home: Path, who: Candidate, output: Path, now_us: int, *, valid_us: int, entropy: Entropy
+    home: Path, who: Candidate, output: Path, now_us: int, *, valid_us: int, entropy: Entropy, algorithm: int = ED25519
 ) -> EnrolmentRequest:
-    """Make the keys of a new home and hand its request over as the file `output`.
+    """Make the keys of a new home, of that signature algorithm, and hand its request over as the file `output`.
 
     Raises `Refused` FILE_EXISTS when the home has keys or trust, or the output exists; HOME_IN_USE while another run
     is at it; `OSError`. After any failure the same command may be run again.
@@ -74,10 +74,10 @@ def apply(
         if not (keys / PENDING).exists():
             if output.exists() or output.is_symlink():
                 raise Refused("FILE_EXISTS", str(output), field="output")
-            _make(home, who, now_us, valid_us, entropy)
+            _make(home, who, now_us, valid_us, entropy, algorithm)
         request = _read(keys / PENDING)
-        if (request.address, request.network, request.root, request.wish) != (
-            who.address, who.network, who.root, who.wish,
+        if (request.address, request.network, request.root, request.wish, request.suite) != (
+            who.address, who.network, who.root, who.wish, algorithm,
         ):  # fmt: skip
             detail = f"{home} has keys for {request.address} in {request.network}, made by a run that was interrupted"
             raise Refused("FILE_EXISTS", detail, field=str(home))
@@ -149,12 +149,12 @@ def install(
     return response, directory
 
 
-def _make(home: Path, who: Candidate, now_us: int, valid_us: int, entropy: Entropy) -> None:
+def _make(home: Path, who: Candidate, now_us: int, valid_us: int, entropy: Entropy, algorithm: int) -> None:
     """All keys and the request, in one step."""
     building = home / f".init-{os.urandom(6).hex()}"
     building.mkdir(mode=0o700)
     try:
-        secrets = OfficeSecrets.make(entropy)
+        secrets = OfficeSecrets.make(entropy, algorithm)
         keep_secrets(building, who.address, secrets, entropy)
         nonce = entropy(NONCE_BYTES)
         said = EnrolmentRequest(
@@ -217,11 +217,14 @@ def _first_prekey(
         return
     path = home / "keys" / "prekey-1.key"
     seed = read_secret(path, "prekey", storage_key=storage_key) if path.exists() else entropy(PREKEY_SEED_BYTES)
+    suite = suite_for(secrets.identity.suite, directory.rules.suites)
+    if suite is None:
+        raise Refused("RESPONSE_NOT_OURS", "its directory allows no suite of this home's signing key", field="response")
     record = make_prekey(
         secrets.identity,
         network_id=directory.network_id,
         office_id=request.office_id,
-        suite=directory.rules.suites[0],
+        suite=suite,
         seed=seed,
         now_us=now_us,
     )

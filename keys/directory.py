@@ -23,7 +23,7 @@ from keys.office_record import (
     require,
     require_version,
 )
-from keys.primitives import SERVES
+from keys.primitives import suite_for
 from protocol import cbor
 from protocol.errors import RemoteError
 from protocol.ids import Address, NetworkId, OfficeId, is_group
@@ -209,8 +209,8 @@ class Directory:
         return key
 
     def allows(self, algorithm: int) -> bool:
-        """Whether the network's rules allow a suite that this signature algorithm serves (`SERVES`)."""
-        return any(suite in self.rules.suites for suite in SERVES.get(algorithm, ()))
+        """Whether the network's rules allow a suite that this signature algorithm serves."""
+        return suite_for(algorithm, self.rules.suites) is not None
 
     def has_key(self, office_id: bytes, key_id: bytes, at_us: int) -> bool:
         """Whether a signature that this key made at this time counts."""

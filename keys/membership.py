@@ -48,8 +48,8 @@ def admit(
 
     `reserved` are public keys that no office may have: those of the root's roles. Parents may be in the same batch.
     Raises `Refused` for the first request that cannot be taken, `field` being its address: WRONG_NETWORK,
-    ADDRESS_TAKEN, KEY_REUSED, BAD_FIELD (class, parent or brokers that cannot be), TOO_LARGE, or for a renewal
-    NOT_FOUND and BAD_REQUEST.
+    ADDRESS_TAKEN, KEY_REUSED, BAD_REQUEST (a key of no allowed suite), BAD_FIELD (class, parent or brokers that cannot
+    be), TOO_LARGE, or for a renewal NOT_FOUND and BAD_REQUEST.
     """
     _require_apart(directory, requests, reserved)
     offices = dict(directory.offices)
@@ -88,6 +88,8 @@ def _require_apart(directory: Directory, requests: Sequence[EnrolmentRequest], r
     for request in requests:
         if request.network != directory.network:
             raise Refused("WRONG_NETWORK", f"a request to network {request.network}", field=request.address)
+        if not directory.allows(request.suite):
+            raise Refused("BAD_REQUEST", "the network allows no suite of its identity key", field=request.address)
         if request.address in addresses:
             raise Refused("ADDRESS_TAKEN", "two requests of this batch are for it", field=request.address)
         addresses.add(request.address)

@@ -1,7 +1,7 @@
 """What an office's home consists of, as far as keys and trust go: the one place that knows its files.
 
     HOME/keys/storage.key                      opens the others
-    HOME/keys/identity.key second.key          what the office signs with: Ed25519, and ML-DSA-65 beside it
+    HOME/keys/identity.key second.key          what the office signs with: Ed25519 or SM2, and ML-DSA-65 beside it
     HOME/keys/prekey-1.key                     private half of the first prekey; later ones live in the store
     HOME/keys/tls.key tls.pem ca.pem           the way to brokers
     HOME/keys/request.cbor                     the enrolment request of a home that asked (keys/candidate.py)
@@ -20,8 +20,9 @@ from keys import tls
 from keys.keyfile import read_secret, write_secret
 from keys.mldsa import SecondKey
 from keys.prekeys import PrekeyRecord
-from keys.primitives import SigningKey
+from keys.primitives import ED25519
 from keys.private_files import make_private_directory, read_private, replace, write_new
+from keys.signing_key import PrivateKey, make_private_key, open_private_key
 from keys.storage_key import create_storage_key
 from protocol.ids import Address
 
@@ -35,14 +36,14 @@ _PEM_BYTES: Final = 64 * 1024
 class OfficeSecrets:
     """The keys that an office makes itself and that never leave its home. `tls_key` is PEM."""
 
-    identity: SigningKey
+    identity: PrivateKey
     second: SecondKey
     tls_key: bytes = field(repr=False)
 
     @staticmethod
-    def make(entropy: Entropy) -> "OfficeSecrets":
-        """New ones."""
-        return OfficeSecrets(SigningKey.from_seed(entropy(32)), SecondKey.from_seed(entropy(32)), tls.new_key())
+    def make(entropy: Entropy, algorithm: int = ED25519) -> "OfficeSecrets":
+        """New ones; `algorithm` is that of the identity key, Ed25519 or SM2."""
+        return OfficeSecrets(make_private_key(algorithm, entropy(32)), SecondKey.from_seed(entropy(32)), tls.new_key())
 
 
 def furnish(home: Path) -> None:
@@ -75,7 +76,7 @@ def read_secrets(home: Path, storage_key: bytes) -> OfficeSecrets:
     """The keys of a home; raises `KeyFileError`."""
     keys = home / "keys"
     return OfficeSecrets(
-        SigningKey.from_seed(read_secret(keys / "identity.key", "identity", storage_key=storage_key)),
+        open_private_key(keys / "identity.key", "identity", storage_key=storage_key),
         SecondKey.from_seed(read_secret(keys / "second.key", "second", storage_key=storage_key)),
         read_private(keys / "tls.key", _PEM_BYTES),
     )

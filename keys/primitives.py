@@ -7,6 +7,7 @@ Signing keys are Ed25519 in 1 and 2 and SM2 in 3; the key id binds the algorithm
 """
 
 import hashlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -156,6 +157,16 @@ def signature_suite(public: bytes) -> int | None:
     So what a signature must be follows from the key that the directory holds, and never from the message.
     """
     return {32: ED25519, POINT_BYTES: SUITE_SM2}.get(len(public))
+
+
+def algorithm_of(suite: int) -> int:
+    """The signature algorithm that serves a suite. Raises `StopIteration` for a suite that does not exist."""
+    return next(algorithm for algorithm, suites in SERVES.items() if suite in suites)
+
+
+def suite_for(algorithm: int, allowed: Collection[int]) -> int | None:
+    """The strongest allowed suite that a signature algorithm serves, for its office's prekeys; None: not one."""
+    return next((suite for suite in SERVES.get(algorithm, ()) if suite in allowed), None)
 
 
 def is_signing_key(suite: int, public: bytes) -> bool:

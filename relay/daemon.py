@@ -44,7 +44,7 @@ from relay.ground import Ground
 from relay.identity import Identity
 from relay.memory import leave_no_core, lock_memory
 from relay.news import News
-from relay.opening import awake, find_office, load_keyring, remembered_clock, row_key
+from relay.opening import awake, find_office, load_keyring, remembered_clock, require_suites, row_key
 from relay.safe import Safe
 from relay.shelf import Shelf
 from relay.store.database import Database, HomeInUse, StoreUnusable
@@ -93,7 +93,8 @@ class ThreadOffload:
 def run(home: Path, unlock: Unlock) -> int:
     """Run the relay of a home until SIGTERM; the exit status. `unlock` is asked for what no credential holds.
 
-    Raises `ConfigError`, or `Refused` HOME_IN_USE, BAD_STORE, BAD_KEYS, BAD_TRUST for what an administrator must mend.
+    Raises `ConfigError`, or `Refused` HOME_IN_USE, BAD_STORE, BAD_KEYS, BAD_TRUST, SUITE_MISSING for what an
+    administrator must mend.
     """
     loaded = load(home)
     leave_no_core()
@@ -220,6 +221,7 @@ class _Daemon:
         trust = trust_store.load(self._clock.now_us())
         self._clock.raise_floor(trust.clock_floor_us)
         office = find_office(settings, trust)
+        require_suites(trust.directory)
         key = safe.signer(office, trust)
         birth = await awake(store, self._entropy)
         identity = Identity(office, key, birth.life, birth.boot)

@@ -8,10 +8,13 @@ from typing import Final
 import structlog
 
 from config.schema import Settings
+from keys.directory import Directory
+from keys.gm import require_gm
 from keys.keyfile import read_secret
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
-from keys.primitives import PrekeyPrivate, SigningKey, hkdf
+from keys.primitives import SUITE_SM2, PrekeyPrivate, hkdf
 from keys.signer import Signer
+from keys.signing_key import open_private_key
 from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Epoch, KeyId, OfficeId, StartId
@@ -56,9 +59,15 @@ def find_office(settings: Settings, trust: Trust) -> OfficeId:
     return office.id
 
 
+def require_suites(directory: Directory) -> None:
+    """Raises `Refused` SUITE_MISSING when the network allows a suite whose library is not installed here."""
+    if SUITE_SM2 in directory.rules.suites:
+        require_gm()
+
+
 def read_signing_key(home: Path, storage_key: bytes, office: OfficeId, trust: Trust) -> Signer:
     """The office's key, which must be one that the directory names; raises `KeyFileError` or `Refused`."""
-    key = SigningKey.from_seed(read_secret(home / "keys" / "identity.key", "identity", storage_key=storage_key))
+    key = open_private_key(home / "keys" / "identity.key", "identity", storage_key=storage_key)
     record = trust.directory.by_id(office)
     if record is None or key.key_id() not in {known.key_id for known in record.keys}:
         raise Refused("BAD_KEYS", "keys/identity.key is not a key of this office in the directory")

@@ -85,6 +85,14 @@ ADVICE: Final = MappingProxyType(
             ("目录中没有本单位或其密钥，或单位已停用", "联系网络管理员"),
             ("the directory does not have this office or its key as active", "speak to the network's administrator"),
         ),
+        "KEY_SUITE": (
+            ("网络不再允许本单位签名密钥的算法", "联系网络管理员，换发允许的套件的密钥"),
+            ("the network does not allow the algorithm of the signing key", "renew it for a suite that is allowed"),
+        ),
+        "SUITE_MISSING": (
+            ("网络允许国密套件，而本机没有国密算法库", "在中继的环境中执行 pip install 'gmssl-pyx>=2.1,<3'"),
+            ("the network allows suite 3, whose library is missing", "run: pip install 'gmssl-pyx>=2.1,<3'"),
+        ),
         "KEYS_UNREADABLE": (
             ("读不到密钥", "看详情；从备份恢复 HOME/keys"),
             ("the keys cannot be read", "see the detail; restore HOME/keys from a backup"),

@@ -14,6 +14,9 @@ DEFAULT_HOME: Final = "/var/lib/relay"
 HOME_VERSION: Final = 1
 """The only `home_version` that this program knows; `config/schema.py` checks the same number in the daemon."""
 
+SUITES: Final = {"1": 1, "2": 2, "3": 3, "gm": 3}
+"""Cipher suites as they are typed."""
+
 
 @dataclass(slots=True)
 class Choices:

@@ -12,7 +12,7 @@ from keys.office_record import OFFICE_CLASSES, STANDINGS, is_broker, is_name
 from protocol.errors import Refused
 from protocol.ids import Address, parse_address
 from protocol.limits import SECOND_US
-from relay.console.choices import HOME_VERSION, Choices
+from relay.console.choices import HOME_VERSION, SUITES, Choices
 from relay.console.commands import argument, command, option
 from relay.console.fingerprints import Shown, tell
 from relay.console.output import emit, local_time
@@ -36,6 +36,7 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 @option("--standing", metavar="STANDING", type=click.Choice(STANDINGS))
 @option("--broker", "brokers", metavar="ID", multiple=True)
 @option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
+@option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)), default="1")
 def init(
     choices: Choices,
     address: str,
@@ -48,10 +49,12 @@ def init(
     standing: str | None,
     brokers: tuple[str, ...],
     valid_days: int,
+    suite: str,
 ) -> None:
     """Make an office's keys and its signed request."""
     from keys.candidate import Candidate, apply
     from keys.enrolment import Wish
+    from keys.primitives import algorithm_of
 
     _require_wish(network, name, brokers)
     home = choices.home
@@ -63,7 +66,15 @@ def init(
         Wish(name, office_class, None if parent is None else parse_address(parent, field="parent"), standing, brokers),
     )
     now_us = time.time_ns() // 1_000
-    request = apply(home, who, Path(output), now_us, valid_us=valid_days * DAY_US, entropy=secrets.token_bytes)
+    request = apply(
+        home,
+        who,
+        Path(output),
+        now_us,
+        valid_us=valid_days * DAY_US,
+        entropy=secrets.token_bytes,
+        algorithm=algorithm_of(SUITES[suite]),
+    )
     shown = Shown("request", request.address, request.digest)
     if choices.json:
         facts = {"address": request.address, "network": network, "file": output, "root_fingerprint": who.root.hex()}

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from protocol.errors import Refused
-from relay.console.choices import Choices
+from relay.console.choices import SUITES, Choices
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.output import emit
 from relay.console.phrases import say
@@ -40,9 +40,10 @@ def lab_create(choices: Choices, plan: str, directory: str, passphrase_file: str
 
 @command("demo")
 @option("--keep", metavar="DIR")
-@option("--suite", metavar="1|2", type=click.IntRange(1, 2))
-def demo(choices: Choices, keep: str | None, suite: int | None) -> int:
+@option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)))
+def demo(choices: Choices, keep: str | None, suite: str | None) -> int:
     """Tell the way of a real report in a network of four offices."""
     from relay.demo.story import run
 
-    return run(Path(keep) if keep is not None else None, as_json=choices.json, lang=choices.lang, suite=suite)
+    number = None if suite is None else SUITES[suite]
+    return run(Path(keep) if keep is not None else None, as_json=choices.json, lang=choices.lang, suite=number)

@@ -290,7 +290,10 @@ HELP: Final = MappingProxyType(
         "keys recover.passphrase_file": ("首行为备份口令的文件", "file whose first line is the passphrase"),
         "keys recover.root": ("网络根的指纹须为此值", "the fingerprint that the network's root must have"),
         "keep": ("保留演示网络于 DIR", "keep the network in DIR"),
-        "suite": ("密码套件（默认 1）", "cipher suite (default 1)"),
+        "suite": (
+            "密码套件：1、2 或 gm（国密，即 3）；默认 1",
+            "cipher suite: 1, 2 or gm (SM2, which is 3); default 1",
+        ),
         "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),
         "out": ("写入的目录", "folder to write"),
         "user": (

@@ -17,7 +17,11 @@ CITY_BROKER: Final = "yancheng"
 CLERK: Final = "周文书"
 """A person of the province's office whom the directory names as a clerk."""
 
-SUITE_NAMES: Final = {1: "X-Wing (ML-KEM-768 + X25519), AES-256-GCM, Ed25519", 2: "X25519, AES-256-GCM, Ed25519"}
+SUITE_NAMES: Final = {
+    1: "X-Wing (ML-KEM-768 + X25519), AES-256-GCM, Ed25519",
+    2: "X25519, AES-256-GCM, Ed25519",
+    3: "SM2, SM3, SM4-GCM",
+}
 DEFAULT_SUITE: Final = 1
 
 

@@ -15,6 +15,7 @@ from relay.doctor.files import look_at_files
 from relay.doctor.finding import Finding, Result, judge_end
 from relay.ground import Ground
 from relay.memory import what_is_open
+from relay.opening import require_suites
 from relay.status import Status
 from relay.tracking import Tracking
 
@@ -84,12 +85,18 @@ def judge_store(store: Mapping[str, Any]) -> Finding:
 
 
 def judge_key(directory: Directory, office: bytes, key_id: KeyId, now_us: int) -> Finding:
-    """The office and its signing key, as the directory has them."""
+    """The office and its signing key, as the directory has them, and the suites that it allows."""
+    try:
+        require_suites(directory)
+    except Refused as refused:
+        return Finding("keys", "FAIL", refused.code, refused.detail)
     record = directory.by_id(office)
     key = None if record is None else next((one for one in record.keys if one.key_id == key_id), None)
     if record is None or key is None or record.state != "active":
         state = "not there" if record is None or key is None else record.state
         return Finding("keys", "FAIL", "KEY_UNKNOWN", f"in the directory this office or its key is {state}")
+    if not directory.allows(key.suite):
+        return Finding("keys", "FAIL", "KEY_SUITE")
     if key.revoked_since_us is not None and key.revoked_since_us <= now_us:
         return Finding("keys", "FAIL", "KEY_REVOKED")
     return judge_end("keys", "KEY", key.not_after_us, now_us, KEY_WARN_DAYS)

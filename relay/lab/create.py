@@ -20,13 +20,15 @@ from config.schema import HOME_VERSION
 from keys import tls
 from keys.ceremony import Network, init_network
 from keys.directory import Directory, Rules
+from keys.gm import require_gm
 from keys.keyfile import LAB_COST, write_secret
 from keys.membership import office_keys
 from keys.office_home import OfficeSecrets, furnish, keep_first_prekey, keep_secrets, keep_tls
 from keys.office_record import OfficeRecord, Person
 from keys.prekeys import PrekeyRecord, make_prekey
-from keys.primitives import SigningKey
+from keys.primitives import SUITE_SM2, algorithm_of
 from keys.private_files import fsync_directory, make_private_directory, write_new
+from keys.signing_key import make_private_key
 from keys.tls import LOOPBACK_NAMES, Authority, new_authority
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
@@ -90,9 +92,12 @@ def create_lab(plan_path: Path, directory: Path, passphrase_file: Path | None = 
 
     The passphrase of root keys and persons is the first line of `passphrase_file`, by default a random one; it is
     kept in the file `passphrase` of DIR/root. Raises `ConfigError` BAD_PLAN with all faults of the plan, `Refused`
-    FILE_EXISTS, BROKER_MISSING, or BAD_FIELD for an empty passphrase; `OSError`. After a failure nothing is left.
+    FILE_EXISTS, BROKER_MISSING, SUITE_MISSING, or BAD_FIELD for an empty passphrase; `OSError`. After a failure
+    nothing is left.
     """
     plan = load_plan(plan_path)
+    if SUITE_SM2 in plan.rules.suites:
+        require_gm()
     settings = _settings(plan)
     target = directory.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -131,13 +136,12 @@ def _build(plan: Plan, settings: Mapping[str, str], building: Path, target: Path
         cost=LAB_COST,
     )
     brokers = {broker.id: tuple(_write_broker(broker, plan, authority, building, target)) for broker in plan.brokers}
-    suite = plan.rules.suites[0]
     prekeys = {
         office.record.address: make_prekey(
             office.secrets.identity,
             network_id=network_id,
             office_id=office.record.id,
-            suite=suite,
+            suite=plan.rules.suites[0],
             seed=office.prekey_seed,
             now_us=now_us,
         )
@@ -221,7 +225,7 @@ def _write_persons(plan: Plan, building: Path, passphrase: bytes, now_us: int) -
     """Every person's sealed key; the persons' records by office."""
     records: dict[str, list[Person]] = {}
     for person in plan.persons:
-        key = SigningKey.from_seed(secrets.token_bytes(32))
+        key = make_private_key(algorithm_of(plan.rules.suites[0]), secrets.token_bytes(32))
         write_secret(
             building / "persons" / _key_file(person.office, person.name),
             "person",
@@ -244,7 +248,7 @@ def _make_offices(
     ids = {office.address: OfficeId(secrets.token_bytes(OFFICE_ID_BYTES)) for office in plan.offices}
     offices = []
     for office in plan.offices:
-        own = OfficeSecrets.make(secrets.token_bytes)
+        own = OfficeSecrets.make(secrets.token_bytes, algorithm_of(plan.rules.suites[0]))
         record = OfficeRecord(
             id=ids[office.address],
             address=Address(office.address),

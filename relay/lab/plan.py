@@ -66,7 +66,7 @@ class RulesPlan(Part, frozen=True, kw_only=True):
     require_reviewer: tuple[str, ...] = ()
     require_issuer: tuple[str, ...] = ()
     emergency_bypass: Literal["copy_city"] | None = None
-    suites: tuple[Literal[1, 2], ...] = (1, 2)
+    suites: tuple[Literal[1, 2, 3], ...] = (1, 2)
 
 
 class Plan(Part, frozen=True, kw_only=True):

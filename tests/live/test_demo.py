@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from keys.ceremony import read_network
 from keys.prekeys import parse_prekey
+from tests.gm import needs_gm
 
 TOP = Path(__file__).resolve().parents[2]
 ACTS = ["network", "report", "screening", "broker_killed", "evidence", "closing"]
@@ -101,6 +103,22 @@ def test_the_second_suite_kept_in_a_directory(place: Place) -> None:
     status, _, errors = place.tell("--keep", "kept")
     assert status == 73
     assert json.loads(errors.splitlines()[-1])["code"] == "FILE_EXISTS"
+
+
+@needs_gm
+def test_the_sm_suite_tells_the_same_story(place: Place) -> None:
+    kept = place.work / "kept"
+    status, lines, errors = place.tell("--suite", "gm", "--keep", "kept")
+    assert status == 0, errors
+    assert lines[-1]["suite"] == 3
+    assert lines[-1]["counts"] == {"sent": 304, "delivered": 304, "refused": 1, "lost": 0, "duplicated": 0}
+    assert {step["step"] for step in lines if step["type"] == "step"} == STEPS
+    directory = read_network(kept / "lab" / "root").directory
+    assert directory.rules.suites == (3,)
+    assert {key.suite for office in directory.offices.values() for key in office.keys} == {3, 128}
+    assert {person.suite for office in directory.offices.values() for person in office.persons} == {3}
+    prekeys = list((kept / "lab" / "offices").glob("*/trust/prekeys/*.cbor"))
+    assert {parse_prekey(path.read_bytes()).suite for path in prekeys} == {3}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
