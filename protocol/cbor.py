@@ -18,7 +18,8 @@ Value: TypeAlias = Any
 
 
 def _refuse_tag(*_: object) -> Never:
-    raise RemoteError("MALFORMED", "a CBOR tag")
+    """For the decoder, which wraps what is raised here into an error of its own."""
+    raise ValueError
 
 
 _NO_TAGS: Final[Mapping[int, Callable[..., Never]]] = dict.fromkeys(range(64), _refuse_tag)
@@ -46,8 +47,6 @@ def loads(data: bytes, *, max_bytes: int) -> Value:
             semantic_decoders=_NO_TAGS,
             tag_hook=_refuse_tag,
         )
-    except RemoteError:
-        raise
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise RemoteError("MALFORMED", f"not strict CBOR: {type(error).__name__}") from error
     _refuse_foreign(value)

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from protocol import cbor, limits
 from protocol.content import decode_bundle, decode_content, encode_bundle, encode_content
-from protocol.copy import CLEAR_FIELDS, VERSION, CopyHeader, decode_header, encode_copy, encode_header, split_copy
+from protocol.copy import (
+    CLEAR_FIELDS,
+    VERSION,
+    CopyHeader,
+    copy_digest,
+    decode_header,
+    encode_copy,
+    encode_header,
+    outer_payload,
+    read_outer,
+    split_copy,
+)
 from protocol.errors import RemoteError
 from protocol.frame import (
     decode_frame_payload,
@@ -244,3 +255,17 @@ def test_a_topic_is_known_or_wrong(topic: str) -> None:
 @given(some.items)
 def test_item_size_is_never_too_small(item: Any) -> None:
     assert len(encode_items((item,))) - 1 <= item_size(len(item.data), len(item.trail))
+
+
+def test_what_is_read_of_a_copy_is_what_the_outer_record_signs() -> None:
+    header = make_header()
+    payload = outer_payload(encode_header(header), b"ciphertext")
+    data = encode_copy(b"outer", b"ciphertext")
+    copy = read_outer(payload, b"outer", b"ciphertext", data)
+    assert (copy.header, copy.header_bytes) == (header, encode_header(header))
+    assert (copy.outer, copy.ciphertext, copy.digest) == (b"outer", b"ciphertext", copy_digest(data))
+    with pytest.raises(RemoteError, match="BAD_DIGEST"):
+        read_outer(payload, b"outer", b"another", data)
+    for digest in (b"short", b"", bytes(33), "text"):
+        with pytest.raises(RemoteError, match="MALFORMED"):
+            read_outer(cbor.dumps([encode_header(header), digest]), b"outer", b"ciphertext", data)

@@ -88,3 +88,14 @@ def test_unpack_raises_remote_error_only(data: bytes, draw: st.DataObject) -> No
         unpack(packed_as(method, zstandard.compress(data)[: draw.draw(st.integers(0, 600))]))
     except RemoteError:
         return
+
+
+@pytest.mark.parametrize("bound", [100, 999, 1_024, 5_000])
+def test_a_small_bound_takes_what_fits_it_and_nothing_more(bound: int) -> None:
+    for length, fits in ((bound, True), (bound + 1, False)):
+        packed = pack(b"a" * length)
+        if fits:
+            assert unpack(packed, max_bytes=bound) == b"a" * length
+        else:
+            with pytest.raises(RemoteError, match="TOO_LARGE"):
+                unpack(packed, max_bytes=bound)
