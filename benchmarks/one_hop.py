@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -181,8 +181,10 @@ def delivered_events(connection: LocalConnection, seen: dict[str, float], stop: 
                     seen.setdefault(event["id"], time.perf_counter())
 
 
-def single_latencies_ms(home: Path, singles: int) -> tuple[float, ...]:
-    """From the answer `accepted` to the event `delivered`, for messages sent one at a time at 20 a second."""
+def single_latencies_ms(
+    home: Path, singles: int, *, every_s: float = 0.05, fields: Mapping[str, str] | None = None
+) -> tuple[float, ...]:
+    """From the answer `accepted` to the event `delivered`, for messages with these fields sent one at a time."""
     seen: dict[str, float] = {}
     accepted: dict[str, float] = {}
     stop = threading.Event()
@@ -194,10 +196,10 @@ def single_latencies_ms(home: Path, singles: int) -> tuple[float, ...]:
     due_s = time.perf_counter()
     for number in range(singles):
         time.sleep(max(0.0, due_s - time.perf_counter()))
-        body = {**draft(number, "单件"), "id": str(uuid.uuid4())}
+        body = {**draft(number, "单件"), "id": str(uuid.uuid4()), **(fields or {})}
         name = api.call("POST", "/v1/messages", json.dumps(body).encode())["id"]
         accepted[name] = time.perf_counter()
-        due_s += 0.05
+        due_s += every_s
     wait_until(lambda: accepted.keys() <= seen.keys(), "single messages are delivered")
     stop.set()
     with contextlib.suppress(OSError):
