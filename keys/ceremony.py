@@ -18,7 +18,7 @@ from tuf.api.metadata import Root, Targets
 
 from keys.act import Act, Files, check_act, sign_act, signatures_of
 from keys.directory import Directory
-from keys.generations import list_generations, read_generation, write_generation
+from keys.generations import list_generations, locked, read_generation, write_generation
 from keys.keyfile import PRODUCTION_COST, Argon2Cost, Unlock
 from keys.proposals import (
     Making,
@@ -155,10 +155,11 @@ def renew_timestamp(
 
     When the snapshot has lived half its life, it is signed again too. Raises `TrustError`, `KeyFileError`, `OSError`.
     """
-    network = read_network(root_dir)
-    files = dict(network.files)
-    files |= sitting_over(root_dir, files, unlock, policy, now_us).renewed(files)
-    return _keep(root_dir, files, now_us, network)
+    with locked(root_dir / "network"):
+        network = read_network(root_dir)
+        files = dict(network.files)
+        files |= sitting_over(root_dir, files, unlock, policy, now_us).renewed(files)
+        return _keep(root_dir, files, now_us, network)
 
 
 def rotate_keys(
@@ -203,7 +204,7 @@ def carry_out(
     act = sign_act(files, act, sitting)
     missing = next((one for one in signatures_of(files, act) if one.missing), None)
     if missing is not None:
-        raise not_enough(missing.role, missing.missing)
+        raise sitting.troubles[0] if sitting.troubles else not_enough(missing.role, missing.missing)
     return finish(root_dir, act, now_us, unlock=unlock, policy=policy)
 
 
@@ -214,11 +215,12 @@ def finish(
 
     Raises `TrustError` for an act that does not follow the network or has too few signatures; `KeyFileError`.
     """
-    network = read_network(root_dir)
-    check_act(network.files, act)
-    files = {**network.files, **act.files}
-    sitting = sitting_over(root_dir, files, unlock, policy, now_us)
-    return _keep(root_dir, sitting.refresh(files), now_us, network)
+    with locked(root_dir / "network"):
+        network = read_network(root_dir)
+        check_act(network.files, act)
+        files = {**network.files, **act.files}
+        sitting = sitting_over(root_dir, files, unlock, policy, now_us)
+        return _keep(root_dir, sitting.refresh(files), now_us, network)
 
 
 def read_network(root_dir: Path) -> Network:

@@ -205,6 +205,21 @@ WORDS: Final = MappingProxyType(
             "The role needs more signatures than there are opened keys.",
             "Bring the missing key files and their passphrases together, then run it again.",
         ),
+        "ACT_DIFFERS": (
+            "The act that waits would do something else.",
+            "Another administrator began an act of this name, and the same command on this machine has another effect.",
+            "Compare with `relay keys pending show`; drop it there if it is wrong.",
+        ),
+        "ACT_WAITS": (
+            "Another act comes first.",
+            "Acts that wait for signatures are carried out in their order.",
+            "Look at `relay keys pending list`; sign or drop the first one.",
+        ),
+        "ACT_OUTDATED": (
+            "The act no longer follows the network.",
+            "Something else was carried out since it was begun, so its signatures are for nothing.",
+            "Drop it with `relay keys pending drop` and run the command again.",
+        ),
         "NO_PASSPHRASE": (
             "A passphrase is missing.",
             "It is asked for on a terminal or read from a file, and neither gave one.",

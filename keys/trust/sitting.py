@@ -63,13 +63,14 @@ class Sitting:
         self._unlock = unlock
         self._policy = policy
         self._opened: dict[bytes, Holder | None] = {}
-        self._troubles: list[KeyFileError] = []
+        self.troubles: list[KeyFileError] = []
+        """Why keys did not open that were to be opened."""
 
     def add(self, metadata: Metadata[Any], role: str, delegator: Root | Targets | None = None) -> int:
         """Add signatures of opened keys until the role's threshold is reached; returns how many are still missing.
 
-        `delegator` says whose keys count, by default the root or targets in force. Raises `KeyFileError` when a key
-        that was to be opened did not open and the others are too few.
+        `delegator` says whose keys count, by default the root or targets in force. A key that does not open is passed
+        over like one whose holder is not here; `troubles` has the reason.
         """
         delegator = delegator or (self.targets if role == SUSPENSIONS_ROLE else self.root)
         wanted = keys_of(delegator, role)
@@ -82,8 +83,6 @@ class Sitting:
                 break
             holder.sign(metadata, role)
             missing -= 1
-        if missing > 0 and self._troubles:
-            raise self._troubles[0]
         return max(0, missing)
 
     def sign(self, signed: Signed, role: str) -> bytes:
@@ -91,7 +90,7 @@ class Sitting:
         metadata: Metadata[Any] = Metadata(signed)
         missing = self.add(metadata, role)
         if missing:
-            raise not_enough(role, missing)
+            raise self.troubles[0] if self.troubles else not_enough(role, missing)
         return encode(metadata)
 
     def signers(self, role: str) -> list[Holder]:
@@ -104,6 +103,11 @@ class Sitting:
             if len(opened) == threshold:
                 return opened
         raise not_enough(role, threshold - len(opened))
+
+    def has_key(self, role: str) -> bool:
+        """Whether there is a file of one of the role's keys here."""
+        publics = {pair.first + pair.second for pair in keys_of(self.root, role).values()}
+        return any(public in publics for public, _ in self._key_files(role))
 
     def trust_new(self, holders: Sequence[Holder]) -> None:
         """Keys that this sitting has just made are open."""
@@ -121,7 +125,7 @@ class Sitting:
                 except KeyFileError as error:
                     # Another holder may do as well; if too few do, this is the reason.
                     self._opened[pair.first] = None
-                    self._troubles.append(error)
+                    self.troubles.append(error)
             holder = self._opened.get(pair.first)
             if holder is not None:
                 yield holder
@@ -151,7 +155,7 @@ class Sitting:
                 header = read_header(path)
             except KeyFileError as error:
                 if path.name.startswith(f"{role}-"):
-                    self._troubles.append(error)
+                    self.troubles.append(error)
                 continue
             if header.kind == role:
                 pair = pair_of(header)

@@ -25,6 +25,8 @@ class Choices:
     lang: str
     json: bool = False
     home_given: str | None = None
+    key_places: tuple[str, ...] = ()
+    """Folders with key files beside those of the home: `--keys`."""
 
     @property
     def home(self) -> Path:

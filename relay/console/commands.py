@@ -42,6 +42,11 @@ def option(*names: str, metavar: str | None = None, **settings: Any) -> Callable
     return click.option(*names, metavar=metavar, **settings)
 
 
+def remembered(*names: str, metavar: str | None = None) -> Callable[[F], F]:
+    """An option that may be repeated and is kept in the choices of the whole command line."""
+    return click.option(*names, metavar=metavar, multiple=True, expose_value=False, callback=_remember)
+
+
 def argument(name: str, metavar: str, **settings: Any) -> Callable[[F], F]:
     """A click argument shown as `metavar`."""
     return click.argument(name, metavar=metavar, **settings)

@@ -276,6 +276,10 @@ HELP: Final = MappingProxyType(
             "首行为口令的文件（默认在终端上询问）",
             "file whose first line is the passphrase (default: asked on the terminal)",
         ),
+        "key_places": (
+            "密钥文件所在的目录（如持有人带来的介质），可重复",
+            "folder with key files, such as a holder's medium; repeat for more",
+        ),
         "lab create.passphrase_file": (
             "根密钥和人员密钥的口令文件（默认随机生成）",
             "file with the passphrase of root and persons' keys (default: a random one)",

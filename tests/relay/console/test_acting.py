@@ -1,5 +1,7 @@
 """Acts on the directory by the command line's own way: signed, kept, told, and refused on the wrong home."""
 
+import json
+import random
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +10,15 @@ import pytest
 
 from keys.ceremony import read_network
 from keys.directory import Directory
+from keys.keyfile import change_passphrase
+from keys.private_files import KeyFileError
 from protocol.errors import Refused
 from relay.console.acting import change_directory, tell_acted
 from relay.console.choices import Choices
 from relay.console.failure import Failure
 from relay.console.homes import office_home, root_home
-from tests.keys.networks import Administrator
+from relay.console.journal import read_journal
+from tests.keys.networks import CHEAP, Administrator
 from tests.relay.console.fake import make_home
 
 
@@ -36,9 +41,46 @@ def test_a_change_is_signed_and_kept(root: Choices, capsys: pytest.CaptureFixtur
     assert (acted.done, acted.directory.version, acted.directory.network) == (True, 2, "renamed")
     assert read_network(root.home).directory == acted.directory
     tell_acted(root, acted, {"name": "renamed"})
-    assert capsys.readouterr().out == (
-        '{"v":1,"act":"rename the network","state":"done","version":2,"name":"renamed"}\n'
+    assert json.loads(capsys.readouterr().out) == {
+        "v": 1,
+        "act": "rename the network",
+        "state": "done",
+        "version": 2,
+        "signatures": [
+            {"file": "targets.json", "role": "targets", "holders": ["targets-1", "targets-2"], "threshold": 2}
+        ],
+        "name": "renamed",
+    }
+
+
+def test_two_administrators_sign_one_after_the_other(root: Choices, tmp_path: Path) -> None:
+    """The same one twice counts once; the journal says who did what, and shows a line that was changed."""
+    (root.home / "passphrase").unlink()
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"of targets-1")
+    other.write_bytes(b"of the lab")
+    change_passphrase(
+        root.home / "keys" / "targets-1.key", b"of the lab", b"of targets-1", entropy=random.randbytes, cost=CHEAP
     )
+    acted = change_directory(root, one, renamed, act="rename the network")
+    assert (acted.done, acted.directory.version) == (False, 1)
+    assert [(found.holders, found.missing) for found in acted.signatures] == [(("targets-1",), 1)]
+    with pytest.raises(KeyFileError, match=r"targets-2.key.*does not open"):
+        change_directory(root, one, renamed, act="rename the network")
+    with pytest.raises(Refused, match="ACT_DIFFERS"):
+        change_directory(root, other, lambda it, _: replace(it, network="other"), act="rename the network")
+    acted = change_directory(root, other, renamed, act="rename the network")
+    assert (acted.done, acted.directory.network, acted.path) == (True, "renamed", None)
+    assert list((root.home / "pending").iterdir()) == []
+    lines, broken = read_journal(root.home)
+    assert [(line["state"], line["holders"]) for line in lines] == [
+        ("pending", ["targets-1"]),
+        ("done", ["targets-1", "targets-2"]),
+    ]
+    assert broken is None
+    journal = root.home / "journal"
+    journal.write_bytes(journal.read_bytes().replace(b"pending", b"done", 1))
+    assert read_journal(root.home)[1] == 2
 
 
 def test_what_would_contradict_itself_is_not_signed(root: Choices) -> None:
