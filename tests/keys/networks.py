@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from keys.ceremony import Network, init_network, publish_directory, publish_suspensions, renew_timestamp, rotate_keys
 from keys.directory import Directory, Rules
 from keys.keyfile import Argon2Cost
-from keys.office_record import OFFICE_CLASSES, ROLES, STANDINGS, TIME_MAX_US, OfficeKey, OfficeRecord, Person
+from keys.office_record import OFFICE_CLASSES, ROLES, STANDINGS, OfficeKey, OfficeRecord, Person
 from keys.primitives import SigningKey
 from keys.suspensions import SUSPENSION_US, Suspension
 from keys.trust.policy import Policy
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import KINDS
+from protocol.limits import TIME_MAX_US
 
 NOW_US = 1_790_000_000_000_000
 DAY_US = 86_400_000_000

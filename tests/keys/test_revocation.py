@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.directory import Directory
-from keys.office_record import TIME_MAX_US, OfficeKey
+from keys.office_record import OfficeKey
 from keys.revocation import is_doubted, revocations, revoke_key, revoke_office, revoked_since_us
 from protocol.errors import Refused
-from protocol.limits import CLOCK_AHEAD_US
+from protocol.limits import CLOCK_AHEAD_US, TIME_MAX_US
 from tests import world
 from tests.keys.networks import directories, make_directory, make_office, times
 
