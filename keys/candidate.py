@@ -18,6 +18,7 @@ from typing import Final
 from keys import tls
 from keys.directory import Directory
 from keys.enrolment import NONCE_BYTES, REQUEST_BYTES, EnrolmentRequest, Wish, make_request, parse_request
+from keys.hsm import Place, Token, TokenSigner, open_token
 from keys.keyfile import Unlock, read_secret
 from keys.membership import admitted
 from keys.office_home import (
@@ -28,9 +29,10 @@ from keys.office_home import (
     keep_secrets,
     keep_tls,
     read_secrets,
+    token_of_identity,
 )
 from keys.prekeys import make_prekey
-from keys.primitives import ED25519, PREKEY_SEED_BYTES, suite_for
+from keys.primitives import ED25519, PREKEY_SEED_BYTES, signing_key_id, suite_for
 from keys.private_files import fsync_directory, make_private_directory, read_private, write_new
 from keys.response import EnrolmentResponse, pinned_root, verify_response
 from keys.storage_key import load_storage_key, nobody
@@ -56,10 +58,21 @@ class Candidate:
 
 
 def apply(
-    home: Path, who: Candidate, output: Path, now_us: int, *, valid_us: int, entropy: Entropy, algorithm: int = ED25519
+    home: Path,
+    who: Candidate,
+    output: Path,
+    now_us: int,
+    *,
+    valid_us: int,
+    entropy: Entropy,
+    algorithm: int = ED25519,
+    place: Place | None = None,
+    unlock: Unlock = nobody,
 ) -> EnrolmentRequest:
     """Make the keys of a new home, of that signature algorithm, and hand its request over as the file `output`.
 
+    `place`: the token in which the identity key is made; `unlock` is asked for its PIN. A run that is interrupted after
+    that leaves a key in the token that nobody names.
     Raises `Refused` FILE_EXISTS when the home has keys or trust, or the output exists; HOME_IN_USE while another run
     is at it; `OSError`. After any failure the same command may be run again.
     """
@@ -74,7 +87,7 @@ def apply(
         if not (keys / PENDING).exists():
             if output.exists() or output.is_symlink():
                 raise Refused("FILE_EXISTS", str(output), field="output")
-            _make(home, who, now_us, valid_us, entropy, algorithm)
+            _make(home, who, now_us, valid_us, entropy, algorithm, place, unlock)
         request = _read(keys / PENDING)
         if (request.address, request.network, request.root, request.wish, request.suite) != (
             who.address, who.network, who.root, who.wish, algorithm,
@@ -141,7 +154,7 @@ def install(
     with _held(home):
         _take_trust(home, response, request, now_us)
         storage_key = load_storage_key(home, unlock=unlock)
-        secrets = read_secrets(home, storage_key)
+        secrets = read_secrets(home, storage_key, unlock)
         _first_prekey(home, directory, request, secrets, storage_key, now_us, entropy)
         if response.certificate is not None and response.authority is not None:
             keep_tls(home, response.certificate, response.authority)
@@ -149,13 +162,28 @@ def install(
     return response, directory
 
 
-def _make(home: Path, who: Candidate, now_us: int, valid_us: int, entropy: Entropy, algorithm: int) -> None:
+def token_of(home: Path, unlock: Unlock = nobody) -> Place | None:
+    """The token that holds the home's identity key, if one does. Raises `KeyFileError`, `Refused` NO_PASSPHRASE."""
+    return token_of_identity(home, load_storage_key(home, unlock=unlock))
+
+
+def _make(
+    home: Path,
+    who: Candidate,
+    now_us: int,
+    valid_us: int,
+    entropy: Entropy,
+    algorithm: int,
+    place: Place | None,
+    unlock: Unlock,
+) -> None:
     """All keys and the request, in one step."""
     building = home / f".init-{os.urandom(6).hex()}"
     building.mkdir(mode=0o700)
     try:
-        secrets = OfficeSecrets.make(entropy, algorithm)
-        keep_secrets(building, who.address, secrets, entropy)
+        identity = None if place is None else _key_in_token(open_token(place, unlock), who.address)
+        secrets = OfficeSecrets.make(entropy, algorithm, identity)
+        keep_secrets(building, who.address, secrets, entropy, place)
         nonce = entropy(NONCE_BYTES)
         said = EnrolmentRequest(
             kind="enrol",
@@ -183,6 +211,13 @@ def _make(home: Path, who: Candidate, now_us: int, valid_us: int, entropy: Entro
         fsync_directory(home)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _key_in_token(token: Token, address: Address) -> TokenSigner:
+    """A new identity key that never leaves the token."""
+    public = token.make_signing_key(address)
+    (signer,) = token.signers({signing_key_id(public)}, lambda _lost: None)
+    return signer
 
 
 def _take_trust(home: Path, response: EnrolmentResponse, request: EnrolmentRequest, now_us: int) -> None:

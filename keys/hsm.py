@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
+from keys.keyfile import Unlock
 from keys.primitives import signing_key_id
+from keys.private_files import credential
 from keys.signer import SignerLost
 from protocol.errors import Refused
 from protocol.ids import KeyId
 
+PIN_CREDENTIAL: Final = "relay.pin"
+"""Name of the systemd credential that may hold the token's PIN, as its first line."""
+PIN_LABEL: Final = "token"
+"""Under this label `Unlock` is asked for the PIN."""
 STORAGE_LABEL: Final = "yizhan-storage"
 STORAGE_BITS: Final = 256
 
@@ -182,11 +188,12 @@ class TokenSigner:
         return f"TokenSigner({self.key_id().hex()})"
 
 
-def open_token(place: Place, pin: Callable[[], bytes]) -> Token:
-    """The token, opened. `pin` is asked when the token is there, and its answer is tried once.
+def open_token(place: Place, unlock: Unlock) -> Token:
+    """The token, opened. The PIN is the credential `relay.pin`, else `unlock` is asked, when the token is there; it is
+    tried once.
 
-    Raises `Refused` TOKEN_MISSING (no such library or token), TOKEN_PIN, TOKEN_LOCKED, and BAD_CONFIG where the extra
-    `hsm` is not installed.
+    Raises `Refused` TOKEN_MISSING (no such library or token), NO_PIN, TOKEN_PIN, TOKEN_LOCKED, and BAD_CONFIG where the
+    extra `hsm` is not installed.
     """
     try:
         import pkcs11
@@ -199,12 +206,20 @@ def open_token(place: Place, pin: Callable[[], bytes]) -> Token:
     (token,) = found
     if pkcs11.TokenFlag.USER_PIN_LOCKED in token.flags:
         raise Refused("TOKEN_LOCKED", place.label)
-    given = pin()
+    given = _pin(unlock)
     with _said(place):
         try:
             return Token(place, token.open(rw=True, user_pin=given.decode()))
         except UnicodeDecodeError:
             raise Refused("TOKEN_PIN", f"{place.label}: the PIN is no text") from None
+
+
+def _pin(unlock: Unlock) -> bytes:
+    given = credential(PIN_CREDENTIAL)
+    pin = unlock(PIN_LABEL) if given is None else given.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+    if not pin:
+        raise Refused("NO_PIN")
+    return pin
 
 
 @contextmanager

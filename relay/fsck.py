@@ -21,9 +21,16 @@ def check_home(home: Path, unlock: Unlock) -> dict[str, Any]:
     Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, NO_PASSPHRASE, or FILE_MISSING for a home that never ran.
     """
     try:
-        return check(home / "store", RowCipher(row_key(open_storage_key(home, unlock))), ALL).as_json()
+        storage_key = open_storage_key(home, unlock)
     except KeyFileError as error:
         raise Refused("BAD_KEYS", str(error)) from None
+    return check_store(home, storage_key)
+
+
+def check_store(home: Path, storage_key: bytes) -> dict[str, Any]:
+    """The same with the storage key in hand."""
+    try:
+        return check(home / "store", RowCipher(row_key(storage_key)), ALL).as_json()
     except sqlite3.DatabaseError as error:
         raise Refused("BAD_STORE", f"{home / 'store'}: {error}") from None
     except HomeInUse:

@@ -68,10 +68,15 @@ def require_suites(directory: Directory) -> None:
 def read_signing_key(home: Path, storage_key: bytes, office: OfficeId, trust: Trust) -> Signer:
     """The office's key, which must be one that the directory names; raises `KeyFileError` or `Refused`."""
     key = open_private_key(home / "keys" / "identity.key", "identity", storage_key=storage_key)
+    require_known(key, office, trust)
+    return key
+
+
+def require_known(key: Signer, office: OfficeId, trust: Trust) -> None:
+    """Raises `Refused` BAD_KEYS unless the directory names the key for this office."""
     record = trust.directory.by_id(office)
     if record is None or key.key_id() not in {known.key_id for known in record.keys}:
         raise Refused("BAD_KEYS", "keys/identity.key is not a key of this office in the directory")
-    return key
 
 
 async def awake(store: Store, entropy: Entropy) -> Birth:

@@ -22,8 +22,8 @@ from relay.audit.check import Anchor, Check, Walk, check_folder, given, head_ver
 from relay.audit.entry import Owner, read_line
 from relay.audit.folder import FOLDER, files_of, last_lines
 from relay.audit.keeper import recall_mark
-from relay.opening import find_office, read_signing_key, row_key
-from relay.safe import open_storage_key
+from relay.opening import find_office, row_key
+from relay.safe import Safe, nobody_hears
 from relay.store import lives
 from relay.store.database import HomeInUse, Txn
 from relay.store.stopped import ask
@@ -34,7 +34,7 @@ class Home:
     """What a home says of itself while no daemon runs."""
 
     path: Path
-    storage_key: bytes
+    safe: Safe
     trust_files: Mapping[str, bytes]
     trust: Trust
     office: OfficeId
@@ -47,8 +47,12 @@ def check_home(path: Path, unlock: Unlock, anchors: Sequence[Anchor] = ()) -> di
 
     Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, BAD_TRUST, BAD_CONFIG, or FILE_MISSING for a home that never ran.
     """
-    check = _checked(_read_home(path, unlock), anchors)
-    return check.report().as_json()
+    return _checked(_read_home(path, _open(path, unlock)), anchors).report().as_json()
+
+
+def check_opened(path: Path, safe: Safe) -> dict[str, Any]:
+    """The same with the keys in hand."""
+    return _checked(_read_home(path, safe), ()).report().as_json()
 
 
 def anchors_of(heads: Sequence[Mapping[str, Any]]) -> list[Anchor]:
@@ -63,10 +67,10 @@ def tail_home(path: Path, most: int, after: int = 0) -> list[dict[str, Any]]:
 
 def export_home(path: Path, unlock: Unlock) -> Iterator[bytes]:
     """The log as an archive, whatever is wrong with it, signed at its end. Raises like `check_home`."""
-    home = _read_home(path, unlock)
+    home = _read_home(path, _open(path, unlock))
     mark = _checked(home, ()).report().mark
     owner = Owner(home.trust.directory.network_id, home.office, home.epoch)
-    key = read_signing_key(path, home.storage_key, home.office, home.trust)
+    key = home.safe.signer(home.office, home.trust)
     head = sign_record(key, AUDIT, owner.head_payload(mark, time.time_ns() // 1_000))
     files = [(file, file.stat().st_size) for file in files_of(path / FOLDER)]
     return archive_bytes(pieces_of(home.trust_files, head, files))
@@ -83,15 +87,19 @@ def _checked(home: Home, anchors: Sequence[Anchor]) -> Check:
     return check
 
 
-def _read_home(path: Path, unlock: Unlock) -> Home:
-    loaded = load(path)
+def _open(path: Path, unlock: Unlock) -> Safe:
     try:
-        storage_key = open_storage_key(path, unlock)
-        store = TrustStore(path)
-        trust = store.load(time.time_ns() // 1_000)
-        stored, epoch = ask(path / "store", RowCipher(row_key(storage_key)), _mark_and_epoch)
+        return Safe(path, unlock, nobody_hears)
     except KeyFileError as error:
         raise Refused("BAD_KEYS", str(error)) from None
+
+
+def _read_home(path: Path, safe: Safe) -> Home:
+    loaded = load(path)
+    try:
+        store = TrustStore(path)
+        trust = store.load(time.time_ns() // 1_000)
+        stored, epoch = ask(path / "store", RowCipher(row_key(safe.storage_key)), _mark_and_epoch)
     except TrustError as error:
         raise Refused("BAD_TRUST", str(error)) from None
     except (sqlite3.DatabaseError, RowDamaged) as error:
@@ -101,7 +109,7 @@ def _read_home(path: Path, unlock: Unlock) -> Home:
     except (FileNotFoundError, LookupError):
         raise Refused("FILE_MISSING", f"{path / 'store'} holds no database yet") from None
     office = find_office(loaded.settings, trust)
-    return Home(path, storage_key, store.publishable_files(), trust, office, stored, epoch)
+    return Home(path, safe, store.publishable_files(), trust, office, stored, epoch)
 
 
 def _mark_and_epoch(txn: Txn) -> tuple[Mark, Epoch]:

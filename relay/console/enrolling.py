@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from keys.hsm import Place
 from keys.office_record import OFFICE_CLASSES, STANDINGS, is_broker, is_name
 from protocol.errors import Refused
 from protocol.ids import Address, parse_address
@@ -35,6 +36,8 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 @option("--parent", metavar="ADDRESS")
 @option("--standing", metavar="STANDING", type=click.Choice(STANDINGS))
 @option("--broker", "brokers", metavar="ID", multiple=True)
+@option("--hsm-module", metavar="FILE", default="")
+@option("--hsm-token", metavar="LABEL", default="")
 @option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
 @option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)), default="1")
 def init(
@@ -48,6 +51,8 @@ def init(
     parent: str | None,
     standing: str | None,
     brokers: tuple[str, ...],
+    hsm_module: str,
+    hsm_token: str,
     valid_days: int,
     suite: str,
 ) -> None:
@@ -74,6 +79,8 @@ def init(
         valid_us=valid_days * DAY_US,
         entropy=secrets.token_bytes,
         algorithm=algorithm_of(SUITES[suite]),
+        place=_token(hsm_module, hsm_token, algorithm_of(SUITES[suite])),
+        unlock=unlock_of_home(choices),
     )
     shown = Shown("request", request.address, request.digest)
     if choices.json:
@@ -103,7 +110,8 @@ def install(choices: Choices, response: str) -> None:
     settings = home / "relay.toml"
     written = not settings.exists()
     if written:
-        _write_settings(settings, said.address, said.network, [_broker(one) for one in said.brokers])
+        place = candidate.token_of(home, unlock)
+        _write_settings(settings, said.address, said.network, [_broker(one) for one in said.brokers], place)
     ends = time_text(tls.expires_us(said.certificate)) if said.certificate is not None else None
     if choices.json:
         facts = {"address": said.address, "network": said.network, "office_id": said.office_id.hex()}
@@ -140,6 +148,17 @@ def _require_wish(network: str, name: str, brokers: tuple[str, ...]) -> None:
         raise Refused("BAD_FIELD", "broker ids are letters, digits, - and _, each once", field="broker")
 
 
+def _token(module: str, label: str, algorithm: int) -> Place | None:
+    """The token in which the identity key is to be made, if one is named; raises `Refused` BAD_FIELD."""
+    from keys.primitives import ED25519
+
+    if module and algorithm != ED25519:
+        raise Refused("BAD_FIELD", "a key in a token is of Ed25519", field="suite")
+    if bool(module) != bool(label):
+        raise Refused("BAD_FIELD", "a token is named by its library and its label", field="hsm_token")
+    return Place(module, label) if module else None
+
+
 def _require_no_root(home: Path) -> None:
     if (home / "network").is_dir():
         raise Refused("WRONG_HOME", f"{home} is a network administrator's directory")
@@ -153,14 +172,17 @@ def _broker(place: object) -> dict[str, object]:
     return {name: value for name, value in found.items() if value != ""}
 
 
-def _write_settings(path: Path, address: Address, network: str, brokers: list[dict[str, object]]) -> None:
-    """A relay.toml that says who this is and where its brokers are; everything else has a default."""
+def _write_settings(
+    path: Path, address: Address, network: str, brokers: list[dict[str, object]], place: Place | None
+) -> None:
+    """A relay.toml that says who this is, where its brokers are and its token; everything else has a default."""
     from config.load import parse
     from keys.private_files import write_new
     from relay.lab.toml_text import toml_text
 
     own: dict[str, object] = {"home_version": HOME_VERSION, "office": {"address": address, "network": network}}
-    text = toml_text({**own, "brokers": brokers} if brokers else own).encode()
+    token = {} if place is None else {"hsm": {"module": place.module, "token": place.label}}
+    text = toml_text({**own, **token, **({"brokers": brokers} if brokers else {})}).encode()
     parse(text)
     require_absent(path, "settings")
     write_new(path, text)

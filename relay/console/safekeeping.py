@@ -53,11 +53,7 @@ def passwd(
 
 
 def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | None, new_file: str | None) -> None:
-    from keys.signer import SignerLost
-    from relay.safe import Safe
-
-    def nobody_hears(_lost: SignerLost) -> None:
-        """Nothing is signed here."""
+    from relay.safe import Safe, nobody_hears
 
     before = how_kept(home)
     if before == "credential":

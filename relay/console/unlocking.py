@@ -4,12 +4,12 @@ import sys
 from functools import cache
 from typing import Final
 
+from keys.hsm import PIN_LABEL
 from keys.keyfile import Unlock
 from keys.storage_key import LABEL
 from relay.console.choices import Choices
 from relay.console.passphrases import ask_passphrase
 from relay.console.phrases import say
-from relay.safe import PIN_LABEL
 
 _ASKED: Final = {LABEL: "storage_key", PIN_LABEL: "token_pin"}
 

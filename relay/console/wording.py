@@ -284,6 +284,11 @@ HELP: Final = MappingProxyType(
             "根密钥和人员密钥的口令文件（默认随机生成）",
             "file with the passphrase of root and persons' keys (default: a random one)",
         ),
+        "hsm_module": (
+            "密码令牌的 PKCS#11 库；签名密钥在令牌内生成，永不导出",
+            "PKCS#11 library of a token; the signing key is made in it and never leaves",
+        ),
+        "hsm_token": ("令牌的标签", "label of the token"),
         "keys passwd.keep": (
             "存储密钥的保管方式：passphrase 口令（默认）、file 明文文件、token 密码令牌",
             "keep the storage key under a passphrase (default), in a plain file, or under the token of [hsm]",

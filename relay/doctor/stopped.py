@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NoReturn, TypeAlias
 
 from config.problems import ConfigError
 from keys.keyfile import Unlock
@@ -14,15 +15,17 @@ from keys.rows import RowCipher, RowDamaged
 from keys.trust.metadata import TrustError
 from keys.trust.store import Trust, TrustStore
 from protocol.errors import Refused, RemoteError
-from relay.audit.offline import check_home as check_audit
+from relay.audit.offline import check_opened
 from relay.doctor.files import look_at_files
 from relay.doctor.finding import Finding
 from relay.doctor.running import judge_audit, judge_key, judge_prekey, judge_trust
-from relay.fsck import check_home as check_store
-from relay.opening import find_office, read_signing_key, row_key
-from relay.safe import open_storage_key
+from relay.fsck import check_store
+from relay.opening import find_office, row_key
+from relay.safe import Safe, nobody_hears
 from relay.store import prekeys, stopped
 from relay.store.database import HomeInUse
+
+Opened: TypeAlias = Callable[[], Safe]
 
 
 def examine_stopped(home: Path, unlock: Unlock) -> Iterator[Finding]:
@@ -30,17 +33,18 @@ def examine_stopped(home: Path, unlock: Unlock) -> Iterator[Finding]:
     now_us = time.time_ns() // 1_000
     yield Finding("daemon", "FAIL", "DAEMON_DOWN")
     yield from look_at_files(home, None)
-    yield _tried("store", "STORE_UNREADABLE", partial(_store, home, unlock))
+    safe = _opened(home, unlock)
+    yield _tried("store", "STORE_UNREADABLE", partial(_store, home, safe))
     try:
         trust = TrustStore(home).load(now_us)
     except (TrustError, RemoteError) as error:
         yield Finding("trust", "FAIL", "TRUST_UNREADABLE", str(error))
         return
-    yield _tried("keys", "KEYS_UNREADABLE", partial(_keys, home, unlock, trust, now_us))
+    yield _tried("keys", "KEYS_UNREADABLE", partial(_keys, home, safe, trust, now_us))
     yield judge_trust(trust.state(now_us), trust.age_us(now_us) // 1_000_000, trust.damaged)
-    yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, unlock, now_us))
+    yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, safe, now_us))
     yield _clock(trust, now_us)
-    yield _tried("audit", "AUDIT_UNREADABLE", partial(_audit, home, unlock))
+    yield _tried("audit", "AUDIT_UNREADABLE", partial(_audit, home, safe))
 
 
 def _tried(check: str, code: str, look: Callable[[], Finding]) -> Finding:
@@ -63,8 +67,21 @@ def _tried(check: str, code: str, look: Callable[[], Finding]) -> Finding:
         return Finding(check, "FAIL", code, str(error))
 
 
-def _store(home: Path, unlock: Unlock) -> Finding:
-    report = check_store(home, unlock)
+def _opened(home: Path, unlock: Unlock) -> Opened:
+    """The keys, opened once for all looks, or why not: a PIN is not tried again for each."""
+    try:
+        safe = Safe(home, unlock, nobody_hears)
+    except (KeyFileError, Refused, ConfigError) as error:
+        return partial(_fail, error)
+    return lambda: safe
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error
+
+
+def _store(home: Path, safe: Opened) -> Finding:
+    report = check_store(home, safe().storage_key)
     damaged = sum(table["damaged"] for table in report["tables"].values())
     if report["integrity"]:
         return Finding("store", "FAIL", "STORE_PAGES", report["integrity"][0])
@@ -74,16 +91,16 @@ def _store(home: Path, unlock: Unlock) -> Finding:
     return Finding("store", "PASS", "STORE_OK", f"every one of {rows} rows opens")
 
 
-def _keys(home: Path, unlock: Unlock, trust: Trust, now_us: int) -> Finding:
+def _keys(home: Path, safe: Opened, trust: Trust, now_us: int) -> Finding:
     from config.load import load
 
     office = find_office(load(home).settings, trust)
-    key = read_signing_key(home, open_storage_key(home, unlock), office, trust)
+    key = safe().signer(office, trust)
     return judge_key(trust.directory, office, key.key_id(), now_us)
 
 
-def _prekey(home: Path, unlock: Unlock, now_us: int) -> Finding:
-    cipher = RowCipher(row_key(open_storage_key(home, unlock)))
+def _prekey(home: Path, safe: Opened, now_us: int) -> Finding:
+    cipher = RowCipher(row_key(safe().storage_key))
     records = stopped.ask(home / "store", cipher, lambda txn: [record for _, _, record in prekeys.own(txn)])
     newest = max((parse_prekey(record) for record in records), key=lambda record: record.epoch, default=None)
     return judge_prekey(newest, now_us)
@@ -95,5 +112,5 @@ def _clock(trust: Trust, now_us: int) -> Finding:
     return Finding("clock", "PASS", "CLOCK_OK")
 
 
-def _audit(home: Path, unlock: Unlock) -> Finding:
-    return judge_audit(tuple(check_audit(home, unlock)["problems"]))
+def _audit(home: Path, safe: Opened) -> Finding:
+    return judge_audit(tuple(check_opened(home, safe())["problems"]))

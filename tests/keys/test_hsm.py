@@ -22,7 +22,8 @@ from tests.tokens import LABEL, MODULE, PIN, SoftToken, make_token
 PLACE = Place(MODULE, LABEL)
 
 
-def pin() -> bytes:
+def pin(label: str) -> bytes:
+    assert label == "token"
     return PIN.encode()
 
 
@@ -115,14 +116,14 @@ def _refused(act: Callable[[], object]) -> str:
 def test_a_wrong_pin_is_tried_once(soft: SoftToken, public: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def wrong() -> bytes:
+    def wrong(_label: str) -> bytes:
         asked.append(1)
         return b"wrong-pin"
 
     pkcs11.lib(MODULE).reinitialize()  # a user who is logged in stays so in one process
     assert _refused(lambda: open_token(PLACE, wrong)) == "TOKEN_PIN"
     assert asked == [1]
-    assert _refused(lambda: open_token(PLACE, lambda: b"\xff")) == "TOKEN_PIN"
+    assert _refused(lambda: open_token(PLACE, lambda _label: b"\xff")) == "TOKEN_PIN"
     monkeypatch.setattr(pkcs11, "lib", lambda _module: _Locked())
     assert _refused(lambda: open_token(PLACE, wrong)) == "TOKEN_LOCKED"
     assert asked == [1]
@@ -138,7 +139,7 @@ class _Locked:
 
 
 def test_a_token_that_is_not_there_is_not_asked_for_its_pin(soft: SoftToken) -> None:
-    def never() -> bytes:
+    def never(_label: str) -> bytes:
         raise AssertionError("asked")
 
     assert _refused(lambda: open_token(Place(MODULE, "another"), never)) == "TOKEN_MISSING"

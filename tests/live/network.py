@@ -172,8 +172,12 @@ class Network:
             argv = json.loads((folder / "argv.json").read_text())
             self.brokers[folder.name] = Process(argv, self.folder / f"{folder.name}.log", self._environment)
         for home in sorted((self.lab / "offices").iterdir()):
-            argv = [sys.executable, "-m", "relay", "--home", str(home), "run"]
-            self.offices[home.name] = Process(argv, self.folder / f"{home.name}.log", self._environment)
+            self.adopt(home.name)
+
+    def adopt(self, office: str) -> None:
+        """One of our daemons from now on; its home is among those of the lab."""
+        argv = [sys.executable, "-m", "relay", "--home", str(self.home(office)), "run"]
+        self.offices[office] = Process(argv, self.folder / f"{office}.log", self._environment)
 
     @property
     def lab(self) -> Path:
