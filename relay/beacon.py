@@ -14,7 +14,7 @@ from keys.prekeys import supersedes, verify_prekey
 from keys.signing import PRESENCE, sign_record
 from keys.verify import VerifiedPresence, VerifiedWitness, verify_presence
 from protocol.errors import RemoteError
-from protocol.ids import Address, Digest, OfficeId
+from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
 from protocol.topics import PrekeyTopic, PresenceTopic, prekey_topic, presence_topic
