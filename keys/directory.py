@@ -257,8 +257,7 @@ class Directory:
     def person_by_key(self, office_id: bytes, key_id: bytes) -> Person | None:
         """The person of that office with this key, whatever its validity, or None."""
         office = self.by_id(office_id)
-        persons = () if office is None else office.persons
-        return next((person for person in persons if person.key_id == key_id), None)
+        return None if office is None else office.person_by_key(key_id)
 
     def encode(self) -> bytes:
         """The roster: canonical CBOR, the same bytes for equal directories."""

@@ -254,6 +254,10 @@ class OfficeRecord:
         named = [person for person in self.persons if person.name == name]
         return max(named, key=lambda person: person.not_before_us, default=None)
 
+    def person_by_key(self, key_id: bytes) -> Person | None:
+        """The person with this key, whatever its validity, or None."""
+        return next((person for person in self.persons if person.key_id == key_id), None)
+
     def encode(self) -> dict[int, Any]:
         """The wire map."""
         return {
