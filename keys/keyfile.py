@@ -170,9 +170,9 @@ def change_passphrase(
     replace(path, sealed)
 
 
-def read_header(path: Path) -> KeyFileHeader:
+def read_header(path: Path, max_bytes: int = KEY_FILE_BYTES) -> KeyFileHeader:
     """What the file says of itself, unopened. Raises `KeyFileError` like `read_secret`."""
-    header, _ = _parse(path, read_private(path, KEY_FILE_BYTES), KEY_FILE_BYTES)
+    header, _ = _parse(path, read_private(path, max_bytes), max_bytes)
     return KeyFileHeader(header[1], header[2], "storage" if header[3] is None else "passphrase", header[5])
 
 

@@ -49,7 +49,7 @@ def back_up(home: Path, unlock: Unlock, now_us: int) -> Backup:
 def recover(
     file: Path, home: Path, passphrase: Callable[[str], bytes], now_us: int, *, root: str | None = None
 ) -> Backup:
-    """Make `home`, which must not exist or be empty, of a backup; `passphrase` is asked with the backup's label.
+    """Make `home`, which must not exist or be empty, of a backup; `passphrase` is asked with the file's name.
 
     `root`: the fingerprint that the network's root must have. Nothing is left of a recovery that fails.
     Raises `Refused` FILE_EXISTS, FILE_MISSING, WRONG_NETWORK, BAD_CONFIG; `ConfigError`; `KeyFileError`; `TrustError`;

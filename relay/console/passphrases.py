@@ -12,9 +12,12 @@ from typing import Final
 import click
 
 from keys.keyfile import Unlock
+from keys.tries import wrong_tries
 from protocol.errors import Refused
 from relay.console.choices import Choices
+from relay.console.output import local_time
 from relay.console.phrases import say
+from relay.times import time_text
 
 LAB_PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
 """In a laboratory's root home: opens every key, unattended."""
@@ -24,6 +27,14 @@ PASSPHRASE_BYTES: Final = 4_096
 
 NEW_CHARACTERS: Final = 12
 """Fewest characters of a passphrase that is chosen on a terminal: four short words. A file is its owner's business."""
+
+
+def tell_tries(choices: Choices, key_file: Path) -> None:
+    """Say on standard error how often somebody tried wrong passphrases on this file since the last right one."""
+    tries = wrong_tries(key_file)
+    if tries is not None:
+        since = local_time(time_text(tries.first_us))
+        click.echo(say("wrong_tries", choices.lang, what=key_file.name, count=tries.count, since=since), err=True)
 
 
 def unlock_of(choices: Choices, home: Path, passphrase_file: str | Path | None) -> Unlock:
@@ -37,9 +48,15 @@ def unlock_of(choices: Choices, home: Path, passphrase_file: str | Path | None) 
     file = Path(passphrase_file) if passphrase_file is not None else lab if lab.is_file() else None
     if file is not None:
         given = read_passphrase(file)
-        return lambda _label: given
+
+        def give(label: str) -> bytes:
+            tell_tries(choices, home / "keys" / f"{label}.key")
+            return given
+
+        return give
 
     def ask(label: str) -> bytes | None:
+        tell_tries(choices, home / "keys" / f"{label}.key")
         if not sys.stdin.isatty():
             raise Refused("NOT_ENOUGH_KEYS", f"nobody can be asked for the passphrase of {label}: {_NO_TERMINAL}")
         return _typed(say("passphrase_of", choices.lang, what=label)) or None

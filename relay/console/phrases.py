@@ -53,6 +53,10 @@ PHRASES: Final = MappingProxyType(
             "请用 `relay keys list` 核对目录是否最新；必要时用 `relay keys pull` 取回。",
             "Compare with `relay keys list`; fetch what is newer with `relay keys pull`.",
         ),
+        "wrong_tries": (
+            "注意：自 {since} 起，有人对 {what} 试过 {count} 次错误口令。",
+            "Note: wrong passphrases tried on {what} since {since}: {count}.",
+        ),
         "token_pin": ("密码令牌（PIN）", "the token (its PIN)"),
         # Sending.
         "accepted": ("已受理 {id}", "Accepted {id}"),
@@ -171,7 +175,6 @@ PHRASES: Final = MappingProxyType(
         ),
         "run_next": ("现在可以运行 `relay --home {home} run`", "Now `relay --home {home} run` starts it"),
         "responses_written": ("{count} 份答复已写入 {place}", "{count} responses are in {place}"),
-        "change_planned": ("{office} 自 {start} 起为 {address}", "{office} is {address} from {start} on"),
         "request_rejected": ("已驳回 {address} 的申请", "The request of {address} is rejected"),
         # Table heads and fields.
         "id": ("编号", "Id"),

@@ -15,7 +15,7 @@ from relay.console.acting import ceremony
 from relay.console.choices import Choices
 from relay.console.commands import argument, command, option
 from relay.console.output import emit, fields, local_time
-from relay.console.passphrases import ask_passphrase, new_passphrase
+from relay.console.passphrases import ask_passphrase, new_passphrase, tell_tries
 from relay.console.phrases import say
 from relay.console.unlocking import unlock_of_home
 from relay.times import time_text
@@ -47,6 +47,7 @@ def passwd(
     header = read_header(file)
     if header.sealed_by != "passphrase" or file.name == SEALED:
         raise Refused("BAD_FIELD", f"{file} is opened by the storage key, which has a passphrase: leave FILE out")
+    tell_tries(choices, file)
     old = ask_passphrase(choices, file.name, passphrase_file)
     change_passphrase(file, old, new_passphrase(choices, file.name, new_passphrase_file), entropy=secrets.token_bytes)
     _tell(choices, "passphrase_changed", file=str(file), kept="passphrase")
@@ -56,6 +57,7 @@ def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | N
     from relay.safe import Safe, nobody_hears
 
     before = how_kept(home)
+    tell_tries(choices, home / "keys" / SEALED)
     if before == "credential":
         raise Refused("BAD_FIELD", "systemd gives the storage key: change its credential", field="keep")
     asking = unlock_of_home(choices)

@@ -25,7 +25,7 @@ from protocol.signing_for import SigningFor, encode_signing_for
 from relay.console.choices import Choices
 from relay.console.client import Daemon, daemon_of, path_of
 from relay.console.failure import Failure
-from relay.console.passphrases import ask_passphrase
+from relay.console.passphrases import ask_passphrase, tell_tries
 from relay.memory import leave_no_core
 from relay.times import parse_duration_us, parse_time_us
 
@@ -121,6 +121,7 @@ def open_person(choices: Choices, path: Path, passphrase_file: str | None) -> Si
         raise KeyFileError("KEY_FILE_KIND", path, f"it holds a secret of kind {header.kind!r}, not a person's")
     if header.sealed_by != "passphrase":
         raise KeyFileError("KEY_FILE_NOT_OPENED", path, "a person's key is sealed under a passphrase, this is not")
+    tell_tries(choices, path)
     passphrase = ask_passphrase(choices, str(path), passphrase_file)
     return SigningKey.from_seed(read_secret(path, PERSON_KEY, passphrase=passphrase))
 

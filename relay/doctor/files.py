@@ -8,7 +8,10 @@ from typing import Final
 from config.load import load
 from config.problems import ConfigError
 from config.schema import Settings
+from keys.storage_key import BARE, SEALED
+from keys.tries import wrong_tries
 from relay.doctor.finding import Finding
+from relay.times import time_text
 
 PRIVATE: Final = ("store", "audit")
 """Folders that nobody else needs to read; what is in them is sealed, or names no text."""
@@ -18,6 +21,7 @@ def look_at_files(home: Path, running: Settings | None) -> Iterator[Finding]:
     """Settings, compared with those in force if a relay runs; and modes. Raises `OSError` where we may not look."""
     yield _look_at_settings(home, running)
     yield _look_at_modes(home)
+    yield from _look_at_keys(home)
 
 
 def _look_at_settings(home: Path, running: Settings | None) -> Finding:
@@ -40,6 +44,18 @@ def _look_at_modes(home: Path) -> Finding:
     if others:
         return Finding("modes", "WARN", "HOME_OPEN", ", ".join(others))
     return Finding("modes", "PASS", "MODES_OK")
+
+
+def _look_at_keys(home: Path) -> Iterator[Finding]:
+    """Wrong passphrases that somebody tried, and a storage key that lies bare beside the sealed one."""
+    keys = home / "keys"
+    for path in sorted(keys.glob("*")):
+        tries = wrong_tries(path)
+        if tries is not None:
+            detail = f"{tries.count} for {path.name} since {time_text(tries.first_us)}"
+            yield Finding("passphrases", "WARN", "WRONG_PASSPHRASES", detail)
+    if (keys / BARE).exists() and (keys / SEALED).exists():
+        yield Finding("keys", "WARN", "STORAGE_KEY_BARE", f"{BARE} beside {SEALED}")
 
 
 def _is_open(path: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.problems import ConfigError
-from keys.backup import Backup, open_backup, seal_backup
+from keys.backup import BACKUP_BYTES, Backup, open_backup, seal_backup
 from keys.keyfile import Argon2Cost, read_header, read_secret
 from keys.private_files import KeyFileError
 from keys.storage_key import how_kept, load_storage_key
@@ -90,7 +90,8 @@ def test_an_office_comes_back_from_its_backup(relay: Relay, office: Path, tmp_pa
     file, new = tmp_path / "county.backup", tmp_path / "new machine" / "relay"
     said = relay(office, "backup", "-o", file, "--passphrase-file", tmp_path / "one").object()
     assert (said["address"], file.stat().st_mode & 0o777) == (COUNTY, 0o600)
-    assert (read_header(file).kind, COUNTY in read_header(file).label) == ("backup", True)
+    header = read_header(file, BACKUP_BYTES)
+    assert (header.kind, COUNTY in header.label) == ("backup", True)
     again = relay(office, "backup", "-o", file, "--passphrase-file", tmp_path / "one")
     assert (again.exit, again.error()["code"]) == (73, "FILE_EXISTS")
     back = relay(new, "recover", file, "--passphrase-file", tmp_path / "one").object()
@@ -225,7 +226,9 @@ def test_passwd_moves_the_storage_key_and_changes_a_key_file(relay: Relay, lab: 
     assert (wrong.exit, wrong.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
     alone = relay(office, "passwd", "--new-passphrase-file", two)
     assert (alone.exit, alone.error()["code"]) == (65, "NO_PASSPHRASE")
-    relay(office, "passwd", "--passphrase-file", one, "--new-passphrase-file", two).object()
+    told = relay(office, "passwd", "--passphrase-file", one, "--new-passphrase-file", two)
+    assert (told.exit, "storage.sealed" in told.err, told.err.strip().endswith(": 1.")) == (0, True, True)
+    assert relay(office, "passwd", "--passphrase-file", two, "--new-passphrase-file", two).err == ""
     assert load_storage_key(office, unlock=lambda _label: b"second passphrase", environ={}) == key
     # The backup of such a home stays under the passphrase, and nobody who has none makes one.
     assert _code(lambda: back_up(office, lambda _label: None, 1)) == "NO_PASSPHRASE"
