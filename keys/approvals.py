@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.directory import Directory
-from keys.office_record import Person
+from keys.office_record import OfficeRecord, Person
 from keys.signing import APPROVAL, SIGNED_FOR, UnverifiedRecord
 from protocol.approval import APPROVERS, Approval, decode_approval, differs
 from protocol.content import Content
@@ -107,6 +107,27 @@ def check_signed_for(receipt: Receipt, directory: Directory) -> None:
         if not person.valid_at(at_us):
             raise RemoteError("KEY_NOT_VALID", f"key {record.key_id.hex()} of a person")
     record.verify(SIGNED_FOR, person.public)
+
+
+def rests_on_revoked(content: Content, office: OfficeRecord) -> bool:
+    """Whether a person of its author approved a content that was taken in, and is revoked since before that by now."""
+    for data in content.approvals:
+        record = UnverifiedRecord(data, max_bytes=APPROVAL_BYTES)
+        person = office.person_by_key(record.key_id)
+        times = (decode_approval(record.payload).at_us, content.created_us)
+        if person is not None and any(standing_of(person, at_us) == "REVOKED" for at_us in times):
+            return True
+    return False
+
+
+def signed_by_revoked(receipt: Receipt, office: OfficeRecord) -> bool:
+    """Whether the person who signed a receipt that was taken in is revoked since before that by now."""
+    if receipt.type != "signed_for" or receipt.code != PERSON_SIGNED:
+        return False
+    record = UnverifiedRecord(receipt.proof, max_bytes=RECORD_BYTES)
+    person = office.person_by_key(record.key_id)
+    times = (decode_signing_for(record.payload).at_us, receipt.at_us)
+    return person is not None and any(standing_of(person, at_us) == "REVOKED" for at_us in times)
 
 
 def _approver(data: bytes, content: Content, directory: Directory) -> Approver:

@@ -14,7 +14,7 @@ from keys.prekeys import supersedes, verify_prekey
 from keys.signing import PRESENCE, sign_record
 from keys.verify import VerifiedPresence, VerifiedWitness, verify_presence
 from protocol.errors import RemoteError
-from protocol.ids import Address, Digest, OfficeId
+from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
 from protocol.topics import PrekeyTopic, PresenceTopic, prekey_topic, presence_topic
@@ -64,7 +64,7 @@ class Beacon:
         """The will of a new connection: the same session, offline."""
         self._sessions += 1
         self._session_of[broker, group] = self._sessions
-        topic = presence_topic(self._ground.me.address, group)
+        topic = presence_topic(self._ground.me.call_sign, group)
         return Will(topic, self._presence(group, self._sessions, online=False), retain=True)
 
     async def on_link(self, changed: LinkChanged) -> None:
@@ -79,7 +79,7 @@ class Beacon:
         if changed.up:
             session = self._session_of.get(key, self._sessions)
             await self._publish(
-                changed.broker, changed.group, presence_topic(ground.me.address, changed.group),
+                changed.broker, changed.group, presence_topic(ground.me.call_sign, changed.group),
                 self._presence(changed.group, session, online=True),
             )  # fmt: skip
             if changed.group == "slow":
@@ -96,7 +96,7 @@ class Beacon:
             if self._ground.audit.mark == told:
                 continue
             told = self._ground.audit.mark
-            topic = presence_topic(self._ground.me.address, "slow")
+            topic = presence_topic(self._ground.me.call_sign, "slow")
             for broker, group in sorted(self._up):
                 if group == "slow":
                     session = self._session_of[broker, group]
@@ -105,7 +105,7 @@ class Beacon:
     async def say_goodbye(self) -> None:
         """Before a planned stop: neighbours need not wait for our will."""
         for broker, group in sorted(self._up):
-            topic = presence_topic(self._ground.me.address, group)
+            topic = presence_topic(self._ground.me.call_sign, group)
             await self._publish(
                 broker, group, topic, self._presence(group, self._session_of[broker, group], online=False)
             )
@@ -134,13 +134,13 @@ class Beacon:
     async def _publish_prekeys(self, broker: str) -> None:
         """Ours; and where we join brokers, those that we verified of others."""
         ground = self._ground
-        me = ground.me.address
+        me = ground.me.call_sign
         if ground.keyring.own_record is not None:
             await self._publish(broker, "slow", prekey_topic(me, me), ground.keyring.own_record.data)
         if self._joins_brokers():
             for office, record in tuple(ground.keyring.records.items()):
                 if office != ground.identity.office:
-                    topic = prekey_topic(me, Address(ground.address_of(office)))
+                    topic = prekey_topic(me, ground.call_sign_of(office))
                     await self._publish(broker, "slow", topic, record.data)
 
     def _joins_brokers(self) -> bool:
@@ -225,7 +225,7 @@ class Beacon:
         ground.audit.add(RELAY, "prekey", office=record.office_id.hex(), epoch=record.epoch)
         await self._sealer.prekey_came(record.office_id)
         if self._joins_brokers():
-            topic = prekey_topic(ground.me.address, Address(ground.address_of(record.office_id)))
+            topic = prekey_topic(ground.me.call_sign, ground.call_sign_of(record.office_id))
             for broker, group in sorted(self._up):
                 if group == "slow":
                     await self._publish(broker, "slow", topic, record.data)

@@ -227,7 +227,7 @@ class _Daemon:
         identity = Identity(office, key, birth.life, birth.boot)
         keyring = await load_keyring(home, safe.storage_key, identity, trust, store, self._clock.now_us())
         outbox = Outbox(office, timing_of(settings))
-        graph, shared = graph_of(trust.directory, office)
+        graph, shared = graph_of(trust.directory.at(self._clock.now_us()), office)
         outbox.set_graph(graph, shared, self._clock.monotonic_us())
         ground = Ground(
             settings=settings,

@@ -63,7 +63,7 @@ class Engine:
         self._beacon = Beacon(ground, self._sealer, self._home, self._neighbours)
         self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
         self._intakes = {group: Intake(ground, group, self._recovery, self._home, self._neighbours) for group in GROUPS}
-        me = ground.me.address
+        me = ground.me.call_sign
         self._transport = connect(
             Hooks(
                 filters={group: subscriptions(me, group) for group in GROUPS},
@@ -144,7 +144,7 @@ class Engine:
             topic = parse_topic(arrived.topic)
             match topic:
                 case FrameTopic():
-                    if topic.receiver != self._ground.me.address:
+                    if topic.receiver != self._ground.me.call_sign:
                         raise RemoteError("WRONG_TOPIC", "a frame for another office")
                     await self._intakes[topic.lane.group].put(arrived, topic)
                 case PresenceTopic():

@@ -130,7 +130,7 @@ async def _import_own(home: Path, storage_key: bytes, identity: Identity, trust:
     me = trust.directory.by_id(identity.office)
     if me is None:
         return
-    record = _read_record(home / "trust" / "prekeys" / f"{me.address}.cbor")
+    record = _read_record(home / "trust" / "prekeys" / f"{me.call_sign}.cbor")
     if record is None:
         return
     path = home / "keys" / f"prekey-{record.epoch}.key"

@@ -1,5 +1,6 @@
 """The parts of SPEC.md that code decides: limits, codes, the worked example, and the fields of every map."""
 
+from keys.changes import Change
 from keys.person_request import make_request as make_person_request
 from keys.primitives import key_id, prekey_public, sha256
 from keys.response import make_response
@@ -111,6 +112,7 @@ def maps() -> dict[str, bytes]:
         "prekey": prekey,
         "roster": world.DIRECTORY.encode(),
         "office": cbor.dumps(county),
+        "change": cbor.dumps(Change(0, world.COUNTY, world.COUNTY_ADDRESS, "name", "county", None, None).encode()),
         "office-key": cbor.dumps(county[7][0]),
         "person": cbor.dumps(county[8][0]),
         "rules": cbor.dumps(roster[6]),

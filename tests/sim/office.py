@@ -193,7 +193,7 @@ class OfficeProcess:
         settings = self._settings()
         outbox = Outbox(seat.office, timing_of(settings))
         self.lanes.follow(outbox)
-        graph, shared = graph_of(directory, seat.office)
+        graph, shared = graph_of(directory.at(self.clock.now_us()), seat.office)
         outbox.set_graph(graph, shared, self.clock.monotonic_us())
         self._ground = Ground(
             settings=settings,
