@@ -144,13 +144,15 @@ def _approver(data: bytes, content: Content, directory: Directory) -> Approver:
             "", approval.role, approval.at_us, "WRONG_ROLE", f"key {record.key_id.hex()} is of no person of {where}"
         )
     if directory.allows(person.suite):
-        code, detail = _fault(record, approval, person, content)
+        code, detail = _fault(record, approval, person, content, directory)
     else:
         code, detail = "BAD_SIGNATURE", f"the key of {person.name} is of a suite that is not allowed"
     return Approver(person.name, approval.role, approval.at_us, code, detail)
 
 
-def _fault(record: UnverifiedRecord, approval: Approval, person: Person, content: Content) -> tuple[str | None, str]:
+def _fault(
+    record: UnverifiedRecord, approval: Approval, person: Person, content: Content, directory: Directory
+) -> tuple[str | None, str]:
     """(code, detail) of the first step that fails for a known person; (None, "") when the approval counts."""
     # (1) The key made this record for this purpose.
     try:
@@ -158,7 +160,7 @@ def _fault(record: UnverifiedRecord, approval: Approval, person: Person, content
     except RemoteError:
         return "BAD_SIGNATURE", f"not by the key of {person.name}"
     # (2) It is of this very message.
-    part = differs(approval, content)
+    part = differs(approval, content, directory.office_of)
     if part is not None:
         return "BAD_SIGNATURE", f"{person.name} signed for another {part}"
     # (3) The role, and the key's validity, when the person signed and when the office wrote.

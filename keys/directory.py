@@ -179,6 +179,10 @@ class Directory:
         office_id = self._names.get(Address(address))
         return None if office_id is None else self.offices[office_id]
 
+    def office_of(self, address: str) -> OfficeId | str:
+        """The id of the office that has, had or will have this address; an unknown address stands for itself."""
+        return self._names.get(Address(address), address)
+
     def names_of(self, office_id: bytes) -> frozenset[Address]:
         """All addresses of an office: those it had, has and will have; mail to each of them is its own."""
         return frozenset(name for name, id_ in self._names.items() if id_ == office_id)

@@ -319,8 +319,8 @@ def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:
     objection = objection_to(message.content, eyes.directory)
     if code is not None or objection is None:
         return code
-    # Its author may know of a person, a role or a rule what we shall only learn; a signature stays what it is.
-    if objection.code != "BAD_SIGNATURE" and message.content.directory_version > eyes.directory.version:
+    # Its author may know of a person, a role, an address or a rule what we shall only learn.
+    if message.content.directory_version > eyes.directory.version:
         raise RemoteError("UNKNOWN_KEY", f"{objection.code}: {objection.detail}; our directory is older than its")
     return objection.code
 

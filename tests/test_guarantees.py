@@ -1,4 +1,4 @@
-"""GUARANTEES.md is held to the code: what it names exists, and tests that carry its number hold every guarantee."""
+"""What the documents promise is held to the code: what they name exists, and tests that carry its number hold it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 
 TOP = Path(__file__).resolve().parent.parent
 PAGES = {
-    name: (TOP / name).read_text(encoding="utf-8") for name in ("GUARANTEES.md", "ARCHITECTURE.md", "CHANGELOG.md")
+    name: (TOP / name).read_text(encoding="utf-8")
+    for name in ("GUARANTEES.md", "ARCHITECTURE.md", "CHANGELOG.md", "keys/THREATS.md")
 }
 SECTIONS = {
     int(part.split(" ", 1)[0]): part
@@ -39,6 +40,13 @@ def test_a_guarantee_names_tests_that_carry_its_number(number: int) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_test_that_is_named_exists(page: str) -> None:
     assert named_in(PAGES[page]) - WRITTEN == set()
+
+
+def test_whatever_an_adversary_cannot_do_names_who_shows_it() -> None:
+    for part in re.split(r"^## ", PAGES["keys/THREATS.md"], flags=re.MULTILINE)[1:]:
+        table = re.search(r"^\| cannot \| shown by \|\n\|---\|---\|\n((?:\|.*\n)+)", part, flags=re.MULTILINE)
+        assert table or part.startswith("What remains"), f"nothing is said to be impossible: {part.splitlines()[0]}"
+        assert all(named_in(row) for row in (table.group(1).splitlines() if table else [])), part.splitlines()[0]
 
 
 def test_every_command_that_is_named_exists() -> None:
