@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keys.primitives import ED25519, SERVES, is_signing_key, key_id, signature_suite
+from keys.mldsa import MLDSA
+from keys.primitives import ED25519, SERVES, is_signing_key, key_id, sha256, signature_suite
 from protocol.errors import RemoteError
 from protocol.ids import Address, KeyId, OfficeId, is_address
 from protocol.limits import OFFICE_ID_BYTES, TIME_MAX_US
@@ -110,6 +111,12 @@ class OfficeKey:
         """A signing key, Ed25519 or SM2, with its id. Raises `RemoteError` for a weak key or an empty validity."""
         suite = _suite_of(public)
         return OfficeKey(suite, public, key_id(suite, public), not_before_us, not_after_us, revoked_since_us)
+
+    @staticmethod
+    def second(public: bytes, not_before_us: int, not_after_us: int) -> "OfficeKey":
+        """An ML-DSA-65 key, which the directory names by its SHA-256: the key itself has 1,952 bytes."""
+        named = sha256(public)
+        return OfficeKey(MLDSA, named, key_id(MLDSA, named), not_before_us, not_after_us)
 
     def valid_at(self, at_us: int) -> bool:
         """Whether a signature made at this time counts."""

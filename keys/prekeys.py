@@ -71,7 +71,7 @@ class PrekeyRecord:
         return self.not_before_us <= at_us < self.not_after_us
 
     def renewal_due(self, at_us: int, renew_us: int) -> bool:
-        """Whether its owner should make the next one: at this age, or when it begins later than others would believe."""
+        """Whether its owner should make the next one: at this age, or if it begins later than others believe."""
         return at_us >= self.not_before_us + renew_us or at_us < self.not_before_us - CLOCK_AHEAD_US
 
 
@@ -140,6 +140,18 @@ def verify_prekey(data: bytes, directory: Directory, now_us: int) -> PrekeyRecor
 
     Whether it is newer than the one held is `supersedes`.
     """
+    return _verify(data, directory, now_us, past=False)
+
+
+def verify_own(data: bytes, directory: Directory, now_us: int) -> PrekeyRecord:
+    """A record of our own that somebody else holds: verified like any other, but one past its validity counts too,
+    if the key that signed it is valid still. Raises `RemoteError` like `verify_prekey`, but for EXPIRED.
+    """
+    return _verify(data, directory, now_us, past=True)
+
+
+def _verify(data: bytes, directory: Directory, now_us: int, *, past: bool) -> PrekeyRecord:
+    """The steps of `verify_prekey`."""
     first, second = _split(data)
     unverified = UnverifiedRecord(first, max_bytes=RECORD_BYTES)
     record = _read(data, unverified.payload, second)
@@ -149,7 +161,7 @@ def verify_prekey(data: bytes, directory: Directory, now_us: int) -> PrekeyRecor
         raise RemoteError("BAD_SUITE", f"a prekey of suite {record.suite}")
     if record.not_before_us > now_us + CLOCK_AHEAD_US:
         raise RemoteError("BAD_LIFE", "a prekey that is not valid yet")
-    if record.not_after_us <= now_us:
+    if record.not_after_us <= now_us and not past:
         raise RemoteError("EXPIRED", "a prekey past its validity")
     directory.signing_key(record.office_id, unverified.key_id, record.not_before_us)
     key = directory.signing_key(record.office_id, unverified.key_id, max(now_us, record.not_before_us))

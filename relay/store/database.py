@@ -105,19 +105,6 @@ class Txn:
     erasures: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Rows that were moved aside: all, those found lately and how many of these were mended, those of the inbox that
-    were not, and the tables of the recent ones.
-    """
-
-    total: int
-    recent: int
-    mended: int
-    of_inbox: int
-    tables: tuple[str, ...]
-
-
 class StoreLock:
     """The lock file of a store; held until `release` or the end of the process."""
 
@@ -292,11 +279,6 @@ def move_aside(txn: Txn, table: str, rowid: int, key_text: str, *, mended: bool 
         txn.connection.execute(delete, (rowid,))
 
 
-def count_damaged(txn: Txn) -> int:
-    """How many rows were moved aside since the store began, mended ones included."""
-    return int(txn.connection.execute("SELECT count(*) FROM damaged").fetchone()[0])
-
-
 def _commits(connection: sqlite3.Connection) -> int:
     """The count of commits. A damaged one that is too low shows when neighbours know better: like a restored home."""
     row = connection.execute("SELECT commits FROM life").fetchone()
@@ -309,19 +291,6 @@ def was_moved_aside(txn: Txn, table: str, key_text: str) -> bool:
     """Whether a row of this key was damaged and could not be mended."""
     query = "SELECT count(*) FROM damaged WHERE table_name = ? AND key_text = ? AND mended = 0"
     return bool(txn.connection.execute(query, (table, key_text)).fetchone()[0])
-
-
-def read_damage(txn: Txn, since_us: int) -> Damage:
-    """What was moved aside, and how much of it since a time."""
-    query = "SELECT table_name, mended, found_at_us >= ?, count(*) FROM damaged GROUP BY 1, 2, 3"
-    rows = txn.connection.execute(query, (since_us,)).fetchall()
-    return Damage(
-        total=sum(count for *_, count in rows),
-        recent=sum(count for _, _, recent, count in rows if recent),
-        mended=sum(count for _, mended, recent, count in rows if recent and mended),
-        of_inbox=sum(count for table, mended, _, count in rows if table == "inbox" and not mended),
-        tables=tuple(sorted({table for table, _, recent, _ in rows if recent})),
-    )
 
 
 def quick_check(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from protocol.fields import elements
 from protocol.limits import RECORD_BYTES
 from relay.store.counters import blob, number, recall, remember
 from relay.store.database import Txn
+from relay.store.sealed_table import Value
 from relay.store.tables import OWN_PREKEYS, PREKEYS
 
 _EPOCH: Final = "prekey_epoch"
@@ -48,7 +49,7 @@ def keep_own(txn: Txn, prekey_id: bytes, epoch: int, forget_us: int, seed: bytes
     """Keep a prekey of this office with its private seed; once, also when it was forgotten since."""
     if epoch > own_epoch(txn):
         with _leaving_nothing(txn):
-            clear = {"prekey_id": prekey_id, "epoch": epoch, "forget_us": forget_us}
+            clear: dict[str, Value] = {"prekey_id": prekey_id, "epoch": epoch, "forget_us": forget_us}
             OWN_PREKEYS.insert(txn, clear, dumps([seed, record]))
         hear_own_epoch(txn, epoch)
 

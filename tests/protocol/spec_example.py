@@ -102,7 +102,8 @@ def maps() -> dict[str, bytes]:
     suspended = encode_suspensions([Suspension(world.COUNTY, 0, 1, "stolen")])
     suspensions = cbor.loads(suspended, max_bytes=1_000)
     request = cbor.loads(enrolling.request().data, max_bytes=100_000)[0]
-    prekey = cbor.loads(read_vector(FOLDER / "prekey-ok-suite-2.txt").data, max_bytes=10_000)[2]
+    first = cbor.loads(read_vector(FOLDER / "prekey-ok-suite-2.txt").data, max_bytes=10_000)[0]
+    prekey = cbor.loads(first, max_bytes=10_000)[2]
     return {
         "content": encode_content(world.make_content()),
         "header": encode_header(world.make_header()),
