@@ -48,10 +48,10 @@ def epoch_of(txn: Txn, office: bytes) -> int:
 def keep_own(txn: Txn, prekey_id: bytes, epoch: int, forget_us: int, seed: bytes, record: bytes) -> None:
     """Keep a prekey of this office with its private seed; once, also when it was forgotten since."""
     if epoch > own_epoch(txn):
+        remember(txn, _EPOCH, epoch)
         with _leaving_nothing(txn):
             clear: dict[str, Value] = {"prekey_id": prekey_id, "epoch": epoch, "forget_us": forget_us}
             OWN_PREKEYS.insert(txn, clear, dumps([seed, record]))
-        hear_own_epoch(txn, epoch)
 
 
 def own(txn: Txn) -> Iterator[tuple[bytes, bytes, bytes]]:
