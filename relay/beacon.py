@@ -39,9 +39,7 @@ _log = structlog.get_logger()
 class Beacon:
     """Presence and prekeys of this office and of its neighbours."""
 
-    def __init__(
-        self, ground: Ground, sealer: Sealer, home: Home, neighbours: Neighbours, renewal: Renewal
-    ) -> None:
+    def __init__(self, ground: Ground, sealer: Sealer, home: Home, neighbours: Neighbours, renewal: Renewal) -> None:
         self._ground = ground
         self._sealer = sealer
         self._home = home

@@ -1,16 +1,10 @@
 """How long the signed files of a network are valid, by role."""
 
 from collections.abc import Mapping
-from typing import Final
 
-from tuf.api.metadata import Root, Signed, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from keys.trust.metadata import SNAPSHOT, TARGETS, TIMESTAMP, issued_us, parse, root_file, root_version, time_us
-
-_FILES: Final[Mapping[str, tuple[str, type[Signed]]]] = {
-    "targets": (TARGETS, Targets),
-    "snapshot": (SNAPSHOT, Snapshot),
-}
 
 
 def role_terms(files: Mapping[str, bytes]) -> dict[str, tuple[int | None, int]]:
@@ -24,9 +18,10 @@ def role_terms(files: Mapping[str, bytes]) -> dict[str, tuple[int | None, int]]:
     if versions:
         name = root_file(max(versions))
         terms["root"] = None, time_us(parse(Root, files[name], name).signed.expires)
-    for role, (name, kind) in _FILES.items():
-        if name in files:
-            terms[role] = None, time_us(parse(kind, files[name], name).signed.expires)
+    if TARGETS in files:
+        terms["targets"] = None, time_us(parse(Targets, files[TARGETS], TARGETS).signed.expires)
+    if SNAPSHOT in files:
+        terms["snapshot"] = None, time_us(parse(Snapshot, files[SNAPSHOT], SNAPSHOT).signed.expires)
     if TIMESTAMP in files:
         timestamp = parse(Timestamp, files[TIMESTAMP], TIMESTAMP).signed
         terms["timestamp"] = issued_us(timestamp), time_us(timestamp.expires)
