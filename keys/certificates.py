@@ -7,7 +7,7 @@
 Nothing here is secret. Messages never depend on it (D8): a stolen certificate lets its thief knock at brokers.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,16 +58,20 @@ def withdraw_certificates(root_dir: Path, name: str) -> list[Issued]:
     return found
 
 
-def write_revocation_list(root_dir: Path, authority: Authority, revoked: Collection[str], now_us: int) -> list[Subject]:
-    """Make ROOT/tls/crl.pem anew; the certificates on it.
+def write_revocation_list(
+    root_dir: Path, authorities: Sequence[Authority], revoked: Collection[str], now_us: int
+) -> list[Subject]:
+    """Make ROOT/tls/crl.pem anew, with a list by each authority; the certificates on it.
 
-    On it is what was withdrawn, and what offices of the addresses `revoked` hold, unless it has run out anyway.
+    On it is what was withdrawn, and what offices of the addresses `revoked` hold, unless it has run out anyway. An
+    authority without a list would let nobody in; one that lists another's certificates does no harm.
     Raises `Refused` FILE_UNREADABLE, `OSError`.
     """
     ended = [each.subject for each in _read(root_dir / _WITHDRAWN)]
     ended += [each.subject for each in issued_certificates(root_dir) if each.subject.name in revoked]
     listed = [subject for subject in ended if subject.expires_us > now_us]
-    replace(root_dir / LIST_FILE, authority.revocation_list(subject.serial for subject in listed))
+    serials = [subject.serial for subject in listed]
+    replace(root_dir / LIST_FILE, b"".join(authority.revocation_list(serials) for authority in authorities))
     return listed
 
 

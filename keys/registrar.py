@@ -45,13 +45,21 @@ class Registrar:
         raise Refused("NOT_ENOUGH_KEYS", f"no snapshot key of the newest root is in {root_dir / 'keys'}")
 
     def approve(
-        self, request: EnrolmentRequest, authority: Authority, brokers: Sequence[BrokerPlace], now_us: int
+        self,
+        request: EnrolmentRequest,
+        authority: Authority,
+        trusted: bytes,
+        brokers: Sequence[BrokerPlace],
+        now_us: int,
     ) -> tuple[bytes, bytes]:
-        """(response, certificate) for a request whose office is in the directory. `brokers` are all that are known."""
+        """(response, certificate) for a request whose office is in the directory.
+
+        `trusted` are the certificates of all authorities (keys/authorities.py), `brokers` all that are known.
+        """
         office = self.network.directory.by_id(request.office_id)
         if office is None:
             raise ValueError("an office is answered after it was taken in")
-        certificate = authority.certify(tls_request(request).public, office.call_sign, days=CERTIFICATE_DAYS)
+        certificate = authority.certify(tls_request(request).public, office.address, days=CERTIFICATE_DAYS)
         own = tuple(broker for broker in brokers if broker.id in office.brokers)
         said = EnrolmentResponse(
             request=request.digest,
@@ -61,7 +69,7 @@ class Registrar:
             issued_us=now_us,
             files=self.network.files,
             certificate=certificate,
-            authority=authority.credential.certificate,
+            authority=trusted,
             brokers=own,
         )
         return make_response(said, self.key), certificate

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from keys.mldsa import SecondKey
 from keys.signer import Signer
 from protocol.ids import Epoch, OfficeId
 from protocol.life import Life
@@ -10,13 +9,12 @@ from protocol.life import Life
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`life` is what the home remembers of itself; `boot` counts its starts (D11). `second` signs its prekeys too."""
+    """`life` is what the home remembers of itself; `boot` counts its starts (D11)."""
 
     office: OfficeId
     key: Signer
     life: Life
     boot: int
-    second: SecondKey | None = None
 
     @property
     def epoch(self) -> Epoch:

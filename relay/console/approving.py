@@ -49,6 +49,7 @@ def approve(
     passphrase_file: str | None,
 ) -> None:
     """Take offices into the network."""
+    from keys.authorities import trusted_authorities
     from keys.ceremony import read_network
     from keys.certificates import keep_certificate
     from keys.membership import Decision, admit, admitted
@@ -83,7 +84,7 @@ def approve(
         with ceremony():
             registrar = Registrar.open(home, read_network(home), unlock_of(choices, home, passphrase_file))
         for request, target in zip(asked, targets, strict=True):
-            response, certificate = registrar.approve(request, authority, places, now_us)
+            response, certificate = registrar.approve(request, authority, trusted_authorities(home), places, now_us)
             keep_certificate(home, certificate)
             write_new(target, response)
             answered.append({"address": request.address, "id": request.office_id.hex(), "file": str(target)})

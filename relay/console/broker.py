@@ -29,6 +29,7 @@ group: Final = LazyGroup(
     {
         "config": "relay.console.broker:broker_config",
         "certificate": "relay.console.certificates:broker_certificate",
+        "authority": "relay.console.certificates:broker_authority",
         "revocations": "relay.console.certificates:broker_revocations",
         "run": "relay.console.broker:broker_run",
     },
@@ -134,7 +135,7 @@ def _attached(home: Path, broker: str) -> "tuple[tuple[Address, ...], int, bool]
     attached = [each for each in network.offices.values() if broker in each.brokers]
     if own is None and not attached:
         raise Refused("NOT_FOUND", f"no office is attached to a broker {broker!r}", field="broker")
-    offices = tuple(sorted(each.call_sign for each in attached if each.state != "revoked"))
+    offices = tuple(sorted(each.address for each in attached if each.state != "revoked"))
     return offices, own.port if own is not None else TLS_PORT, own.tls if own is not None else True
 
 
@@ -151,14 +152,14 @@ def _directory(home: Path) -> "Directory":
 
 
 def _tls_files(home: Path) -> dict[str, bytes]:
-    """The authority's certificate, and the list of revoked ones where there is one."""
+    """The authorities' certificates, and the list of revoked ones where there is one."""
+    from keys.authorities import authority_files, trusted_authorities
     from keys.certificates import LIST_FILE
-    from keys.keyfile import read_header
 
-    authority, own, revoked = home / "keys" / "tls-ca.key", home / "keys" / "ca.pem", home / LIST_FILE
+    own, revoked = home / "keys" / "ca.pem", home / LIST_FILE
     found: dict[str, bytes] = {}
-    if authority.exists():
-        found["ca.pem"] = read_header(authority).public
+    if authority_files(home)[0].exists():
+        found["ca.pem"] = trusted_authorities(home)
     elif own.exists():
         found["ca.pem"] = own.read_bytes()
     if revoked.exists():

@@ -1,8 +1,9 @@
-"""`relay broker certificate` and `relay broker revocations`: what the network's authority says of brokers and thieves.
+"""`relay broker certificate`, `revocations` and `authority`: certificates for brokers, and those of thieves.
 
-Both run where the authority's key is, in the administrator's directory, and ask for its passphrase.
+They run where the authority's key is, in the administrator's directory, and ask for its passphrase.
 """
 
+import secrets
 import string
 import time
 from pathlib import Path
@@ -17,13 +18,12 @@ from relay.console.choices import Choices
 from relay.console.commands import argument, command, option
 from relay.console.homes import root_home
 from relay.console.output import emit, local_time
-from relay.console.passphrases import unlock_of
+from relay.console.passphrases import new_passphrase, unlock_of
 from relay.console.phrases import say
 
 if TYPE_CHECKING:
     from keys.tls import Authority
 
-AUTHORITY_LABEL: Final = "tls-ca"
 DAYS: Final = 730
 """How long a broker's certificate is valid unless it is said otherwise: two years, as an office's."""
 
@@ -46,6 +46,7 @@ def broker_certificate(
     choices: Choices, names: tuple[str, ...], *, out: str, days: int, request: str | None, passphrase_file: str | None
 ) -> None:
     """Issue a broker's certificate for the names by which offices reach it; its key too, unless there is a request."""
+    from keys.authorities import trusted_authorities
     from keys.certificates import keep_certificate
     from keys.private_files import replace
     from keys.tls import subject_of
@@ -66,7 +67,7 @@ def broker_certificate(
         except ValueError as error:
             raise Refused("FILE_UNREADABLE", f"{request}: {error}", field="request") from None
     replace(folder / "broker.pem", certificate)
-    replace(folder / "ca.pem", authority.credential.certificate)
+    replace(folder / "ca.pem", trusted_authorities(root))
     keep_certificate(root, certificate)
     found = subject_of(certificate)
     expires = time_text(found.expires_us)
@@ -88,11 +89,11 @@ def broker_revocations(choices: Choices, *, withdraw: tuple[str, ...], passphras
     root = root_home(choices)
     with ceremony():
         directory = read_network(root).directory
-    authority = authority_of(choices, root, passphrase_file)
+    authorities = _opened(choices, root, passphrase_file, every=True)
     for name in withdraw:
         withdraw_certificates(root, name)
-    revoked = {office.call_sign for office in directory.offices.values() if office.state == "revoked"}
-    listed = write_revocation_list(root, authority, revoked, time.time_ns() // 1000)
+    revoked = {office.address for office in directory.offices.values() if office.state == "revoked"}
+    listed = write_revocation_list(root, authorities, revoked, time.time_ns() // 1000)
     rows = [{"name": one.name, "serial": f"{one.serial:x}", "expires_at": time_text(one.expires_us)} for one in listed]
     if choices.json:
         emit({"file": str(root / LIST_FILE), "revoked": rows})
@@ -100,6 +101,39 @@ def broker_revocations(choices: Choices, *, withdraw: tuple[str, ...], passphras
     click.echo(say("revocations_made", choices.lang, file=root / LIST_FILE, count=len(rows)))
     for row in rows:
         click.echo(f"  {row['name']}  {row['serial']}")
+
+
+@command("broker authority")
+@option("--new", "new", is_flag=True)
+@option("--drop-older", "drop_older", is_flag=True)
+@signing_options
+def broker_authority(choices: Choices, *, new: bool, drop_older: bool, passphrase_file: str | None) -> None:
+    """Show the authorities for TLS, make a new one, or end the trust in older ones."""
+    from keys.authorities import authority_files, drop_authorities, replace_authority
+    from keys.keyfile import read_header
+    from keys.tls import subject_of
+    from relay.times import time_text
+
+    root = root_home(choices)
+    if new and drop_older:
+        raise Refused("BAD_FIELD", "first the new one goes everywhere, then the older ones end", field="drop_older")
+    if new:
+        # Whoever replaces an authority can open it: nobody else would be believed.
+        authority_of(choices, root, passphrase_file)
+        replace_authority(root, new_passphrase(choices, "tls-ca", passphrase_file), secrets.token_bytes)
+    if drop_older:
+        drop_authorities(root)
+    rows = []
+    for path in authority_files(root):
+        found = subject_of(read_header(path).public)
+        rows.append({"file": str(path), "serial": f"{found.serial:x}", "expires_at": time_text(found.expires_us)})
+    if choices.json:
+        emit({"authorities": rows})
+        return
+    for row in rows:
+        click.echo(f"{row['file']}  {row['serial']}  {local_time(row['expires_at'])}")
+    if new:
+        click.echo(say("authority_new", choices.lang))
 
 
 def _require_server_name(name: str) -> None:
@@ -123,13 +157,19 @@ def _read_request(path: Path) -> bytes:
 
 
 def authority_of(choices: Choices, root: Path, passphrase_file: str | None) -> "Authority":
-    """The authority, opened. Raises `Refused` NOT_ENOUGH_KEYS without its passphrase, `KeyFileError`."""
-    from keys.keyfile import read_header, read_secret
-    from keys.tls import Authority, Credential
+    """The authority that issues, opened. Raises `Refused` NOT_ENOUGH_KEYS without its passphrase, `KeyFileError`."""
+    return _opened(choices, root, passphrase_file)[0]
 
-    path = root / "keys" / "tls-ca.key"
-    header = read_header(path)
-    passphrase = unlock_of(choices, root, passphrase_file)(AUTHORITY_LABEL)
-    if passphrase is None:
-        raise Refused("NOT_ENOUGH_KEYS", f"the passphrase of {AUTHORITY_LABEL} is needed")
-    return Authority(Credential(header.public, read_secret(path, "tls-ca", passphrase=passphrase)))
+
+def _opened(choices: Choices, root: Path, passphrase_file: str | None, *, every: bool = False) -> "list[Authority]":
+    """The authority that issues, with `every` also those before it. Raises like `authority_of`."""
+    from keys.authorities import authority_files, open_authority
+
+    unlock = unlock_of(choices, root, passphrase_file)
+    found = []
+    for path in authority_files(root) if every else authority_files(root)[:1]:
+        passphrase = unlock(path.stem)
+        if passphrase is None:
+            raise Refused("NOT_ENOUGH_KEYS", f"the passphrase of {path.stem} is needed")
+        found.append(open_authority(path, passphrase))
+    return found

@@ -146,6 +146,17 @@ PHRASES: Final = MappingProxyType(
         "broker_start": ("在代理所在机器上启动：", "To start it, where the broker is:"),
         "broker_reload": ("在代理所在机器上运行，连接不会中断：", "Run where the broker is; no connection breaks:"),
         "broker_restart": ("须重新启动代理：", "The broker must be started anew:"),
+        "authority_new": (
+            (
+                "新机构签发，旧机构仍受信任。依次：broker config 送往各代理并重启；各单位 keys rotate tls；"
+                "各代理 broker certificate；最后 broker authority --drop-older"
+            ),
+            (
+                "The new one issues, older ones are trusted still. In this order: broker config for every broker, "
+                "started anew; keys rotate tls at every office; broker certificate for every broker; and "
+                "broker authority --drop-older"
+            ),
+        ),
         "certificate_made": (
             "{names} 的证书在 {dir}，有效期至 {until}",
             "The certificate of {names} is in {dir}, valid until {until}",
@@ -175,7 +186,6 @@ PHRASES: Final = MappingProxyType(
         ),
         "run_next": ("现在可以运行 `relay --home {home} run`", "Now `relay --home {home} run` starts it"),
         "responses_written": ("{count} 份答复已写入 {place}", "{count} responses are in {place}"),
-        "change_planned": ("{office} 自 {start} 起为 {address}", "{office} is {address} from {start} on"),
         "request_rejected": ("已驳回 {address} 的申请", "The request of {address} is rejected"),
         # Table heads and fields.
         "id": ("编号", "Id"),

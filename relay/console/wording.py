@@ -116,10 +116,6 @@ HELP: Final = MappingProxyType(
             "受理入网申请：签入网络目录并写出答复。可一次受理多份。",
             "Take offices into the network: sign the directory and write the responses. Many at once.",
         ),
-        "keys change": (
-            "单位自某日起更改地址、名称、类别、上级、资格，或并入继任单位；到期自动生效。",
-            "From a date on, give an office another address, name, class, parent or standing, or a successor.",
-        ),
         "keys reject": ("驳回一份入网申请。", "Refuse a request for good."),
         "keys revoke": (
             "吊销一个单位或它的一个密钥：自某时起所签一律无效，此前所签须有旁证。",
@@ -134,6 +130,10 @@ HELP: Final = MappingProxyType(
         "broker certificate": (
             "用网络的证书机构签发代理的服务器证书（在根目录中运行）。",
             "Issue a broker's server certificate for these host names (in the administrator's directory).",
+        ),
+        "broker authority": (
+            "列出 TLS 证书机构；--new 换新的，--drop-older 不再信任旧的。",
+            "Show the authorities for TLS; make a new one, or end the trust in older ones.",
         ),
         "broker revocations": (
             "重新生成吊销证书列表：已撤销单位的，以及单独收回的（在根目录中运行）。",
@@ -230,11 +230,6 @@ HELP: Final = MappingProxyType(
         "keys revoke.reason": ("吊销理由，一行，记入管理员日志", "why, one line; kept in the administrators' journal"),
         "keys revoke.key": ("只吊销这个密钥（十六进制编号）", "revoke this key only (its id in hexadecimal)"),
         "keys revoke.yes": ("即使是发布目录的单位也吊销", "revoke even the office that publishes the directory"),
-        "successor": ("接管其职能的单位地址", "address of the office that takes over from it"),
-        "start": ("生效日期或时间（默认立即）", "day or time from which it holds (default: now)"),
-        "cancelling": ("取消尚未生效的更改", "take back what is planned and has not begun"),
-        "keys change.address": ("新地址", "its new address"),
-        "keys change.parent": ("新的上级单位地址，none 表示没有", "address of the office above it, or none"),
         "no_qr": ("不显示二维码", "leave the QR code out"),
         # Options of single commands.
         "state": ("只列出此状态", "only this state"),
@@ -323,6 +318,8 @@ HELP: Final = MappingProxyType(
             "代理机器上生成的证书请求（PEM）；私钥不离开该机器",
             "certificate request (PEM) made where the broker is, so that its key never leaves that machine",
         ),
+        "new": ("换用新的证书机构，旧的仍受信任", "a new authority issues from now on; older ones are trusted still"),
+        "drop_older": ("不再信任旧的证书机构", "trust older authorities no more"),
         "withdraw": (
             "收回此单位或主机的现有证书，或此序列号的证书，可重复",
             "withdraw the certificates of this office or host, or of this serial number; repeat for more",

@@ -18,7 +18,9 @@ from config.load import parse
 from config.problems import ConfigError, Problem
 from config.schema import HOME_VERSION
 from keys import tls
+from keys.authorities import found_authority
 from keys.ceremony import Network, init_network
+from keys.certificates import keep_certificate
 from keys.directory import Directory, Rules
 from keys.gm import require_gm
 from keys.keyfile import LAB_COST, write_secret
@@ -29,7 +31,7 @@ from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SUITE_SM2, algorithm_of
 from keys.private_files import fsync_directory, make_private_directory, write_new
 from keys.signing_key import make_private_key
-from keys.tls import LOOPBACK_NAMES, Authority, new_authority
+from keys.tls import LOOPBACK_NAMES, Authority
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
 from protocol.ids import Address, NetworkId, OfficeId
@@ -124,16 +126,8 @@ def _build(plan: Plan, settings: Mapping[str, str], building: Path, target: Path
     persons = _write_persons(plan, building, passphrase, now_us)
     offices = _make_offices(plan, settings, persons, now_us)
     network = _write_root(plan, offices, network_id, building, passphrase, now_us)
-    authority = new_authority(plan.network, days=TLS_DAYS)
-    write_secret(
-        building / "root" / "keys" / "tls-ca.key",
-        "tls-ca",
-        authority.credential.key,
-        passphrase=passphrase,
-        entropy=secrets.token_bytes,
-        label=plan.network,
-        public=authority.credential.certificate,
-        cost=LAB_COST,
+    authority = found_authority(
+        building / "root", plan.network, passphrase, secrets.token_bytes, days=TLS_DAYS, cost=LAB_COST
     )
     brokers = {broker.id: tuple(_write_broker(broker, plan, authority, building, target)) for broker in plan.brokers}
     prekeys = {
@@ -144,7 +138,6 @@ def _build(plan: Plan, settings: Mapping[str, str], building: Path, target: Path
             suite=plan.rules.suites[0],
             seed=office.prekey_seed,
             now_us=now_us,
-            second=office.secrets.second,
         )
         for office in offices
     }
@@ -331,6 +324,7 @@ def _write_home(
     keep_first_prekey(home, address, prekeys[address], office.prekey_seed, storage_key, secrets.token_bytes)
     certificate = authority.certify(tls.public_of(office.secrets.tls_key), address, days=TLS_DAYS)
     keep_tls(home, certificate, authority.credential.certificate)
+    keep_certificate(home.parents[1] / "root", certificate)
     TrustStore.install(home, network.files, now_us)
     make_private_directory(home / "trust" / "prekeys")
     for owner, record in prekeys.items():

@@ -49,7 +49,9 @@ def answer(admin: Administrator, request: EnrolmentRequest, now_us: int = NOW_US
     """Taken in, and told so."""
     directory = admit(admin.network.directory, [request], Decision(), now_us)
     admin.network = publish_directory(admin.place, directory, now_us, unlock=admin.unlock, policy=SMALL)
-    return Registrar.open(admin.place, admin.network).approve(request, AUTHORITY, (), now_us)[0]
+    return Registrar.open(admin.place, admin.network).approve(
+        request, AUTHORITY, AUTHORITY.credential.certificate, (), now_us
+    )[0]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Certificates on record, and the list of those that ended early."""
 
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from keys.authorities import (
+    authority_files,
+    drop_authorities,
+    found_authority,
+    open_authority,
+    replace_authority,
+    trusted_authorities,
+)
 from keys.certificates import (
     LIST_FILE,
     issued_certificates,
@@ -16,6 +25,7 @@ from keys.certificates import (
     withdraw_certificates,
     write_revocation_list,
 )
+from keys.keyfile import LAB_COST
 from keys.tls import Authority, new_authority, subject_of
 from protocol.errors import Refused
 from protocol.ids import Address
@@ -57,19 +67,19 @@ def test_the_list_holds_what_revoked_offices_have_and_what_was_withdrawn(tmp_pat
     serials = {name: subject_of(certificate).serial for name, certificate in issued.items()}
     assert {each.subject.serial for each in issued_certificates(tmp_path)} == set(serials.values())
 
-    write_revocation_list(tmp_path, authority, (), NOW_US)
+    write_revocation_list(tmp_path, [authority], (), NOW_US)
     assert listed(tmp_path, authority) == set()
-    write_revocation_list(tmp_path, authority, {COUNTY}, NOW_US)
+    write_revocation_list(tmp_path, [authority], {COUNTY}, NOW_US)
     assert listed(tmp_path, authority) == {serials[COUNTY], serials["county again"]}
 
     withdraw_certificates(tmp_path, f"{serials[PROVINCE]:x}")
-    write_revocation_list(tmp_path, authority, (), NOW_US)
+    write_revocation_list(tmp_path, [authority], (), NOW_US)
     assert listed(tmp_path, authority) == {serials[PROVINCE]}
     with pytest.raises(Refused) as refused:
         withdraw_certificates(tmp_path, PROVINCE)
     assert refused.value.code == "NOT_FOUND"
     # What has run out needs no list.
-    write_revocation_list(tmp_path, authority, {COUNTY}, NOW_US + 5 * DAY_US)
+    write_revocation_list(tmp_path, [authority], {COUNTY}, NOW_US + 5 * DAY_US)
     assert listed(tmp_path, authority) == set()
 
 
@@ -99,3 +109,43 @@ def test_a_request_that_is_bent_or_of_another_curve_is_refused(authority: Author
     for wrong in (bent, server_request(ec.SECP384R1()), b"", b"-----BEGIN CERTIFICATE REQUEST-----\n"):
         with pytest.raises(ValueError, match=r"."):
             authority.certify_server(wrong, ("mq.example",), days=2)
+
+
+def test_a_new_authority_issues_and_the_old_one_is_trusted_until_it_is_dropped(tmp_path: Path) -> None:
+    first = found_authority(tmp_path, "test", b"old", secrets.token_bytes, cost=LAB_COST)
+    second = replace_authority(tmp_path, b"new", secrets.token_bytes, cost=LAB_COST)
+    current, older = authority_files(tmp_path)
+    assert open_authority(current, b"new").credential == second.credential
+    assert open_authority(older, b"old").credential == first.credential
+    assert trusted_authorities(tmp_path) == second.credential.certificate + first.credential.certificate
+
+    certificate = first.issue_client(COUNTY, days=2).certificate
+    keep_certificate(tmp_path, certificate)
+    write_revocation_list(tmp_path, [second, first], {COUNTY}, NOW_US)
+    found = [
+        x509.load_pem_x509_crl(text + b"-----END X509 CRL-----\n")
+        for text in (tmp_path / LIST_FILE).read_bytes().split(b"-----END X509 CRL-----\n")[:-1]
+    ]
+    assert [[each.serial_number for each in crl] for crl in found] == [[subject_of(certificate).serial]] * 2
+
+    assert drop_authorities(tmp_path) == [older]
+    assert trusted_authorities(tmp_path) == second.credential.certificate
+
+
+def test_replacing_an_authority_that_is_cut_at_any_step_leaves_one_that_issues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = found_authority(tmp_path, "test", b"old", secrets.token_bytes, cost=LAB_COST)
+
+    def cut(*_: object) -> None:
+        raise OSError("cut")
+
+    for name in ("fsync_directory", "seal_secret", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"keys.authorities.{name}", cut if name != "seal_secret" else lambda *_, **__: cut())
+            with pytest.raises(OSError, match="cut"):
+                replace_authority(tmp_path, b"new", secrets.token_bytes, cost=LAB_COST)
+        assert open_authority(authority_files(tmp_path)[0], b"old").credential == first.credential
+        assert trusted_authorities(tmp_path) == first.credential.certificate
+    second = replace_authority(tmp_path, b"new", secrets.token_bytes, cost=LAB_COST)
+    assert trusted_authorities(tmp_path) == second.credential.certificate + first.credential.certificate

@@ -10,7 +10,6 @@ import pytest
 from cryptography import x509
 
 from keys.ceremony import publish_directory, read_network
-from keys.certificates import keep_certificate
 from relay.lab.create import LabReport, create_lab
 from tests.relay.console.fake import Ran
 from tests.relay.console.test_tools import PLAN
@@ -64,7 +63,6 @@ def test_a_folder_follows_the_directory(relay: Relay, lab: LabReport, tmp_path: 
     assert made["expires_at"].endswith("Z")
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((out / "ca.pem").read_bytes()))
 
-    keep_certificate(Path(root), (Path(lab.homes["320924-GO"]) / "keys" / "tls.pem").read_bytes())
     revoke(Path(root), "320924-GO")
     listed = relay("broker", "revocations", "--home", root, "--json").object()
     assert [each["name"] for each in listed["revoked"]] == ["320924-GO"]
@@ -80,11 +78,25 @@ def test_a_folder_follows_the_directory(relay: Relay, lab: LabReport, tmp_path: 
 
 def test_a_withdrawn_certificate_is_listed_and_its_owner_stays(relay: Relay, lab: LabReport) -> None:
     root = Path(lab.root_home)
-    keep_certificate(root, (Path(lab.homes["320000-GO"]) / "keys" / "tls.pem").read_bytes())
     listed = relay("broker", "revocations", "--withdraw", "320000-GO", "--home", str(root), "--json").object()
     assert "320000-GO" in [each["name"] for each in listed["revoked"]]
     again = relay("broker", "revocations", "--withdraw", "320000-GO", "--home", str(root), "--json")
     assert (again.exit, again.error()["code"]) == (66, "NOT_FOUND")
+
+
+def test_an_authority_is_replaced_in_steps(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    command = ("broker", "authority", "--home", lab.root_home, "--json")
+    (before,) = relay(*command).object()["authorities"]
+    passphrase = ("--passphrase-file", str(Path(lab.root_home) / "passphrase"))
+    assert relay(*command, "--new", "--drop-older", *passphrase).error()["code"] == "BAD_FIELD"
+    new, old = relay(*command, "--new", *passphrase).object()["authorities"]
+    assert (old["serial"], new["serial"] != before["serial"]) == (before["serial"], True)
+    out = tmp_path / "broker"
+    assert relay("broker", "certificate", "mq.example", "--out", str(out), "--home", lab.root_home, "--json").exit == 0
+    assert (out / "ca.pem").read_text().count("BEGIN CERTIFICATE") == 2
+    assert relay("broker", "revocations", "--home", lab.root_home, "--json").exit == 0
+    (left,) = relay(*command, "--drop-older").object()["authorities"]
+    assert left["serial"] == new["serial"]
 
 
 def test_a_request_made_by_openssl_is_answered(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
