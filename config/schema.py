@@ -142,6 +142,15 @@ class Limits(Section, frozen=True):
     event_clients: Annotated[int, Meta(ge=0, le=10_000)] = 32
 
 
+class Prekeys(Section, frozen=True):
+    """The keys that others seal to: how often they are renewed, and how long their private halves are kept (D7)."""
+
+    renew_s: Seconds = 7 * _DAY_S
+    valid_s: Annotated[float, Meta(ge=0.01, le=_MAX_LIFE_S)] = 45 * _DAY_S
+    keep_s: Annotated[float, Meta(ge=0.01, le=_MAX_LIFE_S)] = 45 * _DAY_S
+    look_s: Seconds = 60
+
+
 class Retention(Section, frozen=True):
     """Days that finished things are kept. Nothing unread or unacknowledged is ever purged."""
 
@@ -225,6 +234,7 @@ class Settings(Section, frozen=True):
     clock: Clock = Clock()
     inbox: Inbox = Inbox()
     limits: Limits = Limits()
+    prekeys: Prekeys = Prekeys()
     retention: Retention = Retention()
     audit: Audit = Audit()
     api: Api = Api()

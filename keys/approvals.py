@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keys.directory import Directory
-from keys.office_record import Person
+from keys.office_record import OfficeRecord, Person
 from keys.signing import APPROVAL, SIGNED_FOR, UnverifiedRecord
 from protocol.approval import APPROVERS, Approval, decode_approval, differs
 from protocol.content import Content
@@ -109,6 +109,27 @@ def check_signed_for(receipt: Receipt, directory: Directory) -> None:
     record.verify(SIGNED_FOR, person.public)
 
 
+def rests_on_revoked(content: Content, office: OfficeRecord) -> bool:
+    """Whether a person of its author approved a content that was taken in, and is revoked since before that by now."""
+    for data in content.approvals:
+        record = UnverifiedRecord(data, max_bytes=APPROVAL_BYTES)
+        person = office.person_by_key(record.key_id)
+        times = (decode_approval(record.payload).at_us, content.created_us)
+        if person is not None and any(standing_of(person, at_us) == "REVOKED" for at_us in times):
+            return True
+    return False
+
+
+def signed_by_revoked(receipt: Receipt, office: OfficeRecord) -> bool:
+    """Whether the person who signed a receipt that was taken in is revoked since before that by now."""
+    if receipt.type != "signed_for" or receipt.code != PERSON_SIGNED:
+        return False
+    record = UnverifiedRecord(receipt.proof, max_bytes=RECORD_BYTES)
+    person = office.person_by_key(record.key_id)
+    times = (decode_signing_for(record.payload).at_us, receipt.at_us)
+    return person is not None and any(standing_of(person, at_us) == "REVOKED" for at_us in times)
+
+
 def _approver(data: bytes, content: Content, directory: Directory) -> Approver:
     try:
         record = UnverifiedRecord(data, max_bytes=APPROVAL_BYTES)
@@ -123,13 +144,15 @@ def _approver(data: bytes, content: Content, directory: Directory) -> Approver:
             "", approval.role, approval.at_us, "WRONG_ROLE", f"key {record.key_id.hex()} is of no person of {where}"
         )
     if directory.allows(person.suite):
-        code, detail = _fault(record, approval, person, content)
+        code, detail = _fault(record, approval, person, content, directory)
     else:
         code, detail = "BAD_SIGNATURE", f"the key of {person.name} is of a suite that is not allowed"
     return Approver(person.name, approval.role, approval.at_us, code, detail)
 
 
-def _fault(record: UnverifiedRecord, approval: Approval, person: Person, content: Content) -> tuple[str | None, str]:
+def _fault(
+    record: UnverifiedRecord, approval: Approval, person: Person, content: Content, directory: Directory
+) -> tuple[str | None, str]:
     """(code, detail) of the first step that fails for a known person; (None, "") when the approval counts."""
     # (1) The key made this record for this purpose.
     try:
@@ -137,7 +160,7 @@ def _fault(record: UnverifiedRecord, approval: Approval, person: Person, content
     except RemoteError:
         return "BAD_SIGNATURE", f"not by the key of {person.name}"
     # (2) It is of this very message.
-    part = differs(approval, content)
+    part = differs(approval, content, directory.office_of)
     if part is not None:
         return "BAD_SIGNATURE", f"{person.name} signed for another {part}"
     # (3) The role, and the key's validity, when the person signed and when the office wrote.

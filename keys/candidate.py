@@ -262,6 +262,7 @@ def _first_prekey(
         suite=suite,
         seed=seed,
         now_us=now_us,
+        second=secrets.second,
     )
     if not path.exists():
         keep_first_prekey(home, request.address, record, seed, storage_key, entropy)

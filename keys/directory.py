@@ -5,13 +5,15 @@ A `Directory` that exists is consistent: ids, addresses and keys are unique, par
 Wire form (`roster.cbor`, SPEC "Roster"): canonical CBOR, offices sorted by id, groups sorted by name.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final
 
+from keys.changes import Change, apply_changes, decode_changes, require_order
 from keys.office_record import (
     OfficeKey,
     OfficeRecord,
@@ -103,7 +105,8 @@ class Directory:
     """The network at one version.
 
     `issued_us` is the time the administrator gave; `root_fingerprint` is filled in by whoever verified the
-    roster ("" before) and is not part of the encoded form. `suspended` are the offices in that state.
+    roster ("" before) and is not part of the encoded form. `suspended` are the offices in that state. `offices` are as
+    they were before the first of the `changes`; what holds at a time is `at`.
     Raises `RemoteError` MALFORMED when inconsistent.
     """
 
@@ -115,8 +118,11 @@ class Directory:
     rules: Rules = Rules()
     groups: Mapping[str, tuple[OfficeId, ...]] = field(default_factory=dict)
     root_fingerprint: str = ""
+    changes: tuple[Change, ...] = ()
     suspended: frozenset[OfficeId] = field(init=False, repr=False, compare=False)
-    _addresses: Mapping[str, OfficeRecord] = field(init=False, repr=False, compare=False)
+    _names: Mapping[Address, OfficeId] = field(init=False, repr=False, compare=False)
+    _dates: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _stages: "tuple[Directory, ...]" = field(init=False, repr=False, compare=False)
     _brokers: Mapping[str, tuple[OfficeRecord, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -138,16 +144,48 @@ class Directory:
         _freeze(self, "offices", offices)
         _freeze(self, "groups", {name: tuple(self.groups[name]) for name in sorted(self.groups)})
         object.__setattr__(self, "suspended", frozenset(one.id for one in offices.values() if one.state == "suspended"))
-        _freeze(self, "_addresses", {office.address: office for office in offices.values()})
+        _freeze(self, "_names", _names_in(self.offices, self.changes))
         _freeze(self, "_brokers", {broker: tuple(members) for broker, members in sorted(by_broker.items())})
+        object.__setattr__(self, "_dates", tuple(sorted({change.from_us for change in self.changes})))
+        object.__setattr__(self, "_stages", tuple(self._make_stages()))
+
+    def at(self, at_us: int) -> "Directory":
+        """The directory with the changes that have come by that time; cheap, and the same object for the same time.
+
+        What it gives knows all names and dates too, and can be asked for other times, earlier ones as well.
+        """
+        return self._stages[bisect_right(self._dates, at_us)] if self._dates else self
+
+    def _make_stages(self) -> "Iterator[Directory]":
+        """The directory before each date of a change and after the last; raises `RemoteError` MALFORMED."""
+        if not self._dates:
+            return
+        stages = [self]
+        for date in self._dates:
+            due = [change for change in self.changes if change.from_us == date]
+            stages.append(replace(self, offices=apply_changes(stages[-1].offices, due), changes=()))
+        for stage in stages[1:]:
+            _freeze(stage, "_names", dict(self._names))
+            object.__setattr__(stage, "_dates", self._dates)
+            object.__setattr__(stage, "_stages", tuple(stages))
+        yield from stages
 
     def by_id(self, office_id: bytes) -> OfficeRecord | None:
         """The office with this id, whatever its state, or None."""
         return self.offices.get(OfficeId(office_id))
 
     def by_address(self, address: str) -> OfficeRecord | None:
-        """The office with this address, whatever its state, or None."""
-        return self._addresses.get(Address(address))
+        """The office that has, had or will have this address, whatever its state, or None."""
+        office_id = self._names.get(Address(address))
+        return None if office_id is None else self.offices[office_id]
+
+    def office_of(self, address: str) -> OfficeId | str:
+        """The id of the office that has, had or will have this address; an unknown address stands for itself."""
+        return self._names.get(Address(address), address)
+
+    def names_of(self, office_id: bytes) -> frozenset[Address]:
+        """All addresses of an office: those it had, has and will have; mail to each of them is its own."""
+        return frozenset(name for name, id_ in self._names.items() if id_ == office_id)
 
     def expand(self, group: str) -> tuple[OfficeRecord, ...]:
         """The members of a group, by address; () for an unknown group.
@@ -223,8 +261,7 @@ class Directory:
     def person_by_key(self, office_id: bytes, key_id: bytes) -> Person | None:
         """The person of that office with this key, whatever its validity, or None."""
         office = self.by_id(office_id)
-        persons = () if office is None else office.persons
-        return next((person for person in persons if person.key_id == key_id), None)
+        return None if office is None else office.person_by_key(key_id)
 
     def encode(self) -> bytes:
         """The roster: canonical CBOR, the same bytes for equal directories."""
@@ -238,6 +275,7 @@ class Directory:
                 5: [office.encode() for office in self.offices.values()],
                 6: self.rules.encode(),
                 7: [[name, list(members)] for name, members in self.groups.items()],
+                8: [change.encode() for change in self.changes],
             }
         )
 
@@ -249,7 +287,7 @@ class Directory:
         """
         value = cbor.loads(data, max_bytes=DIRECTORY_BYTES)
         require_version(value, ROSTER_VERSION, "the roster")
-        _, network_id, network, version, issued_us, records, rules, groups = fields(value, 8, "the roster")
+        _, network_id, network, version, issued_us, records, rules, groups, changes = fields(value, 9, "the roster")
         offices = [OfficeRecord.decode(record) for record in items(records, OFFICES, "offices")]
         require(
             all(one.id < next_.id for one, next_ in pairwise(offices)),
@@ -264,6 +302,7 @@ class Directory:
             rules=Rules.decode(rules),
             groups=_decode_groups(groups),
             root_fingerprint=root_fingerprint,
+            changes=decode_changes(changes),
         )
 
 
@@ -288,7 +327,7 @@ def _decode_groups(value: object) -> dict[str, tuple[OfficeId, ...]]:
 
 def _is_member(office: OfficeRecord, group: str) -> bool:
     """Whether the office belongs to a built-in group."""
-    if office.state == "revoked":
+    if office.state == "revoked" or office.successor is not None:
         return False
     if group == "@all":
         return office.office_class != "gateway"
@@ -302,15 +341,22 @@ def _revoked_at(office: OfficeRecord, at_us: int) -> bool:
 
 
 def _require_unique(offices: Mapping[OfficeId, OfficeRecord]) -> None:
-    """No address twice, and no public key twice anywhere: not in two offices, two persons or two roles."""
-    addresses: set[str] = set()
+    """No public key twice anywhere: not in two offices, two persons or two roles."""
     publics: set[bytes] = set()
     for office in offices.values():
-        require(office.address not in addresses, f"two offices have the address {office.address}")
-        addresses.add(office.address)
         for public in (*(key.public for key in office.keys), *(person.public for person in office.persons)):
             require(public not in publics, f"a key of {office.address} is there twice")
             publics.add(public)
+
+
+def _names_in(offices: Mapping[OfficeId, OfficeRecord], changes: Sequence[Change]) -> dict[Any, OfficeId]:
+    """Every address that an office has, had or will have; raises `RemoteError` when it is not of one office alone."""
+    require_order(changes)
+    names: dict[Any, OfficeId] = {}
+    held = [(name, office.id) for office in offices.values() for name in {office.address, *office.former}]
+    for name, office_id in (*held, *((change.address, change.office_id) for change in changes)):
+        require(names.setdefault(name, office_id) == office_id, f"two offices have the address {name}")
+    return names
 
 
 def _require_forest(offices: Mapping[OfficeId, OfficeRecord]) -> None:

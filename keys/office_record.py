@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keys.primitives import ED25519, SERVES, is_signing_key, key_id, signature_suite
+from keys.mldsa import MLDSA
+from keys.primitives import ED25519, SERVES, is_signing_key, key_id, sha256, signature_suite
 from protocol.errors import RemoteError
 from protocol.ids import Address, KeyId, OfficeId, is_address
 from protocol.limits import OFFICE_ID_BYTES, TIME_MAX_US
@@ -35,7 +36,8 @@ NAME_CHARS: Final = 200
 OFFICE_BROKERS: Final = 16
 OFFICE_KEYS: Final = 32
 OFFICE_PERSONS: Final = 500
-"""Most brokers, signing keys and persons of one office: bounds the work one record can cause."""
+OFFICE_FORMER: Final = 16
+"""Most brokers, signing keys, persons and former addresses of one office: bounds the work one record can cause."""
 
 KEY_BYTES: Final = 4_096
 """Longest public key: ML-DSA-65 has 1,952 bytes."""
@@ -109,6 +111,12 @@ class OfficeKey:
         """A signing key, Ed25519 or SM2, with its id. Raises `RemoteError` for a weak key or an empty validity."""
         suite = _suite_of(public)
         return OfficeKey(suite, public, key_id(suite, public), not_before_us, not_after_us, revoked_since_us)
+
+    @staticmethod
+    def second(public: bytes, not_before_us: int, not_after_us: int) -> "OfficeKey":
+        """An ML-DSA-65 key, which the directory names by its SHA-256: the key itself has 1,952 bytes."""
+        named = sha256(public)
+        return OfficeKey(MLDSA, named, key_id(MLDSA, named), not_before_us, not_after_us)
 
     def valid_at(self, at_us: int) -> bool:
         """Whether a signature made at this time counts."""
@@ -193,6 +201,7 @@ class OfficeRecord:
     """An office. `id` stays for life; `address` and `name` may change; `parent` and `successor` name other offices.
 
     `brokers` are the ids of the brokers it is attached to. `revoked_since_us` is set exactly when `state` is revoked.
+    `former` are the addresses that it had before, the first one first; a `successor` has taken its tasks over.
     """
 
     id: OfficeId
@@ -207,6 +216,7 @@ class OfficeRecord:
     successor: OfficeId | None = None
     state: str = "active"
     revoked_since_us: int | None = None
+    former: tuple[Address, ...] = ()
 
     def __post_init__(self) -> None:
         require(_is_office_id(self.id), "an office id is not 16 bytes")
@@ -235,11 +245,25 @@ class OfficeRecord:
         require(
             self.revoked_since_us is None or is_time(self.revoked_since_us), f"{self.address}: not a revocation time"
         )
+        require(
+            len(self.former) <= OFFICE_FORMER and all(type(one) is str and is_address(one) for one in self.former),
+            f"the former addresses of {self.address} are malformed or too many",
+        )
+        require(len(set(self.former)) == len(self.former), f"{self.address} has a former address twice")
+
+    @property
+    def call_sign(self) -> Address:
+        """The first address that it had: its name on brokers and in certificates, whatever it is called since."""
+        return self.former[0] if self.former else self.address
 
     def person(self, name: str) -> Person | None:
         """The person of that name with the latest key, or None."""
         named = [person for person in self.persons if person.name == name]
         return max(named, key=lambda person: person.not_before_us, default=None)
+
+    def person_by_key(self, key_id: bytes) -> Person | None:
+        """The person with this key, whatever its validity, or None."""
+        return next((person for person in self.persons if person.key_id == key_id), None)
 
     def encode(self) -> dict[int, Any]:
         """The wire map."""
@@ -256,13 +280,14 @@ class OfficeRecord:
             9: self.successor,
             10: STATES.index(self.state),
             11: self.revoked_since_us,
+            12: list(self.former),
         }
 
     @staticmethod
     def decode(value: object) -> "OfficeRecord":
         """The office of a wire map; raises `RemoteError` MALFORMED."""
-        (id_, address, name, class_, parent, standing, brokers, keys, persons, successor, state, since) = fields(
-            value, 12, "an office"
+        (id_, address, name, class_, parent, standing, brokers, keys, persons, successor, state, since, former) = (
+            fields(value, 13, "an office")
         )
         return OfficeRecord(
             id=id_,
@@ -277,6 +302,7 @@ class OfficeRecord:
             successor=successor,
             state=choice(state, STATES, "a state"),
             revoked_since_us=since,
+            former=tuple(items(former, OFFICE_FORMER, "former addresses")),
         )
 
 

@@ -10,6 +10,7 @@ from keys.directory import Directory
 from keys.office_record import OFFICE_PERSONS, ROLES, OfficeRecord, Person, is_name
 from keys.revocation import check_since
 from protocol.errors import Refused, RemoteError
+from protocol.ids import OfficeId
 from protocol.limits import CLOCK_AHEAD_US
 
 
@@ -59,6 +60,16 @@ def revoke_person(directory: Directory, address: str, name: str, since_us: int, 
         raise Refused("UNKNOWN_PERSON", f"{name} is no person of {address}", field="name")
     check_since(since_us, now_us, person.not_before_us, person.revoked_since_us)
     return _with_person(directory, office, person, replace(person, revoked_since_us=since_us))
+
+
+def person_revocations(directory: Directory) -> dict[OfficeId, int]:
+    """The offices of which a person has been revoked, each with the earliest such time."""
+    found: dict[OfficeId, int] = {}
+    for office in directory.offices.values():
+        since = [one.revoked_since_us for one in office.persons if one.revoked_since_us is not None]
+        if since:
+            found[office.id] = min(since)
+    return found
 
 
 def _office(directory: Directory, address: str) -> OfficeRecord:

@@ -36,4 +36,5 @@ def refusal_of(
     if not must_go_through_city(sender, recipient):
         return None
     city = bypass_city(directory, sender, kind)
-    return None if city is not None and city.address in audience else "NOT_LIAISON"
+    copied = city is not None and not audience.isdisjoint(directory.names_of(city.id))
+    return None if copied else "NOT_LIAISON"

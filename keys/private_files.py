@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_OVERWRITTEN_BYTES = 1024 * 1024
+"""Bytes that are overwritten at a time."""
+
+
 class KeyFileError(Exception):
     """A key file that cannot be used, and what to do about it.
 
@@ -88,6 +92,31 @@ def replace(path: Path, data: bytes) -> None:
     with _temporary(path, data) as temporary:
         temporary.rename(path)
     fsync_directory(path.parent)
+
+
+def overwrite(path: Path) -> None:
+    """Overwrite a file in place with zeros, durably, so that its blocks show nothing any more; its length stays.
+
+    That reaches the old blocks on file systems that write in place (ext4, XFS), and not on those that copy on write
+    (Btrfs, ZFS, snapshots). A solid-state disk may keep the old cells for a while, behind its own controller.
+    Raises `OSError`.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        left, at = os.fstat(descriptor).st_size, 0
+        while at < left:
+            at += os.pwrite(descriptor, bytes(min(_OVERWRITTEN_BYTES, left - at)), at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def erase(path: Path) -> None:
+    """Overwrite a file and remove it, durably; nothing happens when there is none. Raises `OSError`."""
+    with suppress(FileNotFoundError):
+        overwrite(path)
+        path.unlink()
+        fsync_directory(path.parent)
 
 
 def read_private(path: Path, max_bytes: int) -> bytes:

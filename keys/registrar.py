@@ -59,7 +59,7 @@ class Registrar:
         office = self.network.directory.by_id(request.office_id)
         if office is None:
             raise ValueError("an office is answered after it was taken in")
-        certificate = authority.certify(tls_request(request).public, office.address, days=CERTIFICATE_DAYS)
+        certificate = authority.certify(tls_request(request).public, office.call_sign, days=CERTIFICATE_DAYS)
         own = tuple(broker for broker in brokers if broker.id in office.brokers)
         said = EnrolmentResponse(
             request=request.digest,

@@ -205,6 +205,11 @@ def fits(certificate: bytes, key: bytes, authority: bytes) -> bool:
     return leaf.public_key() == private.public_key()
 
 
+def begins_us(certificate: bytes) -> int:
+    """Since when a PEM certificate is valid, in microseconds since 1970; raises `ValueError`."""
+    return int(x509.load_pem_x509_certificate(certificate).not_valid_before_utc.timestamp()) * 1_000_000
+
+
 def expires_us(certificate: bytes) -> int:
     """When a PEM certificate ends, in microseconds since 1970; raises `ValueError`."""
     return int(x509.load_pem_x509_certificate(certificate).not_valid_after_utc.timestamp()) * 1_000_000

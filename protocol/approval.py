@@ -7,6 +7,7 @@ audience or text, and evidence that withholds the body still shows who approved 
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -148,8 +149,11 @@ def decode_approval(payload: bytes) -> Approval:
     return approval
 
 
-def differs(approval: Approval, content: Content) -> str | None:
+def differs(approval: Approval, content: Content, office_of: Callable[[Address], object]) -> str | None:
     """Which part of the content is not what was approved, in a word; None when all of it is.
+
+    `office_of` gives equal values for the addresses of one office: whoever writes to one that has moved may use the
+    address it had.
 
     The author's office answers for what it adds: when the message was accepted, who belongs to a group, and times that
     its settings decide. So a group is approved by its name; without a group the audience is exactly what was written,
@@ -161,7 +165,7 @@ def differs(approval: Approval, content: Content) -> str | None:
         return "id"
     if approval.subject != subject_digest(subject_of(content)):
         return "content"
-    if not _same_audience(approval, content):
+    if not _same_audience(approval, content, office_of):
         return "recipients"
     if approval.life_us not in (None, content.expires_us - content.created_us):
         return "expires_in"
@@ -172,15 +176,14 @@ def differs(approval: Approval, content: Content) -> str | None:
     return None
 
 
-def _same_audience(approval: Approval, content: Content) -> bool:
+def _same_audience(approval: Approval, content: Content, office_of: Callable[[Address], object]) -> bool:
     """Whether the content goes to those, and only those, whom the person named."""
     groups = tuple(name for name in (*approval.to, *approval.cc) if is_group(name))
     if groups != content.groups:
         return False
+    to, cc = ([office_of(Address(name)) for name in names if is_address(name)] for names in (approval.to, approval.cc))
+    sent_to, sent_cc = ([office_of(address) for address in names] for names in (content.to, content.cc))
     if groups:
-        named = {Address(name) for name in (*approval.to, *approval.cc) if is_address(name)}
-        return named <= {*content.to, *content.cc}
-    rest = content.cc[: len(approval.cc)]
-    added = content.cc[len(approval.cc) :]
+        return {*to, *cc} <= {*sent_to, *sent_cc}
     allowed = 1 if content.kind in INCIDENT_KINDS else 0
-    return approval.to == content.to and approval.cc == rest and len(added) <= allowed
+    return to == sent_to and cc == sent_cc[: len(cc)] and len(sent_cc) - len(cc) <= allowed

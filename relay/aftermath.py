@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from keys.approvals import rests_on_revoked, signed_by_revoked
 from keys.office_record import OfficeRecord
 from keys.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
@@ -112,8 +113,10 @@ class Aftermath:
             if record is None or event.by != event.office:
                 continue
             receipt = decode_receipt(record.payload)
-            since_us = revoked_since_us(offices[receipt.by], record.key_id)
-            if since_us is not None and receipt.at_us >= since_us and not self._is_corrected(event):
+            office = offices[receipt.by]
+            since_us = revoked_since_us(office, record.key_id)
+            lost = (since_us is not None and receipt.at_us >= since_us) or signed_by_revoked(receipt, office)
+            if lost and not self._is_corrected(event):
                 self._swept.counts["doubted"] += 1
                 me, now_us = self._identity.office, self._txn.now_us
                 self._log.append(Event(event.message_id, event.office, "correction", now_us, me, True, "DOUBTED"))
@@ -195,10 +198,15 @@ def _signed(one: Held) -> tuple[bytes, int]:
 
 
 def _lacks_worth(message: Received, office: OfficeRecord) -> bool:
-    """Whether a message that was delivered is doubted by what is known now: content or copy, whichever key signed."""
-    created_us = content_of(message.bundle).created_us
+    """Whether a message that was delivered is doubted by what is known now: content or copy, whichever key signed.
+
+    The office is the witness of its persons: what a revoked one approved before is doubted only if it is dated later.
+    """
+    content = content_of(message.bundle)
+    created_us = content.created_us
     keys = (
         UnverifiedRecord(message.bundle.record, max_bytes=CONTENT_BYTES).key_id,
         UnverifiedRecord(message.outer, max_bytes=OUTER_BYTES).key_id,
     )
-    return any(is_doubted(office, key_id, max(created_us, message.witnessed_us)) for key_id in keys)
+    witnessed_us = max(created_us, message.witnessed_us)
+    return any(is_doubted(office, key_id, witnessed_us) for key_id in keys) or rests_on_revoked(content, office)

@@ -14,7 +14,7 @@ from keys.prekeys import supersedes, verify_prekey
 from keys.signing import PRESENCE, sign_record
 from keys.verify import VerifiedPresence, VerifiedWitness, verify_presence
 from protocol.errors import RemoteError
-from protocol.ids import Address, Digest, OfficeId
+from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
 from protocol.topics import PrekeyTopic, PresenceTopic, prekey_topic, presence_topic
@@ -26,6 +26,7 @@ from relay.home import Home
 from relay.mqtt import Will
 from relay.neighbours import Neighbours
 from relay.ports import Arrived, LinkChanged, Transport
+from relay.renewal import Renewal
 from relay.sealer import Sealer
 from relay.store import prekeys
 
@@ -38,7 +39,7 @@ _log = structlog.get_logger()
 class Beacon:
     """Presence and prekeys of this office and of its neighbours."""
 
-    def __init__(self, ground: Ground, sealer: Sealer, home: Home, neighbours: Neighbours) -> None:
+    def __init__(self, ground: Ground, sealer: Sealer, home: Home, neighbours: Neighbours, renewal: Renewal) -> None:
         self._ground = ground
         self._sealer = sealer
         self._home = home
@@ -49,6 +50,7 @@ class Beacon:
         self._up: set[tuple[str, str]] = set()
         self._known: dict[tuple[OfficeId, str, str], VerifiedPresence] = {}
         self._online: dict[OfficeId, set[tuple[str, str]]] = {}
+        self._renewal = renewal
         self.on_newer: Callable[[], None] | None = None
         """Is told when a neighbour says that it has a newer directory."""
         ground.trust_takers.append(self._compare_again)
@@ -64,7 +66,7 @@ class Beacon:
         """The will of a new connection: the same session, offline."""
         self._sessions += 1
         self._session_of[broker, group] = self._sessions
-        topic = presence_topic(self._ground.me.address, group)
+        topic = presence_topic(self._ground.me.call_sign, group)
         return Will(topic, self._presence(group, self._sessions, online=False), retain=True)
 
     async def on_link(self, changed: LinkChanged) -> None:
@@ -79,7 +81,7 @@ class Beacon:
         if changed.up:
             session = self._session_of.get(key, self._sessions)
             await self._publish(
-                changed.broker, changed.group, presence_topic(ground.me.address, changed.group),
+                changed.broker, changed.group, presence_topic(ground.me.call_sign, changed.group),
                 self._presence(changed.group, session, online=True),
             )  # fmt: skip
             if changed.group == "slow":
@@ -96,7 +98,7 @@ class Beacon:
             if self._ground.audit.mark == told:
                 continue
             told = self._ground.audit.mark
-            topic = presence_topic(self._ground.me.address, "slow")
+            topic = presence_topic(self._ground.me.call_sign, "slow")
             for broker, group in sorted(self._up):
                 if group == "slow":
                     session = self._session_of[broker, group]
@@ -105,7 +107,7 @@ class Beacon:
     async def say_goodbye(self) -> None:
         """Before a planned stop: neighbours need not wait for our will."""
         for broker, group in sorted(self._up):
-            topic = presence_topic(self._ground.me.address, group)
+            topic = presence_topic(self._ground.me.call_sign, group)
             await self._publish(
                 broker, group, topic, self._presence(group, self._session_of[broker, group], online=False)
             )
@@ -134,14 +136,24 @@ class Beacon:
     async def _publish_prekeys(self, broker: str) -> None:
         """Ours; and where we join brokers, those that we verified of others."""
         ground = self._ground
-        me = ground.me.address
-        if ground.keyring.own_record is not None:
-            await self._publish(broker, "slow", prekey_topic(me, me), ground.keyring.own_record.data)
+        me = ground.me.call_sign
+        await self._publish_own(broker)
         if self._joins_brokers():
             for office, record in tuple(ground.keyring.records.items()):
                 if office != ground.identity.office:
-                    topic = prekey_topic(me, Address(ground.address_of(office)))
+                    topic = prekey_topic(me, ground.call_sign_of(office))
                     await self._publish(broker, "slow", topic, record.data)
+
+    async def publish_own_prekey(self) -> None:
+        """Our newest prekey, to every broker."""
+        for broker, group in sorted(self._up):
+            if group == "slow":
+                await self._publish_own(broker)
+
+    async def _publish_own(self, broker: str) -> None:
+        me, own = self._ground.me.call_sign, self._ground.keyring.own_record
+        if own is not None:
+            await self._publish(broker, "slow", prekey_topic(me, me), own.data)
 
     def _joins_brokers(self) -> bool:
         return len(self._ground.settings.brokers) > 1
@@ -198,14 +210,26 @@ class Beacon:
     async def on_prekey(self, arrived: Arrived, topic: PrekeyTopic) -> None:
         """An office's prekey, by whomever published. Raises `RemoteError`."""
         office = self._ground.directory.by_address(topic.office)
-        others = office is not None and office.id not in {self._ground.identity.office, *self._ground.suspended()}
-        if arrived.payload and office is not None and others:
-            try:
+        if not arrived.payload or office is None or office.id in self._ground.suspended():
+            return
+        try:
+            if office.id == self._ground.identity.office:
+                await self._renewal.hear(arrived.payload)
+            else:
                 await self.take_prekey(arrived.payload, office.id)
-            except RemoteError as error:
-                # Others publish what they know; that we know more is no fault of theirs.
-                if error.code not in OUTDATED:
-                    raise
+        except RemoteError as error:
+            if topic.publisher == topic.office and error.code in ("STALE", "ID_REUSED"):
+                await self._show_newer(office.id, arrived.broker)
+            # Others publish what they know; that we know more is no fault of theirs.
+            if error.code not in OUTDATED:
+                raise
+
+    async def _show_newer(self, office: OfficeId, broker: str) -> None:
+        """An office offers an older prekey than it has used: it was restored, and cannot know until it is shown."""
+        held = self._ground.keyring.records.get(office)
+        if held is not None:
+            topic = prekey_topic(self._ground.me.call_sign, self._ground.call_sign_of(office))
+            await self._publish(broker, "slow", topic, held.data)
 
     async def take_prekey(self, data: bytes, of: OfficeId | None = None) -> None:
         """Keep a prekey record if it is newer; what waited for it is sealed. Raises `RemoteError`."""
@@ -217,15 +241,19 @@ class Beacon:
         record = await ground.offload.run(partial(verify_prekey, data, directory, now_us), 1)
         if of is not None and record.office_id != of:
             raise RemoteError("WRONG_TOPIC", "a prekey of another office than the topic says")
-        if not supersedes(record, ground.keyring.records.get(record.office_id)):
+        before = ground.keyring.records.get(record.office_id)
+        if not supersedes(record, before):
             return
+        if before is not None and before.not_after_us <= now_us:
+            # Before the new one is kept: interrupted, it comes again, and what is left is given up then.
+            await self._sealer.prekey_ended(record.office_id)
         keep = partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data)
         await ground.commit(Lane.PRIORITY, keep)
         ground.keyring.take(record)
         ground.audit.add(RELAY, "prekey", office=record.office_id.hex(), epoch=record.epoch)
         await self._sealer.prekey_came(record.office_id)
         if self._joins_brokers():
-            topic = prekey_topic(ground.me.address, Address(ground.address_of(record.office_id)))
+            topic = prekey_topic(ground.me.call_sign, ground.call_sign_of(record.office_id))
             for broker, group in sorted(self._up):
                 if group == "slow":
                     await self._publish(broker, "slow", topic, record.data)

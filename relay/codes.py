@@ -35,6 +35,7 @@ def _table(*rows: tuple[str, int, int]) -> MappingProxyType[str, Code]:
 CODES: Final = _table(
     ("UNKNOWN_RECIPIENT", 65, 422),
     ("REVOKED", 65, 422),
+    ("SUCCEEDED", 65, 422),
     ("SUSPENDED", 65, 422),
     ("NOT_LIAISON", 65, 422),
     ("CLASSIFIED", 65, 422),

@@ -237,7 +237,7 @@ def _why_unreachable(office: OfficeRecord, desk: Desk) -> str:
     """For people: what keeps an office from being a recipient."""
     if office.id == desk.identity.office:
         return "this office itself"
-    if office.state == "revoked":
+    if office.state == "revoked" or _is_merged(office):
         successor = None if office.successor is None else desk.directory.by_id(office.successor)
         return office.address if successor is None else f"{office.address}, which {successor.address} follows"
     return f"{office.address} is suspended"
@@ -247,7 +247,16 @@ def _unreachable(office: OfficeRecord, desk: Desk) -> str | None:
     """The code with which an office cannot be a recipient now."""
     if office.id == desk.identity.office:
         return "BAD_FIELD"
-    return None if office.state == "active" and office.id not in desk.suspended else "REVOKED"
+    if office.state != "active" or office.id in desk.suspended:
+        return "REVOKED"
+    # An office under another address is followed, since it is the same; a successor is another office, with other
+    # people, and whether it is meant is for whoever writes to say.
+    return "SUCCEEDED" if _is_merged(office) else None
+
+
+def _is_merged(office: OfficeRecord) -> bool:
+    """Whether another office has taken its tasks over."""
+    return office.state == "active" and office.successor is not None
 
 
 def _members(

@@ -44,7 +44,15 @@ from relay.ground import Ground
 from relay.identity import Identity
 from relay.memory import leave_no_core, lock_memory
 from relay.news import News
-from relay.opening import awake, find_office, load_keyring, remembered_clock, require_suites, row_key
+from relay.opening import (
+    awake,
+    find_office,
+    load_keyring,
+    read_second_key,
+    remembered_clock,
+    require_suites,
+    row_key,
+)
 from relay.safe import Safe
 from relay.shelf import Shelf
 from relay.store.database import Database, HomeInUse, StoreUnusable
@@ -224,10 +232,12 @@ class _Daemon:
         require_suites(trust.directory)
         key = safe.signer(office, trust)
         birth = await awake(store, self._entropy)
-        identity = Identity(office, key, birth.life, birth.boot)
-        keyring = await load_keyring(home, safe.storage_key, identity, trust, store, self._clock.now_us())
+        identity = Identity(office, key, birth.life, birth.boot, read_second_key(home, safe.storage_key))
+        keep_us = round(settings.prekeys.keep_s * SECOND_US)
+        now_us = self._clock.now_us()
+        keyring = await load_keyring(home, safe.storage_key, identity, trust, store, now_us, keep_us)
         outbox = Outbox(office, timing_of(settings))
-        graph, shared = graph_of(trust.directory, office)
+        graph, shared = graph_of(trust.directory.at(self._clock.now_us()), office)
         outbox.set_graph(graph, shared, self._clock.monotonic_us())
         ground = Ground(
             settings=settings,

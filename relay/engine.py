@@ -29,6 +29,7 @@ from relay.neighbours import Neighbours
 from relay.ports import Arrived, LinkChanged
 from relay.pump import Pump
 from relay.recovery import Recovery
+from relay.renewal import Renewal
 from relay.restoring import Restorer
 from relay.retention import Retention
 from relay.revocations import Revocations
@@ -60,10 +61,11 @@ class Engine:
         self._sealer = Sealer(ground)
         self._home = Home(ground, self._renew)
         self._neighbours = Neighbours(ground)
-        self._beacon = Beacon(ground, self._sealer, self._home, self._neighbours)
+        self._renewal = Renewal(ground, self._publish_prekey)
+        self._beacon = Beacon(ground, self._sealer, self._home, self._neighbours, self._renewal)
         self._recovery = Recovery(ground, self._sealer, self._beacon.take_prekey)
         self._intakes = {group: Intake(ground, group, self._recovery, self._home, self._neighbours) for group in GROUPS}
-        me = ground.me.address
+        me = ground.me.call_sign
         self._transport = connect(
             Hooks(
                 filters={group: subscriptions(me, group) for group in GROUPS},
@@ -99,6 +101,7 @@ class Engine:
             "beacon-again": self._beacon.tell_again,
             "neighbours": self._neighbours.run,
             "janitor": self._janitor.run,
+            "renewal": self._renewal.run,
             **({} if self._keeper is None else {"audit": self._keeper.run}),
             "retention": self._retention.run,
             "revocations": self._revocations.run,
@@ -132,6 +135,9 @@ class Engine:
     def _renew(self) -> None:
         self._transport.renew()
 
+    async def _publish_prekey(self) -> None:
+        await self._beacon.publish_own_prekey()
+
     async def _on_changed(self, changed: LinkChanged) -> None:
         """A connection came up or went down."""
         await self._beacon.on_link(changed)
@@ -144,7 +150,7 @@ class Engine:
             topic = parse_topic(arrived.topic)
             match topic:
                 case FrameTopic():
-                    if topic.receiver != self._ground.me.address:
+                    if topic.receiver != self._ground.me.call_sign:
                         raise RemoteError("WRONG_TOPIC", "a frame for another office")
                     await self._intakes[topic.lane.group].put(arrived, topic)
                 case PresenceTopic():

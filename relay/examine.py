@@ -308,18 +308,19 @@ def _opened(
 
 
 def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:
-    """The code with which this office refuses a verified message for good."""
-    sender = eyes.directory.by_id(message.content.sender)
-    me = eyes.directory.by_id(eyes.identity.office)
+    """The code with which this office refuses a verified message for good: by the rules of when it was written."""
+    then = eyes.directory.at(message.content.created_us)
+    sender = then.by_id(message.content.sender)
+    me = then.by_id(eyes.identity.office)
     if sender is None or me is None:
         raise RemoteError("UNKNOWN_OFFICE", "sender or recipient left the directory")
     audience = frozenset((*message.content.to, *message.content.cc))
-    code = refusal_of(eyes.directory, sender, me, message.content.kind, audience)
+    code = refusal_of(then, sender, me, message.content.kind, audience)
     objection = objection_to(message.content, eyes.directory)
     if code is not None or objection is None:
         return code
-    # Its author may know of a person, a role or a rule what we shall only learn; a signature stays what it is.
-    if objection.code != "BAD_SIGNATURE" and message.content.directory_version > eyes.directory.version:
+    # Its author may know of a person, a role, an address or a rule what we shall only learn.
+    if message.content.directory_version > eyes.directory.version:
         raise RemoteError("UNKNOWN_KEY", f"{objection.code}: {objection.detail}; our directory is older than its")
     return objection.code
 

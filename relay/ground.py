@@ -80,8 +80,9 @@ class Ground:
 
     @property
     def directory(self) -> Directory:
-        """The verified directory in force."""
-        return self.trust.directory
+        """The verified directory as it is in force now: with the changes that have come by."""
+        directory = self.trust.directory
+        return directory.at(self.clock.now_us()) if directory.changes else directory
 
     @property
     def me(self) -> OfficeRecord:
@@ -99,6 +100,10 @@ class Ground:
         """Another directory is in force, or other suspensions: whoever acts on that is told at once."""
         self.trust = trust
         self.clock.raise_floor(trust.clock_floor_us)
+        self.tell_trust_takers()
+
+    def tell_trust_takers(self) -> None:
+        """The directory in force is another: a new one, or the date of one of its changes has come."""
         for tell in self.trust_takers:
             tell()
 
@@ -113,8 +118,13 @@ class Ground:
         return office.hex() if record is None else record.address
 
     def my_addresses(self) -> frozenset[Address]:
-        """The addresses under which this office may be named."""
-        return frozenset((self.me.address,))
+        """The addresses under which this office may be named: also former ones, and those to come."""
+        return self.directory.names_of(self.identity.office)
+
+    def call_sign_of(self, office: bytes) -> Address:
+        """The name of an office on brokers; its id in hex when the directory does not know it."""
+        record = self.directory.by_id(office)
+        return Address(office.hex()) if record is None else record.call_sign
 
     async def commit(self, lane: Lane, change: Callable[[Txn], T]) -> T:
         """A change that the relay owes, whatever the room: tried again until there is some, without a restart."""

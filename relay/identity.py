@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from keys.mldsa import SecondKey
 from keys.signer import Signer
 from protocol.ids import Epoch, OfficeId
 from protocol.life import Life
@@ -9,12 +10,13 @@ from protocol.life import Life
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`life` is what the home remembers of itself; `boot` counts its starts (D11)."""
+    """`life` is what the home remembers of itself; `boot` counts its starts (D11). `second` signs its prekeys too."""
 
     office: OfficeId
     key: Signer
     life: Life
     boot: int
+    second: SecondKey | None = None
 
     @property
     def epoch(self) -> Epoch:

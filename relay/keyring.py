@@ -34,6 +34,11 @@ class Keyring:
         if record is not None:
             self.loaded.pop(record.prekey_id, None)
 
+    def keep_own(self, record: PrekeyRecord, private: PrekeyPrivate) -> None:
+        """A prekey of our own, newer than those before."""
+        self.own[record.prekey_id] = private
+        self.own_record = record
+
     def take(self, record: PrekeyRecord) -> None:
         """A newer verified record of an office."""
         before = self.records.get(record.office_id)

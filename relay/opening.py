@@ -11,13 +11,15 @@ from config.schema import Settings
 from keys.directory import Directory
 from keys.gm import require_gm
 from keys.keyfile import read_secret
+from keys.mldsa import SecondKey
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
 from keys.primitives import SUITE_SM2, PrekeyPrivate, hkdf
+from keys.private_files import erase
 from keys.signer import Signer
 from keys.signing_key import open_private_key
 from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
-from protocol.ids import Epoch, KeyId, OfficeId, StartId
+from protocol.ids import Epoch, OfficeId, StartId
 from protocol.lanes import Lane
 from protocol.life import Life
 from protocol.limits import EPOCH_BYTES, RECORD_BYTES, START_BYTES
@@ -104,18 +106,31 @@ async def remembered_clock(store: Store) -> KeptClock | None:
     return await store.read(kept_clock.kept)
 
 
+def read_second_key(home: Path, storage_key: bytes) -> SecondKey | None:
+    """The office's ML-DSA key, if the home has one; raises `KeyFileError`."""
+    path = home / "keys" / "second.key"
+    return SecondKey.from_seed(read_secret(path, "second", storage_key=storage_key)) if path.exists() else None
+
+
 async def load_keyring(
-    home: Path, storage_key: bytes, identity: Identity, trust: Trust, store: Store, now_us: int
+    home: Path, storage_key: bytes, identity: Identity, trust: Trust, store: Store, now_us: int, keep_us: int
 ) -> Keyring:
-    """Prekeys of the store, and on a first start those that came with the home."""
-    await _import_own(home, storage_key, identity, trust, store)
+    """Prekeys of the store, and on a first start those that came with the home.
+
+    `keep_us`: how long after its validity the private half of our first one is kept.
+    """
+    await _import_own(home, storage_key, identity, trust, store, keep_us)
     await _import_others(home, identity, trust, store, now_us)
+    return await read_keyring(store)
+
+
+async def read_keyring(store: Store) -> Keyring:
+    """The prekeys that the store holds."""
     own, records = await store.read(_read_prekeys)
     keyring = Keyring()
-    for prekey_id, seed, record in own:
+    for _, seed, record in own:
         parsed = parse_prekey(record)
-        keyring.own[KeyId(prekey_id)] = PrekeyPrivate(parsed.suite, seed)
-        keyring.own_record = parsed
+        keyring.keep_own(parsed, PrekeyPrivate(parsed.suite, seed))
     for data in records:
         keyring.take(parse_prekey(data))
     return keyring
@@ -125,22 +140,28 @@ def _read_prekeys(txn: Txn) -> tuple[list[tuple[bytes, bytes, bytes]], list[byte
     return list(prekeys.own(txn)), prekeys.records(txn)
 
 
-async def _import_own(home: Path, storage_key: bytes, identity: Identity, trust: Trust, store: Store) -> None:
-    """The prekeys whose private halves lie in keys/ and whose records lie in trust/prekeys/."""
+async def _import_own(
+    home: Path, storage_key: bytes, identity: Identity, trust: Trust, store: Store, keep_us: int
+) -> None:
+    """Our first prekey: its private half lies in keys/ and its record in trust/prekeys/.
+
+    The file is erased as soon as the store has it: of what is deleted there nothing may be left here (D7).
+    """
     me = trust.directory.by_id(identity.office)
     if me is None:
         return
-    record = _read_record(home / "trust" / "prekeys" / f"{me.address}.cbor")
+    record = _read_record(home / "trust" / "prekeys" / f"{me.call_sign}.cbor")
     if record is None:
         return
     path = home / "keys" / f"prekey-{record.epoch}.key"
     if path.is_file():
         seed = read_secret(path, "prekey", storage_key=storage_key)
         keep = partial(
-            prekeys.keep_own, prekey_id=record.prekey_id, epoch=record.epoch, forget_us=record.forget_us, seed=seed,
-            record=record.data,
+            prekeys.keep_own, prekey_id=record.prekey_id, epoch=record.epoch,
+            forget_us=record.not_after_us + keep_us, seed=seed, record=record.data,
         )  # fmt: skip
         await store.write(Lane.PRIORITY, keep)
+        erase(path)
 
 
 async def _import_others(home: Path, identity: Identity, trust: Trust, store: Store, now_us: int) -> None:

@@ -15,7 +15,7 @@ import structlog
 from keys.signing import FRAME, sign_record
 from protocol.errors import Refused
 from protocol.frame import Frame, Item, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
-from protocol.ids import Address, Digest, OfficeId
+from protocol.ids import Digest, OfficeId
 from protocol.limits import SECOND_US
 from protocol.pace import Flight, Pace
 from protocol.parcel import Parcel, Shipment
@@ -116,7 +116,7 @@ class Pump:
         receiver = self._ground.directory.by_id(shipment.receiver)
         if receiver is None or not began:
             return None
-        topic = frame_topic(receiver.address, shipment.lane, Address(self._ground.me.address))
+        topic = frame_topic(receiver.call_sign, shipment.lane, self._ground.me.call_sign)
         return topic, self._frame(shipment, items)
 
     async def _publish(self, shipment: Shipment, topic: str, data: bytes, pace: Pace, flight: Flight) -> None:

@@ -11,7 +11,8 @@ from protocol.receipt import Receipt
 from relay.ground import Ground
 from relay.receipting import make_receipt, receipt_expiry_us
 from relay.store import held, lost
-from relay.store.database import Damage, Txn, read_damage
+from relay.store.damage import Damage, read_damage
+from relay.store.database import Txn
 from relay.store.held import Held
 from relay.store.lost import Lost
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from keys.persons import person_revocations
 from keys.prekeys import PrekeyRecord
 from keys.primitives import sha256
 from keys.revocation import revocations
@@ -133,7 +134,11 @@ class Revocations:
             await self._repeat(office, b"", partial(Aftermath.drop_mail_of, office=record))
             doubt = partial(Aftermath.doubt_messages_of, office=record, since_us=since_us)
             await self._repeat(office, b"", doubt)
-        records = {one: ground.directory.offices[one] for one in revoked}
+        persons = person_revocations(ground.directory)
+        for office, since_us in persons.items():
+            record = ground.directory.offices[office]
+            await self._repeat(None, b"", partial(Aftermath.doubt_messages_of, office=record, since_us=since_us))
+        records = {one: ground.directory.offices[one] for one in (*revoked, *persons)}
         if records:
             await self._repeat(None, 0, partial(Aftermath.doubt_answers_of, offices=records))
 
@@ -219,11 +224,12 @@ def _some(names: Collection[str]) -> str:
 
 def _mark(ground: Ground) -> bytes:
     """What tells one set of revocations from another."""
-    found = [
-        [office.id, office.revoked_since_us, [[key.key_id, key.revoked_since_us] for key in office.keys]]
-        for office in ground.directory.offices.values()
-        if office.revoked_since_us is not None or any(key.revoked_since_us is not None for key in office.keys)
-    ]
+    found = []
+    for office in ground.directory.offices.values():
+        keys = [[one.key_id, one.revoked_since_us] for one in office.keys]
+        keys += [[one.key_id, one.revoked_since_us] for one in office.persons]
+        if office.revoked_since_us is not None or any(since_us is not None for _, since_us in keys):
+            found.append([office.id, office.revoked_since_us, keys])
     return sha256(dumps(found))
 
 

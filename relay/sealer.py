@@ -23,6 +23,7 @@ from relay.identity import Identity
 from relay.sealing import ENTROPY_BYTES, seal
 from relay.store import events, held, sent
 from relay.store.database import Txn
+from relay.store.ended_prekeys import give_up_copies
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.sent import ToSeal
@@ -92,6 +93,19 @@ class Sealer:
             woken.append(await self._ground.commit(Lane.BULK, wake))
         if woken[0]:
             await self.load()
+
+    async def prekey_ended(self, office: OfficeId) -> None:
+        """An office comes back with a new prekey after the last one had ended: what was sealed to that one and still
+        waits here or under way is sealed again, so that nothing leaves under a key that should be gone (D7).
+        """
+        ground = self._ground
+        give_up = partial(give_up_copies, office=office, me=ground.identity.office, limit=WOKEN_ROWS)
+        while True:
+            digests, logged = await ground.commit(Lane.BULK, give_up)
+            if not logged:
+                return
+            ground.release(digests)
+            ground.news.publish(logged)
 
     async def run(self) -> None:
         """Seal for ever."""

@@ -83,7 +83,7 @@ class Spreading:
         if len(ground.settings.brokers) > 1 or is_superior:
             files = self._store.publishable_files()
             for name in sorted(files, key=lambda one: one == TIMESTAMP):
-                topic = trust_topic(ground.me.address, name)
+                topic = trust_topic(ground.me.call_sign, name)
                 await self._transport.publish(broker, "slow", topic, files[name], retain=True)
 
     async def on_trust(self, arrived: Arrived, topic: TrustTopic) -> None:

@@ -15,7 +15,8 @@ from relay.ground import Ground
 from relay.home import home_object
 from relay.mqtt_link import LinkState
 from relay.store import counters, held, inbox, streams
-from relay.store.database import Txn, count_damaged
+from relay.store.damage import count_damaged
+from relay.store.database import Txn
 from relay.store.streams import Gap
 from relay.timekeeper import clock_object
 from relay.times import time_text

@@ -1,4 +1,6 @@
-"""Watches the wall clock: alarms while it jumped or differs from the neighbours', and who confirms a jump (G9, D12).
+"""Watches the wall clock and what is due by it.
+
+Alarms while it jumped or differs from the neighbours', and who confirms a jump (G9, D12).
 
 Nothing waits for it: the clock itself holds a jump back from the first reading on. Here it is decided, once a second,
 whether the jump is confirmed, and what an operator is told.
@@ -15,6 +17,7 @@ from protocol.errors import Refused
 from protocol.ids import OfficeId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
+from relay.audit.notes import RELAY
 from relay.graph import graph_of
 from relay.ground import Ground
 from relay.store import kept_clock
@@ -25,7 +28,7 @@ LOOK_S: Final = 1.0
 MOVED_US: Final = SECOND_US
 """What moved by more is written down at once."""
 NAMED_MAX: Final = 5
-"""Most neighbours named in an alarm."""
+"""Most neighbours named in an alarm, and offices in a line of the log."""
 
 _log = structlog.get_logger()
 
@@ -36,6 +39,7 @@ class Timekeeper:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._kept: KeptClock | None = None
+        self._directory = ground.directory
 
     async def run(self) -> None:
         """Look for ever."""
@@ -61,6 +65,19 @@ class Timekeeper:
         if not guard.held:
             ground.alarms.clear("CLOCK_JUMP")
         self._compare(said, now_us, bound_us)
+        self._turn()
+
+    def _turn(self) -> None:
+        """Put changes of the directory into force whose date has come, with nobody's help (keys/changes.py)."""
+        ground, before = self._ground, self._directory
+        now = self._directory = ground.directory
+        if now is before or now.version != before.version:
+            return
+        changed = [office for id_, office in now.offices.items() if before.offices[id_] is not office]
+        _log.info("reorganised", offices=[office.address for office in changed[:NAMED_MAX]], count=len(changed))
+        ground.audit.add(RELAY, "reorganised", version=now.version, offices=[one.id.hex() for one in changed])
+        ground.tell_trust_takers()
+        ground.kick()
 
     async def accept(self) -> dict[str, Any]:
         """An operator says that the wall clock is right; raises `Refused` CLOCK_TOO_EARLY where that cannot be."""

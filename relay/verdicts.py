@@ -6,10 +6,12 @@ One `Verdicts` serves one change. Rows are read once, moved in memory by `protoc
 
 from dataclasses import dataclass, field, replace
 
+from keys.prekeys import parse_prekey
 from protocol.delivery import SAID_BY, Effect, State, apply
+from protocol.errors import RemoteError
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.receipt import Receipt
-from relay.store import endings, events, held, sent
+from relay.store import endings, events, held, prekeys, sent
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.sent import Standing
@@ -124,16 +126,23 @@ class Verdicts:
             self.released.append(Digest(digest))
 
     def _prekey_gone(self, story: _Story, receipt: Receipt) -> None:
-        """The recipient has no private half for that copy: it is sealed again to the prekey that came along."""
+        """The recipient has no private half for that copy: it is sealed again to the prekey that came along.
+
+        One that comes with an older prekey than it has used was restored, and will have another as soon as it knows:
+        to seal to what it lost would use up the tries (SPEC M45).
+        """
         message_id, office = receipt.id, receipt.recipient
-        tries = sum(event.type == "resealed" for event in events.of_recipient(self.txn, message_id, office))
+        told = events.of_recipient(self.txn, message_id, office)
+        tries = sum(event.type == "resealed" and event.by == office for event in told)
         copies = held.of_copy(self.txn, message_id, office)
         if receipt.by != office or receipt.digest not in copies or tries >= RESEALS_MAX or story.state.final:
+            return
+        self.prekeys.append(receipt.proof)
+        if _epoch_of(receipt.proof) < prekeys.epoch_of(self.txn, office):
             return
         if not sent.seal_again(self.txn, message_id, office):
             return
         self._release_copies(message_id, office)
-        self.prekeys.append(receipt.proof)
         self.log.append(Event(message_id, office, "resealed", receipt.at_us, receipt.by, True))
 
     def _lost_there(self, story: _Story, event: Event, receipt: Receipt) -> None:
@@ -157,3 +166,11 @@ class Verdicts:
             and (one.type in words or (one.type == "correction" and one.code in words))
             for one in known
         )
+
+
+def _epoch_of(record: bytes) -> int:
+    """The epoch of a prekey record that nobody has verified yet; 0 for what is none."""
+    try:
+        return parse_prekey(record).epoch
+    except RemoteError:
+        return 0

@@ -18,6 +18,11 @@ WORDS: Final = MappingProxyType(
             "The directory says that this office no longer takes part in the network.",
             "Send to its successor, or ask the network administrator.",
         ),
+        "SUCCEEDED": (
+            "The office has been taken over by another.",
+            "From a date on the directory names a successor; it is another office, with other people.",
+            "Send to the successor that is named, if that is what you mean.",
+        ),
         "SUSPENDED": (
             "The office is suspended.",
             "The directory holds a suspension of at most 72 hours for this office.",

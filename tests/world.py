@@ -6,6 +6,7 @@ Three offices report upward: Sheyang county, Yancheng city, Jiangsu province. Gu
 from typing import Final
 
 from keys.directory import Directory, Rules
+from keys.mldsa import SecondKey
 from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.primitives import PrekeyPrivate, PrekeyPublic, SigningKey, key_id, prekey_public, sha256
 from protocol.approval import Approval, subject_digest, subject_of
@@ -59,6 +60,8 @@ CITY_ADDRESS: Final = Address("320900-GO")
 PROVINCE_ADDRESS: Final = Address("320000-GO")
 REVOKED_ADDRESS: Final = Address("320723-GO")
 
+CITY_SECOND: Final = SecondKey.from_seed(seed("city, second"))
+
 PREKEY_SEED: Final = seed("province prekey")
 PREKEYS: Final = {suite: PrekeyPrivate(suite, PREKEY_SEED) for suite in (1, 2)}
 PREKEY_PUBLICS: Final = {suite: PrekeyPublic(suite, prekey_public(suite, PREKEY_SEED)) for suite in (1, 2)}
@@ -67,6 +70,9 @@ PREKEY_IDS: Final = {suite: key_id(suite, prekey_public(suite, PREKEY_SEED)) for
 MESSAGE: Final = MessageId(bytes.fromhex("019b76da00007c3e8f0a5b6c7d8e9f01"))
 BODY: Final = "射阳县临海镇12月31日23时发生4.1级地震，暂无人员伤亡报告。\n"
 FILE: Final = b"intensity map, in short\n"
+
+
+CITY_SECOND_KEY: Final = OfficeKey.second(CITY_SECOND.public(), NOW_US - 100 * DAY_US, NOW_US + 300 * DAY_US)
 
 
 def _office_key(key: SigningKey, revoked_since_us: int | None = None) -> OfficeKey:
@@ -92,7 +98,7 @@ def make_directory(suites: tuple[int, ...] = (1, 2)) -> Directory:
         ),
         OfficeRecord(
             CITY, CITY_ADDRESS, "盐城市人民政府办公室", "city", PROVINCE, "liaison", ("province", "yancheng"),
-            (_office_key(CITY_KEY),),
+            (_office_key(CITY_KEY), CITY_SECOND_KEY),
         ),
         OfficeRecord(
             PROVINCE, PROVINCE_ADDRESS, "江苏省人民政府办公厅", "province", None, None, ("province",),

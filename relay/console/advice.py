@@ -27,6 +27,22 @@ ADVICE: Final = MappingProxyType(
             ("其他用户可以进入单位目录", "运行 chmod 700 这些目录"),
             ("others may look into folders of the home", "run chmod 700 on them"),
         ),
+        # The office.
+        "OFFICE_OK": (("目录中的地址与设置一致", ""), ("the directory calls it what the settings say", "")),
+        "OFFICE_RENAMED": (
+            ("本单位已改用新地址，旧地址的信件照常收到", "把 relay.toml 中 [office] address 改为新地址"),
+            (
+                "this office has another address; mail to the old one still comes",
+                "put it into relay.toml, [office] address",
+            ),
+        ),
+        "OFFICE_SUCCEEDED": (
+            ("本单位的职能已由继任单位接管，不再收到新信件", "在途信件收完后，请网络管理员撤销本单位"),
+            (
+                "another office has taken over from this one, and new mail goes there",
+                "when nothing is on its way any more, ask the network administrator to revoke it",
+            ),
+        ),
         # The daemon.
         "DAEMON_UP": (("中继在运行", ""), ("the relay runs", "")),
         "DAEMON_DOWN": (

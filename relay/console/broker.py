@@ -135,7 +135,7 @@ def _attached(home: Path, broker: str) -> "tuple[tuple[Address, ...], int, bool]
     attached = [each for each in network.offices.values() if broker in each.brokers]
     if own is None and not attached:
         raise Refused("NOT_FOUND", f"no office is attached to a broker {broker!r}", field="broker")
-    offices = tuple(sorted(each.address for each in attached if each.state != "revoked"))
+    offices = tuple(sorted(each.call_sign for each in attached if each.state != "revoked"))
     return offices, own.port if own is not None else TLS_PORT, own.tls if own is not None else True
 
 

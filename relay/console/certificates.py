@@ -92,7 +92,7 @@ def broker_revocations(choices: Choices, *, withdraw: tuple[str, ...], passphras
     authorities = _opened(choices, root, passphrase_file, every=True)
     for name in withdraw:
         withdraw_certificates(root, name)
-    revoked = {office.address for office in directory.offices.values() if office.state == "revoked"}
+    revoked = {office.call_sign for office in directory.offices.values() if office.state == "revoked"}
     listed = write_revocation_list(root, authorities, revoked, time.time_ns() // 1000)
     rows = [{"name": one.name, "serial": f"{one.serial:x}", "expires_at": time_text(one.expires_us)} for one in listed]
     if choices.json:

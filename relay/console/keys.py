@@ -19,6 +19,7 @@ group: Final = LazyGroup(
         "approve": "relay.console.approving:approve",
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
+        "change": "relay.console.reorganising:change",
         "revoke": "relay.console.revoking:revoke",
         "person": "relay.console.persons:group",
         "passwd": "relay.console.safekeeping:passwd",

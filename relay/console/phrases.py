@@ -186,6 +186,7 @@ PHRASES: Final = MappingProxyType(
         ),
         "run_next": ("现在可以运行 `relay --home {home} run`", "Now `relay --home {home} run` starts it"),
         "responses_written": ("{count} 份答复已写入 {place}", "{count} responses are in {place}"),
+        "change_planned": ("{office} 自 {start} 起为 {address}", "{office} is {address} from {start} on"),
         "request_rejected": ("已驳回 {address} 的申请", "The request of {address} is rejected"),
         # Table heads and fields.
         "id": ("编号", "Id"),

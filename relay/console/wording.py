@@ -116,6 +116,10 @@ HELP: Final = MappingProxyType(
             "受理入网申请：签入网络目录并写出答复。可一次受理多份。",
             "Take offices into the network: sign the directory and write the responses. Many at once.",
         ),
+        "keys change": (
+            "单位自某日起更改地址、名称、类别、上级、资格，或并入继任单位；到期自动生效。",
+            "From a date on, give an office another address, name, class, parent or standing, or a successor.",
+        ),
         "keys reject": ("驳回一份入网申请。", "Refuse a request for good."),
         "keys revoke": (
             "吊销一个单位或它的一个密钥：自某时起所签一律无效，此前所签须有旁证。",
@@ -230,6 +234,11 @@ HELP: Final = MappingProxyType(
         "keys revoke.reason": ("吊销理由，一行，记入管理员日志", "why, one line; kept in the administrators' journal"),
         "keys revoke.key": ("只吊销这个密钥（十六进制编号）", "revoke this key only (its id in hexadecimal)"),
         "keys revoke.yes": ("即使是发布目录的单位也吊销", "revoke even the office that publishes the directory"),
+        "successor": ("接管其职能的单位地址", "address of the office that takes over from it"),
+        "start": ("生效日期或时间（默认立即）", "day or time from which it holds (default: now)"),
+        "cancelling": ("取消尚未生效的更改", "take back what is planned and has not begun"),
+        "keys change.address": ("新地址", "its new address"),
+        "keys change.parent": ("新的上级单位地址，none 表示没有", "address of the office above it, or none"),
         "no_qr": ("不显示二维码", "leave the QR code out"),
         # Options of single commands.
         "state": ("只列出此状态", "only this state"),

@@ -50,6 +50,7 @@ class Doctor:
             *files,
             judge_store(status["store"]),
             key,
+            judge_office(ground.directory, ground.identity.office, ground.settings.office.address),
             judge_trust(status["trust"]["state"], status["trust"]["age_s"], ground.trust.damaged),
             judge_prekey(ground.keyring.own_record, now_us),
             judge_memory(what_is_open()),
@@ -100,6 +101,19 @@ def judge_key(directory: Directory, office: bytes, key_id: KeyId, now_us: int) -
     if key.revoked_since_us is not None and key.revoked_since_us <= now_us:
         return Finding("keys", "FAIL", "KEY_REVOKED")
     return judge_end("keys", "KEY", key.not_after_us, now_us, KEY_WARN_DAYS)
+
+
+def judge_office(directory: Directory, office: bytes, address: str) -> Finding:
+    """Whether the settings still call the office what the directory calls it, and whether it has a successor."""
+    record = directory.by_id(office)
+    if record is None:
+        return Finding("office", "FAIL", "KEY_UNKNOWN")
+    heir = None if record.successor is None else directory.by_id(record.successor)
+    if heir is not None:
+        return Finding("office", "WARN", "OFFICE_SUCCEEDED", f"{record.address} has passed to {heir.address}")
+    if record.address != address:
+        return Finding("office", "WARN", "OFFICE_RENAMED", f"{address} is {record.address} now")
+    return Finding("office", "PASS", "OFFICE_OK", record.address)
 
 
 def judge_trust(state: str, age_s: int, damaged: Iterable[str]) -> Finding:

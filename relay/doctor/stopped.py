@@ -18,7 +18,7 @@ from protocol.errors import Refused, RemoteError
 from relay.audit.offline import check_opened
 from relay.doctor.files import look_at_files
 from relay.doctor.finding import Finding
-from relay.doctor.running import judge_audit, judge_key, judge_prekey, judge_trust
+from relay.doctor.running import judge_audit, judge_key, judge_office, judge_prekey, judge_trust
 from relay.fsck import check_store
 from relay.opening import find_office, row_key
 from relay.safe import Safe, nobody_hears
@@ -41,6 +41,7 @@ def examine_stopped(home: Path, unlock: Unlock) -> Iterator[Finding]:
         yield Finding("trust", "FAIL", "TRUST_UNREADABLE", str(error))
         return
     yield _tried("keys", "KEYS_UNREADABLE", partial(_keys, home, safe, trust, now_us))
+    yield _tried("office", "KEYS_UNREADABLE", partial(_office, home, trust, now_us))
     yield judge_trust(trust.state(now_us), trust.age_us(now_us) // 1_000_000, trust.damaged)
     yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, safe, now_us))
     yield _clock(trust, now_us)
@@ -97,6 +98,13 @@ def _keys(home: Path, safe: Opened, trust: Trust, now_us: int) -> Finding:
     office = find_office(load(home).settings, trust)
     key = safe().signer(office, trust)
     return judge_key(trust.directory, office, key.key_id(), now_us)
+
+
+def _office(home: Path, trust: Trust, now_us: int) -> Finding:
+    from config.load import load
+
+    settings = load(home).settings
+    return judge_office(trust.directory.at(now_us), find_office(settings, trust), settings.office.address)
 
 
 def _prekey(home: Path, safe: Opened, now_us: int) -> Finding:

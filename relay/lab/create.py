@@ -138,6 +138,7 @@ def _build(plan: Plan, settings: Mapping[str, str], building: Path, target: Path
             suite=plan.rules.suites[0],
             seed=office.prekey_seed,
             now_us=now_us,
+            second=office.secrets.second,
         )
         for office in offices
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from keys.private_files import overwrite
 from keys.rows import RowCipher
 from protocol.cbor import dumps
 from protocol.lanes import Lane
@@ -89,7 +90,8 @@ class Txn:
 
     `commits` is the home's count of commits once this group is durable, if it changes anything.
     `set_asides` collects the moves of damaged rows; they are made after the change, even if it raises.
-    `mender` tries to mend them first.
+    `mender` tries to mend them first. `erasures` names tables from which secrets were deleted: after the commit the
+    write-ahead log, which still shows them, is overwritten.
     """
 
     connection: sqlite3.Connection
@@ -100,19 +102,7 @@ class Txn:
     mender: Mender = field(default_factory=Mender)
     commits: int = 0
     set_asides: list[Callable[[], None]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Rows that were moved aside: all, those found lately and how many of these were mended, those of the inbox that
-    were not, and the tables of the recent ones.
-    """
-
-    total: int
-    recent: int
-    mended: int
-    of_inbox: int
-    tables: tuple[str, ...]
+    erasures: list[str] = field(default_factory=list)
 
 
 class StoreLock:
@@ -137,18 +127,21 @@ class Database:
 
     def __init__(
         self, connection: sqlite3.Connection, lock: StoreLock, cipher: RowCipher, entropy: Entropy,
-        quota_bytes: int, ballast: Ballast,
+        quota_bytes: int, ballast: Ballast, log_path: Path,
     ) -> None:  # fmt: skip
         self.connection = connection
         self._lock = lock
         self._cipher = cipher
         self._entropy = entropy
         self._quota_bytes = quota_bytes
+        self._log_path = log_path
         self.ballast = ballast
         self.problems: tuple[str, ...] = ()
         self.checkpoint_due = False
         self._checkpointed_at = connection.total_changes
         self._mender = Mender()
+        self._erasures: list[str] = []
+        self._log_shows_secrets = False
         self._begun_at = connection.total_changes
         self.commits = _commits(connection)
         """How many groups were committed since the home began; never more than is durable (G12)."""
@@ -168,13 +161,17 @@ class Database:
         try:
             path = directory / DATABASE_NAME
             unclean = _is_left_over(path)
-            mended = mend_wal(path.with_name(path.name + "-wal"), path, PAGE_BYTES)
+            log_path = _log_path(path)
+            mended = mend_wal(log_path, path, PAGE_BYTES)
             _create_private(path)
             connection = _connect(path)
             _configure(connection, quota_bytes)
             _migrate(connection, migrations)
             sync_directory(directory)
-            database = cls(connection, lock, cipher, entropy, quota_bytes, Ballast(directory, ballast_bytes))
+            ballast = Ballast(directory, ballast_bytes)
+            database = cls(connection, lock, cipher, entropy, quota_bytes, ballast, log_path)
+            # The log of a process that was killed may show what it deleted.
+            database._log_shows_secrets = unclean
             database.ballast.restore()
             if unclean and path.stat().st_size <= CHECKED_AT_START_BYTES:
                 database.problems = quick_check(connection)
@@ -192,6 +189,7 @@ class Database:
         if self.ballast.held_bytes < self.ballast.size_bytes:
             self.ballast.restore()
         txn = Txn(self.connection, self._cipher, self._entropy, now_us, self.space(), self._mender, self.commits + 1)
+        self._erasures = txn.erasures
         self.connection.execute("BEGIN IMMEDIATE")
         self._begun_at = self.connection.total_changes
         return txn
@@ -208,7 +206,8 @@ class Database:
         rows = self.connection.total_changes - self._checkpointed_at
         # Each commit adds some 60 KiB to the WAL; on the ballast it must be used again at once instead of growing.
         short = self.ballast.held_bytes < self.ballast.size_bytes
-        self.checkpoint_due = rows >= (1 if short else CHECKPOINT_ROWS)
+        self._log_shows_secrets |= bool(self._erasures)
+        self.checkpoint_due = self._log_shows_secrets or rows >= (1 if short else CHECKPOINT_ROWS)
 
     def roll_back(self) -> None:
         """Undo the open transaction, if SQLite has not done so already."""
@@ -216,13 +215,26 @@ class Database:
             self.connection.execute("ROLLBACK")
 
     def checkpoint(self) -> None:
-        """Bring the WAL into the database; wanted when `checkpoint_due`. Raises `sqlite3.OperationalError`.
+        """Bring the WAL into the database; wanted when `checkpoint_due`. Raises `sqlite3.OperationalError`, `OSError`.
 
         SQLite's automatic checkpoint hides its errors, also a failed fsync; this one is asked for and seen.
         """
         self._checkpointed_at = self.connection.total_changes
         self.checkpoint_due = False
-        self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if self._log_shows_secrets:
+            self._erase_log()
+        else:
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _erase_log(self) -> None:
+        """Empty the WAL, overwritten first: to be cut off does not take its blocks from the disk (D7)."""
+        ((busy, *_),) = self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        if busy:
+            return
+        # All of it is in the database and synced: from here on the log may be lost at any moment.
+        overwrite(self._log_path)
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._log_shows_secrets = False
 
     def give_way(self) -> None:
         """After SQLite found no room: give up the ballast, unless it was the quota that ran out."""
@@ -267,11 +279,6 @@ def move_aside(txn: Txn, table: str, rowid: int, key_text: str, *, mended: bool 
         txn.connection.execute(delete, (rowid,))
 
 
-def count_damaged(txn: Txn) -> int:
-    """How many rows were moved aside since the store began, mended ones included."""
-    return int(txn.connection.execute("SELECT count(*) FROM damaged").fetchone()[0])
-
-
 def _commits(connection: sqlite3.Connection) -> int:
     """The count of commits. A damaged one that is too low shows when neighbours know better: like a restored home."""
     row = connection.execute("SELECT commits FROM life").fetchone()
@@ -284,19 +291,6 @@ def was_moved_aside(txn: Txn, table: str, key_text: str) -> bool:
     """Whether a row of this key was damaged and could not be mended."""
     query = "SELECT count(*) FROM damaged WHERE table_name = ? AND key_text = ? AND mended = 0"
     return bool(txn.connection.execute(query, (table, key_text)).fetchone()[0])
-
-
-def read_damage(txn: Txn, since_us: int) -> Damage:
-    """What was moved aside, and how much of it since a time."""
-    query = "SELECT table_name, mended, found_at_us >= ?, count(*) FROM damaged GROUP BY 1, 2, 3"
-    rows = txn.connection.execute(query, (since_us,)).fetchall()
-    return Damage(
-        total=sum(count for *_, count in rows),
-        recent=sum(count for _, _, recent, count in rows if recent),
-        mended=sum(count for _, mended, recent, count in rows if recent and mended),
-        of_inbox=sum(count for table, mended, _, count in rows if table == "inbox" and not mended),
-        tables=tuple(sorted({table for table, _, recent, _ in rows if recent})),
-    )
 
 
 def quick_check(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -316,8 +310,13 @@ def _as_bytes(text: str) -> bytes:
 
 def _is_left_over(path: Path) -> bool:
     """Whether the last process ended without closing the database: its WAL is still there."""
-    wal = path.with_name(path.name + "-wal")
-    return wal.exists() and wal.stat().st_size > 0
+    log_path = _log_path(path)
+    return log_path.exists() and log_path.stat().st_size > 0
+
+
+def _log_path(path: Path) -> Path:
+    """The write-ahead log of a database."""
+    return path.with_name(path.name + "-wal")
 
 
 def _create_private(path: Path) -> None:

@@ -76,6 +76,8 @@ def checkpoint(database: Database) -> None:
         if _blame(error) != "room":
             raise StoreFailed(_describe(error)) from error
         _give_way(database)
+    except OSError as error:
+        raise StoreFailed(_describe(error)) from error
 
 
 def _give_way(database: Database) -> None:

@@ -62,7 +62,7 @@ def _prekeys() -> Iterator[bytes]:
         world.COUNTY_KEY, network_id=world.NETWORK, office_id=world.COUNTY, suite=2, seed=bytes(32),
         now_us=world.NOW_US,
     )  # fmt: skip
-    yield UnverifiedRecord(made.data, max_bytes=4_096).payload
+    yield UnverifiedRecord(cbor.loads(made.data, max_bytes=4_096)[0], max_bytes=4_096).payload
 
 
 def _frames() -> Iterator[bytes]:

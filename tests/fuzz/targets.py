@@ -137,6 +137,10 @@ def _signed_person(payload: bytes) -> Any:
     return approvers
 
 
+def _signed_prekey(first: bytes) -> Any:
+    return verify_prekey(cbor.dumps([first, None]), DIRECTORY, NOW_US)
+
+
 def _read_outer(payload: bytes) -> Any:
     return read_outer(payload, b"", b"", b"")
 
@@ -184,7 +188,7 @@ TARGETS: Final[dict[str, Target]] = {
     "presence": Target(decode_presence, encode_presence),
     "record": Target(partial(UnverifiedRecord, max_bytes=4_096), layers=("receipt", "presence", "prekey")),
     "prekey": Target(parse_prekey, lambda record: bytes(record.data), layers=("prekey",)),
-    "signed-prekey": Target(_signed("relay/1/prekey", lambda data: verify_prekey(data, DIRECTORY, NOW_US))),
+    "signed-prekey": Target(_signed("relay/1/prekey", _signed_prekey)),
     "request": Target(parse_request, lambda request: bytes(request.data), layers=("request",), max_bytes=1 << 14),
     "approval": Target(decode_approval, encode_approval),
     "signing-for": Target(decode_signing_for, encode_signing_for),

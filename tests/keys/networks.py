@@ -142,6 +142,7 @@ def directories(draw: st.DrawFn) -> Directory:
             successor=draw(earlier),
             state=state,
             revoked_since_us=draw(times) if state == "revoked" else None,
+            former=tuple(Address(f"{200_000 + 10 * number + at}-GO") for at in range(draw(st.integers(0, 2)))),
         )
     kinds = st.frozensets(st.sampled_from(KINDS), max_size=3)
     suites = st.lists(st.integers(1, 255), min_size=1, max_size=4, unique=True).map(sorted).map(tuple)

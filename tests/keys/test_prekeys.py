@@ -9,14 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.directory import Directory, Rules
+from keys.mldsa import SecondKey
 from keys.office_record import OfficeKey
-from keys.prekeys import PREKEY_VALID_US, PrekeyRecord, forks, make_prekey, parse_prekey, supersedes, verify_prekey
+from keys.prekeys import (
+    PREKEY_VALID_US,
+    PrekeyRecord,
+    forks,
+    make_prekey,
+    parse_prekey,
+    supersedes,
+    verify_own,
+    verify_prekey,
+)
 from keys.primitives import ED25519, SERVES, prekey_public
 from keys.signing import PREKEY, PRESENCE, sign_record
 from protocol import cbor
 from protocol.errors import RemoteError
 from protocol.ids import NetworkId
-from protocol.limits import MAX_LIFE_US
+from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES
 from tests.keys.networks import DAY_US, NETWORK, NOW_US, key_of, make_directory, make_office
 
 OFFICE = make_office(1)
@@ -37,12 +47,14 @@ def test_a_record_survives_and_verifies(suite: int) -> None:
     assert parse_prekey(record.data) == record
     assert verify_prekey(record.data, DIRECTORY, NOW_US) == record
     assert record.public == prekey_public(suite, (7).to_bytes(32, "big"))
-    assert record.forget_us == NOW_US + PREKEY_VALID_US + MAX_LIFE_US
     assert [record.valid_at(at) for at in (NOW_US - 1, NOW_US, record.not_after_us - 1, record.not_after_us)] == [
         False, True, True, False,
     ]  # fmt: skip
-    assert not record.renewal_due(NOW_US + 7 * DAY_US - 1)
-    assert record.renewal_due(NOW_US + 7 * DAY_US)
+    assert not record.renewal_due(NOW_US + 7 * DAY_US - 1, 7 * DAY_US)
+    assert record.renewal_due(NOW_US + 7 * DAY_US, 7 * DAY_US)
+    # Made by a clock that was ahead: nobody takes it.
+    assert record.renewal_due(NOW_US - CLOCK_AHEAD_US - 1, 7 * DAY_US)
+    assert not record.renewal_due(NOW_US - CLOCK_AHEAD_US, 7 * DAY_US)
 
 
 @settings(max_examples=300)
@@ -66,7 +78,8 @@ def _signed(changes: dict[int, Any], *, signer: int = 1, purpose: str = PREKEY) 
         0: 1, 1: NETWORK, 2: OFFICE.id, 3: 2, 4: 1, 5: NOW_US, 6: NOW_US + DAY_US, 7: _make(suite=2).public, 8: None,
     }  # fmt: skip
     fields |= changes
-    return sign_record(key_of(signer), purpose, cbor.dumps({k: v for k, v in fields.items() if v is not ...}))
+    first = sign_record(key_of(signer), purpose, cbor.dumps({k: v for k, v in fields.items() if v is not ...}))
+    return cbor.dumps([first, None])
 
 
 FAULTY = {
@@ -106,6 +119,68 @@ def test_g10_another_signer_another_purpose_or_a_dead_key_is_refused() -> None:
         verify_prekey(_signed({}), directory, NOW_US + 5)
     with pytest.raises(RemoteError, match="BAD_SUITE"):
         verify_prekey(_signed({}), _allowing(1), NOW_US)
+
+
+SECOND = SecondKey.from_seed(bytes(range(32)))
+THIRD = SecondKey.from_seed(bytes(range(1, 33)))
+
+
+def _naming(*seconds: OfficeKey) -> Directory:
+    """The directory in which the office has second keys."""
+    return make_directory(replace(OFFICE, keys=(*OFFICE.keys, *seconds)))
+
+
+def _named(key: SecondKey, since_us: int = NOW_US - DAY_US, until_us: int = NOW_US + 60 * DAY_US) -> OfficeKey:
+    return OfficeKey.second(key.public(), since_us, until_us)
+
+
+def test_g10_where_the_directory_names_a_second_key_a_prekey_must_be_signed_by_it_too() -> None:
+    bare, signed, strange = _make(suite=1), _make(suite=1, second=SECOND), _make(suite=1, second=THIRD)
+    named = _naming(_named(SECOND))
+    assert verify_prekey(signed.data, named, NOW_US) == parse_prekey(signed.data) == signed
+    assert signed.second == SECOND.public()
+    assert len(signed.data) < RECORD_BYTES // 2
+    wrong: list[tuple[PrekeyRecord, Directory, str]] = [
+        (bare, named, "BAD_SIGNATURE"),
+        (strange, named, "UNKNOWN_KEY"),
+        (signed, DIRECTORY, "UNKNOWN_KEY"),
+        (signed, _naming(_named(SECOND, NOW_US + 1)), "KEY_NOT_VALID"),
+        (signed, _naming(_named(SECOND, until_us=NOW_US)), "KEY_NOT_VALID"),
+        # A key that has ended does not let its office fall back to one signature.
+        (bare, _naming(_named(SECOND, until_us=NOW_US)), "BAD_SIGNATURE"),
+    ]
+    for record, directory, code in wrong:
+        with pytest.raises(RemoteError, match=code):
+            verify_prekey(record.data, directory, NOW_US)
+    verify_prekey(strange.data, _naming(_named(SECOND), _named(THIRD)), NOW_US)
+
+
+def test_g10_a_second_signature_is_of_one_record() -> None:
+    """Whoever breaks the first signature cannot move the second under a prekey of its own."""
+    one, other = _make(suite=1, second=SECOND), _make(suite=1, seed=8, second=SECOND)
+    first, second = cbor.loads(other.data, max_bytes=RECORD_BYTES)[0], cbor.loads(one.data, max_bytes=RECORD_BYTES)[1]
+    with pytest.raises(RemoteError, match="BAD_SIGNATURE"):
+        verify_prekey(cbor.dumps([first, second]), _naming(_named(SECOND)), NOW_US)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_g10_any_changed_byte_of_a_twice_signed_record_is_refused(data: st.DataObject) -> None:
+    whole = bytearray(_make(suite=1, second=SECOND).data)
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(RemoteError):
+        verify_prekey(bytes(whole), _naming(_named(SECOND)), NOW_US)
+
+
+def test_g12_an_own_record_past_its_end_counts_while_its_key_does() -> None:
+    ended = _make(suite=2, valid_us=DAY_US)
+    later = NOW_US + 2 * DAY_US
+    with pytest.raises(RemoteError, match="EXPIRED"):
+        verify_prekey(ended.data, DIRECTORY, later)
+    assert verify_own(ended.data, DIRECTORY, later) == ended
+    dead = OfficeKey.of(key_of(1).public(), 0, later)
+    with pytest.raises(RemoteError, match="KEY_NOT_VALID"):
+        verify_own(ended.data, make_directory(replace(OFFICE, keys=(dead,))), later)
 
 
 def _allowing(*suites: int) -> Directory:

@@ -1,5 +1,6 @@
 """The parts of SPEC.md that code decides: limits, codes, the worked example, and the fields of every map."""
 
+from keys.changes import Change
 from keys.person_request import make_request as make_person_request
 from keys.primitives import key_id, prekey_public, sha256
 from keys.response import make_response
@@ -101,7 +102,8 @@ def maps() -> dict[str, bytes]:
     suspended = encode_suspensions([Suspension(world.COUNTY, 0, 1, "stolen")])
     suspensions = cbor.loads(suspended, max_bytes=1_000)
     request = cbor.loads(enrolling.request().data, max_bytes=100_000)[0]
-    prekey = cbor.loads(read_vector(FOLDER / "prekey-ok-suite-2.txt").data, max_bytes=10_000)[2]
+    first = cbor.loads(read_vector(FOLDER / "prekey-ok-suite-2.txt").data, max_bytes=10_000)[0]
+    prekey = cbor.loads(first, max_bytes=10_000)[2]
     return {
         "content": encode_content(world.make_content()),
         "header": encode_header(world.make_header()),
@@ -111,6 +113,7 @@ def maps() -> dict[str, bytes]:
         "prekey": prekey,
         "roster": world.DIRECTORY.encode(),
         "office": cbor.dumps(county),
+        "change": cbor.dumps(Change(0, world.COUNTY, world.COUNTY_ADDRESS, "name", "county", None, None).encode()),
         "office-key": cbor.dumps(county[7][0]),
         "person": cbor.dumps(county[8][0]),
         "rules": cbor.dumps(roster[6]),

@@ -14,6 +14,7 @@ from protocol.copy import copy_digest
 from protocol.frame import COPY_ITEM, encode_frame, encode_frame_payload, encode_items, items_digest, make_item
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
+from protocol.life import Life
 from protocol.limits import TRAIL_OFFICES
 from protocol.padding import pack
 from protocol.topics import FrameTopic
@@ -48,6 +49,7 @@ DIGEST = copy_digest(COPY)
 
 def eyes(me: OfficeId, *, has_prekey: bool = True, now_us: int = world.NOW_US) -> Eyes:
     key, address = {
+        world.COUNTY: (world.COUNTY_KEY, world.COUNTY_ADDRESS),
         world.CITY: (world.CITY_KEY, world.CITY_ADDRESS),
         world.PROVINCE: (world.PROVINCE_KEY, world.PROVINCE_ADDRESS),
     }[me]
@@ -60,7 +62,7 @@ def eyes(me: OfficeId, *, has_prekey: bool = True, now_us: int = world.NOW_US) -
     )  # fmt: skip
     keyring.take(county)
     return Eyes(
-        identity=Identity(me, key, world.EPOCH, 1),
+        identity=Identity(me, key, Life(world.EPOCH), 1),
         addresses=frozenset((address,)),
         directory=world.DIRECTORY,
         keyring=keyring,

@@ -52,6 +52,10 @@ STORE_FAULTS: Final[tuple[Fault, ...]] = (
           "        return entropy + aes_gcm_seal(hkdf(self._master_key, entropy, 32), _NONCE, plaintext, associated)",
           "        return entropy + aes_gcm_seal(hkdf(self._master_key, entropy, 32), _NONCE, plaintext, associated)"
           " + plaintext", _ROWS),
+    fault("G11", "a deleted prekey stays on its page", "relay/store/prekeys.py",
+          "secure_delete = ON", "secure_delete = FAST", "tests/relay/store/test_own_prekeys.py"),
+    fault("G11", "the log shows what was deleted", "relay/store/database.py",
+          "        overwrite(self._log_path)\n", "", "tests/relay/store/test_own_prekeys.py"),
     fault("G13", "quarantine grows without end", "relay/store/quarantine.py",
           '    txn.connection.execute("DELETE FROM quarantine WHERE seq <= (SELECT max(seq) FROM quarantine) - ?", '
           "(rows_max,))\n", "    bytes_max = 1 << 60\n", "tests/relay/store/test_quarantine.py"),

@@ -30,6 +30,8 @@ WIRE_FAULTS: Final[tuple[Fault, ...]] = (
           "    record.verify(FRAME, public)\n", "", _COPIES),
     fault("G12", "a presence's signature is not checked", "keys/verify.py",
           "    record.verify(PRESENCE, directory", "    (PRESENCE, directory", _COPIES),
+    fault("G10", "the second signature of a prekey is not checked", "keys/prekeys.py",
+          "    if not verify_mldsa(public, signature, PREKEY, first):", "    if False:", "tests/keys/test_prekeys.py"),
     fault("G10", "a prekey's signature is not checked", "keys/prekeys.py",
           "    unverified.verify(PREKEY, key.public)\n", "", "tests/keys/test_prekeys.py"),
     fault("G10", "a signature for one purpose counts for all (no domain separation)", "keys/signing.py",

@@ -12,13 +12,13 @@ from typing import Any
 from config.schema import Broker as BrokerSettings
 from config.schema import Limits, Links, Office, Patience, Settings, Store
 from keys.directory import Directory
-from keys.prekeys import PrekeyRecord, make_prekey, parse_prekey
-from keys.primitives import PrekeyPrivate, SigningKey, sha256
+from keys.prekeys import PrekeyRecord, make_prekey
+from keys.primitives import SigningKey, sha256
 from keys.rows import RowCipher
 from keys.trust.store import Trust, UpdateResult
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import SECOND_US
+from protocol.limits import MAX_LIFE_US, SECOND_US
 from protocol.outbox import Outbox
 from relay.daemon import MIGRATIONS, timing_of, witnesses_of
 from relay.engine import Engine
@@ -27,11 +27,11 @@ from relay.ground import Ground
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.news import News
-from relay.opening import awake, remembered_clock
+from relay.opening import awake, read_keyring, remembered_clock
 from relay.service import OfficeService
 from relay.shelf import Shelf
 from relay.store import prekeys
-from relay.store.database import Database
+from relay.store.database import Database, Txn
 from relay.window import Window
 from tests.sim.broker import Broker
 from tests.sim.lanes import LaneWatch
@@ -117,8 +117,8 @@ class OfficeProcess:
         self._changing = asyncio.Lock()
         self._saved = place.with_suffix(".saved")
         place.mkdir()
-        self._prekey_seed = seat.prekey_seed
-        self.own_record = make_prekey(
+        self._prekeys_lost = False
+        self._first_record = make_prekey(
             seat.key, network_id=directory.network_id, office_id=seat.office, suite=1, seed=seat.prekey_seed,
             now_us=START_US,
         )  # fmt: skip
@@ -193,7 +193,7 @@ class OfficeProcess:
         settings = self._settings()
         outbox = Outbox(seat.office, timing_of(settings))
         self.lanes.follow(outbox)
-        graph, shared = graph_of(directory, seat.office)
+        graph, shared = graph_of(directory.at(self.clock.now_us()), seat.office)
         outbox.set_graph(graph, shared, self.clock.monotonic_us())
         self._ground = Ground(
             settings=settings,
@@ -316,26 +316,33 @@ class OfficeProcess:
             self.disturbed_us = self._time.us
 
     def lose_prekey(self) -> None:
-        """A home restored without its newest private halves: the next start publishes a new prekey, the old is gone."""
-        seed = self._entropy.bytes(32)
-        self._prekey_seed = seed
-        self.own_record = make_prekey(
-            self.seat.key, network_id=self._trust.directory.network_id, office_id=self.seat.office, suite=1, seed=seed,
-            now_us=self.clock.now_us(), previous=self.own_record,
-        )  # fmt: skip
+        """The next start finds no private half and no memory of epochs: only a part of the home came back."""
+        self._prekeys_lost = True
+
+    @property
+    def own_record(self) -> PrekeyRecord:
+        """Its newest prekey."""
+        newest = None if self._ground is None else self._ground.keyring.own_record
+        return newest or self._first_record
 
     async def _keyring(self, store: SimStore) -> Keyring:
-        keyring = Keyring()
-        keyring.own[self.own_record.prekey_id] = PrekeyPrivate(1, self._prekey_seed)
-        keyring.own_record = self.own_record
+        if self._prekeys_lost:
+            self._prekeys_lost = False
+            await store.write(Lane.PRIORITY, _lose_prekeys)
+        elif not await store.read(prekeys.own_epoch):
+            first = self._first_record
+            forget_us = first.not_after_us + MAX_LIFE_US
+            keep = partial(
+                prekeys.keep_own, prekey_id=first.prekey_id, epoch=first.epoch, forget_us=forget_us,
+                seed=self.seat.prekey_seed, record=first.data,
+            )  # fmt: skip
+            await store.write(Lane.PRIORITY, keep)
         for record in self.knows_prekeys:
             await store.write(
                 Lane.PRIORITY,
                 partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data),
             )
-        for data in await store.read(prekeys.records):
-            keyring.take(parse_prekey(data))
-        return keyring
+        return await read_keyring(store)
 
     def _open(self) -> Database:
         return Database.open(
@@ -365,3 +372,8 @@ class OfficeProcess:
 
 def network_id() -> NetworkId:
     return NetworkId(sha256(b"simulated network")[:16])
+
+
+def _lose_prekeys(txn: Txn) -> None:
+    txn.connection.execute("DELETE FROM own_prekeys")
+    txn.connection.execute("DELETE FROM meta WHERE name = 'prekey_epoch'")

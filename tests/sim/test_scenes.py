@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keys.primitives import NotAuthentic
+from keys.reorganisation import Reform, reorganise
 from protocol.errors import Refused
-from protocol.ids import message_id_text, uuid7
+from protocol.ids import Address, message_id_text, uuid7
+from protocol.limits import SECOND_US
 from relay import sealing
 from relay.draft import Draft
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.network import Network, sim_place
+from tests.sim.network import DIRECTORY, Network, sim_place
 from tests.sim.virtual import START_US, Time, VirtualLoop
 
 COUNTY, NEIGHBOUR = "320924-GO", "320925-GO"
@@ -139,3 +142,44 @@ def test_a_wait_ends_with_the_state_or_with_its_time() -> None:
         return str(story["recipients"][0]["state"]), refused.value.code
 
     assert play(scene) == ("delivered", "WAIT_TIMEOUT")
+
+
+def test_g01_g10_a_county_is_moved_and_renamed_while_mail_is_on_its_way_to_it() -> None:
+    """As Shuyang in 1996: nobody is there at the date; mail to its old address, to the new one and from it comes."""
+    new, province = Address("321322-GO"), "320000-GO"
+
+    async def scene(network: Network) -> dict[str, Any]:
+        county, capital = network.offices[COUNTY], network.offices[province]
+        start_us = county.ground.clock.now_us()
+        date_us = start_us + 600 * SECOND_US
+        reform = Reform(address=new, name="沭阳县", parent=Address("320901-GO"))
+        planned = reorganise(DIRECTORY, Address(COUNTY), reform, start_us, from_us=date_us)
+        planned = replace(planned, version=2)
+        for office in network.offices.values():
+            await office.offer(planned, Address(province))
+        await asyncio.sleep(60)
+
+        async def sent(process: Any, number: int, to: str) -> str:
+            draft = Draft(id=message_id_text(uuid7(START_US, bytes((number,)) * 10)), to=[to], title="t", body="b")
+            return str((await process.service.send([draft]))[0]["to"])
+
+        told = [await sent(county, 1, province)]
+        await county.crash()
+        told.append(await sent(capital, 2, COUNTY))
+        await asyncio.sleep(700)
+        told += [await sent(capital, 3, COUNTY), await sent(capital, 4, new)]
+        await county.start()
+        told.append(await sent(county, 5, province))
+        await asyncio.sleep(120)
+        stories = await capital.service.sent_list(None, 10)
+        states = [str(story["recipients"][0]["state"]) for story in stories]
+        inbox = [str(each["from"]) for each in await capital.service.inbox_list(None, 10)]
+        report = await county.service.status()
+        return {"told": told, "states": states, "from": inbox, "office": report["office"], "name": report["name"]}
+
+    found = play(scene)
+    assert found["told"] == ["['320000-GO']", f"['{COUNTY}']", f"['{new}']", f"['{new}']", "['320000-GO']"]
+    assert found["states"] == ["delivered"] * 3
+    # What was written under the old address says so for ever.
+    assert found["from"] == [COUNTY, new]
+    assert (found["office"], found["name"]) == (new, "沭阳县")

@@ -5,14 +5,13 @@ from typing import Any
 
 from keys import tls
 from keys.enrolment import REQUEST_BYTES
-from keys.mldsa import verify_mldsa
 from keys.primitives import SigningKey, sha256
 from keys.signing import PREKEY, RENEWAL, REQUEST, sign_record
 from protocol import cbor
-from protocol.errors import RemoteError
 from tests.enrolling import ADDRESS, IDENTITY, NONCE, OTHER_TLS_KEY, SECOND, TLS_KEY, request
 from tests.vectors.records import IDENTITY_POINT, changed, without
-from tests.vectors.vector import FOLDER, Vector, read_vector
+from tests.vectors.seconds import second_signature
+from tests.vectors.vector import Vector
 from tests.world import COUNTY_KEY, DAY_US, NOW_US, STRANGER_KEY, seed
 
 
@@ -77,16 +76,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def _second(name: str, payload: bytes) -> bytes:
-    """The second signature over the payload: ML-DSA draws randomness, so that of the file is kept while it is good."""
-    path = FOLDER / f"{name}.txt"
-    if path.exists():
-        try:
-            known = cbor.loads(read_vector(path).data, max_bytes=REQUEST_BYTES)[1]
-        except RemoteError:
-            known = b""
-        if verify_mldsa(SECOND.public(), known, REQUEST, payload):
-            return bytes(known)
-    return SECOND.sign(REQUEST, payload)
+    return second_signature(name, SECOND, REQUEST, payload, lambda parts: parts[1])
 
 
 def _edited(parts: list[Any], payload: bytes) -> bytes:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from keys.prekeys import PREKEY_VALID_US, make_prekey
 from keys.primitives import SigningKey
 from keys.signing import FRAME, PRESENCE, RECEIPT, sign_record
 from protocol import cbor
@@ -29,10 +28,7 @@ from tests.world import (
     COUNTY_KEY,
     DAY_US,
     DIRECTORY,
-    HOUR_US,
-    NETWORK,
     NOW_US,
-    PREKEY_SEED,
     PROVINCE,
     PROVINCE_KEY,
     REVOKED,
@@ -57,7 +53,6 @@ def vectors() -> Iterator[Vector]:
     yield from _tombstones()
     yield from _frames()
     yield from _presence()
-    yield from _prekeys()
     yield from _rosters()
 
 
@@ -258,34 +253,6 @@ def _presence() -> Iterator[Vector]:
     short_head = changed(payload, f11=b"")
     yield vector("short-head", "An empty audit head.", sign_record(CITY_KEY, PRESENCE, short_head), "MALFORMED")
     yield vector("purpose-receipt", "Signed as a receipt.", sign_record(CITY_KEY, RECEIPT, payload), "BAD_SIGNATURE")
-
-
-def _prekeys() -> Iterator[Vector]:
-    def vector(name: str, comment: str, data: bytes, expect: str, now_us: int = NOW_US) -> Vector:
-        return Vector(f"prekey-{name}", comment, "prekey", expect, data, {"now": str(now_us)})
-
-    def made(
-        suite: int, key: SigningKey = PROVINCE_KEY, network: NetworkId = NETWORK, at_us: int = NOW_US - HOUR_US
-    ) -> bytes:
-        return make_prekey(
-            key, network_id=network, office_id=PROVINCE, suite=suite, seed=PREKEY_SEED, now_us=at_us
-        ).data
-
-    payload = cbor.loads(made(2), max_bytes=4_000)[2]
-
-    def signed(**fields: Any) -> bytes:
-        return sign_record(PROVINCE_KEY, "relay/1/prekey", changed(payload, **fields))
-
-    yield vector("ok-suite-1", "X-Wing.", made(1), "ok")
-    yield vector("ok-suite-2", "X25519.", made(2), "ok")
-    yield vector("expired", "46 days later.", made(2), "EXPIRED", NOW_US + 46 * DAY_US)
-    yield vector("not-yet", "From tomorrow on.", made(2, at_us=NOW_US + DAY_US), "BAD_LIFE")
-    yield vector("too-long", "Valid 46 days.", signed(f6=NOW_US - HOUR_US + PREKEY_VALID_US + 1), "BAD_LIFE")
-    yield vector("suite-3", "A suite that the directory does not allow.", signed(f3=3), "BAD_SUITE")
-    yield vector("short-key", "31 bytes for X25519.", signed(f7=bytes(31)), "MALFORMED")
-    yield vector("other-key", "By the city's key.", made(2, CITY_KEY), "UNKNOWN_KEY")
-    yield vector("other-network", "Another network's.", made(2, network=OTHER_NETWORK), "WRONG_NETWORK")
-    yield vector("first-with-previous", "Epoch 1 that follows another.", signed(f8=bytes(32)), "MALFORMED")
 
 
 def _rosters() -> Iterator[Vector]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from keys.rows import RowCipher
 from protocol.cbor import dumps, loads
-from relay.store.database import count_damaged
+from relay.store.damage import count_damaged
 from relay.store.inline import InlineStore
 from relay.store.mending import MENDABLE_BYTES, TRIES_MAX, Mender
 from relay.store.sealed_table import Row

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from keys.rows import RowCipher, RowDamaged
 from protocol.cbor import loads
 from protocol.lanes import Lane
-from relay.store.database import Txn, count_damaged, decode_text
+from relay.store.damage import count_damaged
+from relay.store.database import Txn, decode_text
 from relay.store.fsck import check
 from relay.store.inline import InlineStore
 from relay.store.sealed_table import Row, RowChanged, RowExists
