@@ -34,7 +34,7 @@ from keys.suspensions import Suspension
 from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root
 from keys.trust.holder import Entropy, Holder
 from keys.trust.making import make_key, set_brake, set_role
-from keys.trust.metadata import SUSPENSIONS_ROLE, TrustError, root_file, tuf_time
+from keys.trust.metadata import SUSPENSIONS_ROLE, TrustError, is_trust_file, root_file, tuf_time
 from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, PASSPHRASE_ROLES, Policy
 from keys.trust.sitting import Sitting, not_enough
 from protocol.errors import Refused
@@ -55,6 +55,11 @@ class Network:
     def directory(self) -> Directory:
         """The directory in force."""
         return self.generation.directory
+
+    @property
+    def suspensions(self) -> tuple[Suspension, ...]:
+        """The suspensions that were signed last; they may have ended."""
+        return self.generation.suspensions
 
 
 def init_network(
@@ -221,6 +226,24 @@ def finish(
         files = {**network.files, **act.files}
         sitting = sitting_over(root_dir, files, unlock, policy, now_us)
         return _keep(root_dir, sitting.refresh(files), now_us, network)
+
+
+def adopt_network(root_dir: Path, files: Files, now_us: int) -> Network:
+    """Take a newer generation that another administrator signed, as an office would; the roots come along.
+
+    What is older than what is here changes nothing. Raises `TrustError`, `OSError`.
+    """
+    with locked(root_dir / "network"):
+        network = read_network(root_dir)
+        offered = {**network.files, **{name: data for name, data in files.items() if is_trust_file(name)}}
+        if offered == network.files:
+            return network
+        try:
+            return _keep(root_dir, offered, now_us, network)
+        except TrustError as error:
+            if error.code == "TRUST_ROLLBACK":
+                return network
+            raise
 
 
 def read_network(root_dir: Path) -> Network:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from keys.office_record import fields, is_name, is_time, items, require, require_version
 from protocol import cbor
+from protocol.errors import Refused
 from protocol.ids import OfficeId
 from protocol.limits import OFFICE_ID_BYTES, SECOND_US
 
@@ -43,6 +44,26 @@ class Suspension:
     def covers(self, at_us: int) -> bool:
         """Whether the office is suspended at this time."""
         return self.since_us <= at_us < self.until_us
+
+
+def suspend_office(suspensions: Iterable[Suspension], one: Suspension) -> tuple[Suspension, ...]:
+    """These and one more; those that have ended by its beginning are left out.
+
+    An office is not suspended anew while it is: 72 hours are what one holder alone may do. Raises `Refused` BAD_FIELD.
+    """
+    kept = tuple(each for each in suspensions if each.until_us > one.since_us)
+    if any(each.office_id == one.office_id for each in kept):
+        raise Refused("BAD_FIELD", "it is suspended already; to stop it for longer, revoke it", field="address")
+    return (*kept, one)
+
+
+def lift_suspension(suspensions: Iterable[Suspension], office_id: OfficeId, now_us: int) -> tuple[Suspension, ...]:
+    """These without the office's, and without those that have ended. Raises `Refused` NOT_FOUND when it has none."""
+    kept = tuple(each for each in suspensions if each.until_us > now_us)
+    after = tuple(each for each in kept if each.office_id != office_id)
+    if len(after) == len(kept):
+        raise Refused("NOT_FOUND", "the office is not suspended", field="address")
+    return after
 
 
 def encode_suspensions(suspensions: Iterable[Suspension]) -> bytes:

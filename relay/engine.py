@@ -88,7 +88,9 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         status = Status(ground, self._beacon, self._transport, problems)
         acceptor = Acceptor(ground, self._sealer)
-        self.service = OfficeService(ground, acceptor, trust_store, status, self._timekeeper, keeper, self._home)
+        self.service = OfficeService(
+            ground, acceptor, trust_store, status, self._timekeeper, keeper, self._home, self._spreading
+        )
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Start every task; `failed` is told when one of them ends, which none should."""

@@ -1,5 +1,6 @@
 """Every operation of one office, as the API offers them (CONTRACT section 10). It delegates and presents."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from relay.inbox import Inbox
 from relay.janitor import act_on, terms_of
 from relay.naming import id_range, only
 from relay.presenting import content_of
+from relay.spreading import Spreading
 from relay.status import Status
 from relay.store import held, quarantine
 from relay.store.counters import blob, number
@@ -52,6 +54,7 @@ class OfficeService:
         timekeeper: Timekeeper,
         keeper: Keeper | None,
         home: Home,
+        spreading: Spreading,
     ) -> None:
         self._ground = ground
         self._keeper = keeper
@@ -60,6 +63,7 @@ class OfficeService:
         self._status = status
         self._timekeeper = timekeeper
         self._home = home
+        self._spreading = spreading
         self._inbox = Inbox(ground)
         self._tracking = Tracking(ground)
 
@@ -246,6 +250,19 @@ class OfficeService:
     async def audit_verify(self, heads: Sequence[Mark], /) -> Object:
         """Check the audit log."""
         return (await self._kept().check(given(heads))).as_json()
+
+    async def trust_take(self, files: Mapping[str, bytes], /) -> Object:
+        """The administrator's newer directory: verified, taken, published."""
+        result, brokers = await self._spreading.give(files)
+        if result.code is not None:
+            raise Refused("BAD_TRUST", f"{result.code}: {result.detail}")
+        return {"version": result.trust.version, "changed": result.changed, "brokers": brokers}
+
+    async def trust_files(self) -> Object:
+        """What is verified here."""
+        files = self._trust_store.publishable_files()
+        encoded = {name: b64encode(data).decode() for name, data in sorted(files.items())}
+        return {"version": self._ground.trust.version, "files": encoded}
 
     async def audit_export(self) -> Iterator[bytes]:
         """The audit log as an archive."""

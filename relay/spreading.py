@@ -65,6 +65,9 @@ class Spreading:
         self._proven: set[Address] = set()
         self._looked_us = 0
         self._due_us = 0
+        self._given = False
+        """Whether an administrator gave us the directory: then we are the network office, whoever is below us."""
+        self._considering = asyncio.Lock()
 
     async def on_link(self, broker: str, *, up: bool) -> None:
         """The connection came up, on which trust travels, or went down."""
@@ -76,15 +79,33 @@ class Spreading:
             self._ask = None
 
     async def publish(self, broker: str) -> None:
-        """What we verified, where we join brokers or have offices below us; the timestamp last, which announces it."""
+        """What we verified, where others read it from us; the timestamp last, which announces it."""
         ground = self._ground
-        me = ground.identity.office
-        is_superior = any(office.parent == me for office in ground.directory.offices.values())
-        if len(ground.settings.brokers) > 1 or is_superior:
+        if self._publishes():
             files = self._store.publishable_files()
             for name in sorted(files, key=lambda one: one == TIMESTAMP):
                 topic = trust_topic(ground.me.call_sign, name)
                 await self._transport.publish(broker, "slow", topic, files[name], retain=True)
+
+    async def give(self, files: Mapping[str, bytes]) -> tuple[UpdateResult, list[str]]:
+        """Take what the network's administrator gives and publish it, here and from now on.
+
+        (what came of it, the brokers that it was published to). What does not verify is not published.
+        """
+        publishes = self._publishes()
+        result = await self.consider(self._ground.me.address, files)
+        if result.code is not None:
+            return result, []
+        self._given = True
+        for broker in sorted(self._up) if not (result.changed and publishes) else []:
+            await self.publish(broker)
+        return result, sorted(self._up)
+
+    def _publishes(self) -> bool:
+        """Whether others read the directory from us: we join brokers, have offices below us, or were given it."""
+        me = self._ground.identity.office
+        below = any(office.parent == me for office in self._ground.directory.offices.values())
+        return below or self._given or len(self._ground.settings.brokers) > 1
 
     async def on_trust(self, arrived: Arrived, topic: TrustTopic) -> None:
         """A trust file of some publisher, looked at together with the others a moment later. Raises `RemoteError`.
@@ -127,6 +148,10 @@ class Spreading:
 
     async def consider(self, publisher: Address, files: Mapping[str, bytes]) -> UpdateResult:
         """Verify one publisher's files as a whole: take them if they are newer, or ask for what is missing."""
+        async with self._considering:
+            return await self._consider(publisher, files)
+
+    async def _consider(self, publisher: Address, files: Mapping[str, bytes]) -> UpdateResult:
         ground = self._ground
         result: UpdateResult = await ground.offload.run(
             partial(self._store.update, files, ground.clock.now_us()), len(files)

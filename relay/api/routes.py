@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from relay.api import audit, events, inbox, messages, operations, shapes
+from relay.api import audit, events, inbox, messages, operations, shapes, trust
 from relay.api.bodies import FORM, JSON, NDJSON
 from relay.api.context import Context
 from relay.draft import Draft
@@ -171,6 +171,8 @@ OPERATIONS: Final = (
         answer_type="application/x-tar",
         noted="audit_export",
     ),
+    Operation("POST", "/v1/trust", OPERATE, trust.trust_take, takes=trust.TrustFiles, noted="trust_take"),
+    Operation("GET", "/v1/trust", LOOK, trust.trust_files),
     Operation("GET", "/livez", ANYBODY, operations.live),
     Operation("GET", "/readyz", ANYBODY, operations.ready),
     Operation("GET", "/metrics", LOOK, operations.metrics, gives=bytes, answer_type="text/plain"),

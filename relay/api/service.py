@@ -1,6 +1,6 @@
 """What the API asks of the office behind it. `relay.service.OfficeService` is the real one."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.audit import Mark
@@ -82,6 +82,17 @@ class OfficeOperations(Protocol):
 
     async def doctor(self) -> list[Object]:
         """What is right and what is not, one object a check."""
+        ...
+
+    async def trust_take(self, files: Mapping[str, bytes], /) -> Object:
+        """Takes newer trust files and publishes them: `version`, `changed`, and the `brokers` that have them now.
+
+        Raises `Refused` BAD_TRUST for files that do not verify or are older than what is known.
+        """
+        ...
+
+    async def trust_files(self) -> Object:
+        """`version`, and the verified trust files by name, in base64."""
         ...
 
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]: ...

@@ -19,6 +19,9 @@ from relay.console.failure import Failure, failure_from
 
 PATIENCE_S: Final = 60.0
 """How long an ordinary answer may take; the daemon answers within milliseconds."""
+API_SOCKET: Final = "api.sock"
+ADMIN_SOCKET: Final = "admin.sock"
+"""For operations on keys and trust: only the daemon's own user and root can open it."""
 PIECE_BYTES: Final = 64 * 1024
 BACKLOG_PATIENCE_S: Final = 5.0
 """How long to knock while the daemon's queue of new connections is full."""
@@ -34,9 +37,10 @@ class _UnixConnection(http.client.HTTPConnection):
     A socket address holds 107 bytes, a home may be longer; `/proc/self/fd/N` is always short.
     """
 
-    def __init__(self, run: Path, timeout_s: float) -> None:
+    def __init__(self, run: Path, timeout_s: float, name: str) -> None:
         super().__init__("relay", timeout=timeout_s)
         self._run = run
+        self._name = name
         self._timeout_s = timeout_s
 
     def connect(self) -> None:
@@ -45,7 +49,7 @@ class _UnixConnection(http.client.HTTPConnection):
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SocketMissing(str(error)) from None
         try:
-            self.sock = self._knock(f"/proc/self/fd/{directory}/api.sock")
+            self.sock = self._knock(f"/proc/self/fd/{directory}/{self._name}")
         finally:
             os.close(directory)
         self.sock.settimeout(self._timeout_s)
@@ -96,8 +100,9 @@ class Answer:
 class Daemon:
     """One connection to the daemon of a home, opened with the first request and kept for the next."""
 
-    def __init__(self, home: Path, lang: str) -> None:
+    def __init__(self, home: Path, lang: str, socket_name: str = API_SOCKET) -> None:
         self._run = home / "run"
+        self._socket_name = socket_name
         self._lang = lang.replace("_", "-")
         self._connection: _UnixConnection | None = None
 
@@ -189,13 +194,13 @@ class Daemon:
                 self._connection.sock.settimeout(timeout_s)
                 return self._connection
             self.close()
-        connection = _UnixConnection(self._run, timeout_s)
+        connection = _UnixConnection(self._run, timeout_s, self._socket_name)
         try:
             connection.connect()
         except SocketMissing as error:
-            raise Failure("DAEMON_DOWN", f"{self._run / 'api.sock'}: {error}") from None
+            raise Failure("DAEMON_DOWN", f"{self._run / self._socket_name}: {error}") from None
         except PermissionError:
-            raise Failure("NOT_PERMITTED", str(self._run / "api.sock")) from None
+            raise Failure("NOT_PERMITTED", str(self._run / self._socket_name)) from None
         except OSError as error:
             raise Failure("DAEMON_DOWN", str(error)) from None
         self._connection = connection

@@ -11,15 +11,32 @@ def _leave_no_core() -> None:
     leave_no_core()
 
 
+rotate_group: Final = LazyGroup(
+    "keys rotate",
+    {
+        role: f"relay.console.ceremonies:rotate_{role}"
+        for role in ("root", "targets", "suspensions", "snapshot", "timestamp")
+    },
+)
+"""`keys rotate WHAT`: of the network in an administrator's directory, of an office in its home."""
+
 group: Final = LazyGroup(
     "keys",
     {
+        "init-network": "relay.console.ceremonies:init_network",
         "init": "relay.console.enrolling:init",
         "fingerprint": "relay.console.fingerprints:fingerprint",
         "approve": "relay.console.approving:approve",
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
         "change": "relay.console.reorganising:change",
+        "list": "relay.console.holdings:list_keys",
+        "show": "relay.console.holdings:show",
+        "rotate": "relay.console.keys:rotate_group",
+        "publish": "relay.console.publishing:publish",
+        "pull": "relay.console.publishing:pull",
+        "pending": "relay.console.pendings:group",
+        "suspend": "relay.console.suspending:suspend",
         "revoke": "relay.console.revoking:revoke",
         "person": "relay.console.persons:group",
         "passwd": "relay.console.safekeeping:passwd",

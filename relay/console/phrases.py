@@ -3,8 +3,11 @@
 from types import MappingProxyType
 from typing import Any, Final
 
+from relay.console.phrases_keys import PHRASES as KEYS
+
 PHRASES: Final = MappingProxyType(
     {
+        **KEYS,
         # Frame of help and errors.
         "usage": ("用法：", "Usage: "),
         "options": ("选项", "Options"),
@@ -119,17 +122,6 @@ PHRASES: Final = MappingProxyType(
         "passphrase_again": ("再输入一次 {what} 的口令：", "The passphrase of {what} again: "),
         "passphrase_short": ("太短，至少 {count} 个字符。", "Too short: at least {count} characters."),
         "passphrase_differs": ("两次输入不一致，请重来。", "The two differ; once more, please."),
-        "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
-        "act_pending": ("待签：{act}，存于 {file}", "Waits for signatures: {act}, kept as {file}"),
-        "act_missing": (
-            "  角色 {role}：已签 {holders}，还差 {missing} 个签名",
-            "  role {role}: signed by {holders}, {missing} more needed",
-        ),
-        "act_next": (
-            "请另一位管理员运行同一命令，或在其机器上运行 relay keys pending sign FILE。",
-            "Another administrator runs the same command, or relay keys pending sign FILE on another machine.",
-        ),
-        "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
         "revoke_next": (
             "该单位的证书也应吊销：relay --home {home} broker revocations，再更新各消息代理",
             "Its certificate should go too: relay --home {home} broker revocations, then bring the brokers up to date",

@@ -7,8 +7,11 @@ command means something else by it. `help_text` is the only reader.
 from types import MappingProxyType
 from typing import Final
 
+from relay.console.wording_keys import HELP as KEYS
+
 HELP: Final = MappingProxyType(
     {
+        **KEYS,
         "": (
             "驿站：政府办公厅（室）之间的安全信息中继。每个单位一个目录、一个常驻进程；本命令是它的客户端。",
             "Yizhan: a secure relay for reports between government offices; this command is the client of its daemon.",
@@ -288,10 +291,6 @@ HELP: Final = MappingProxyType(
         "passphrase_file": (
             "首行为口令的文件（默认在终端上询问）",
             "file whose first line is the passphrase (default: asked on the terminal)",
-        ),
-        "key_places": (
-            "密钥文件所在的目录（如持有人带来的介质），可重复",
-            "folder with key files, such as a holder's medium; repeat for more",
         ),
         "lab create.passphrase_file": (
             "根密钥和人员密钥的口令文件（默认随机生成）",

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -154,6 +154,14 @@ class MemoryOffice:
 
     async def doctor(self) -> list[Object]:
         return [{"check": "store", "result": "PASS", "code": "STORE_OK", "detail": ""}]
+
+    async def trust_take(self, files: Mapping[str, bytes], /) -> Object:
+        if "timestamp.json" not in files:
+            raise Refused("BAD_TRUST", "TRUST_MISMATCH: missing")
+        return {"version": 2, "changed": True, "brokers": sorted(files)}
+
+    async def trust_files(self) -> Object:
+        return {"version": 2, "files": {"timestamp.json": "e30="}}
 
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
         return [{"n": after + 1, "limit": limit}]

@@ -1,0 +1,52 @@
+"""What the commands of the network's administrators say: key → (Chinese, English)."""
+
+from types import MappingProxyType
+from typing import Final
+
+PHRASES: Final = MappingProxyType(
+    {
+        "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
+        "act_pending": ("待签：{act}，存于 {file}", "Waits for signatures: {act}, kept as {file}"),
+        "act_missing": (
+            "  角色 {role}：已签 {holders}，还差 {missing} 个签名",
+            "  role {role}: signed by {holders}, {missing} more needed",
+        ),
+        "act_next": (
+            "请另一位管理员运行同一命令，或在其机器上运行 relay keys pending sign FILE。",
+            "Another administrator runs the same command, or relay keys pending sign FILE on another machine.",
+        ),
+        "act_dropped": ("已撤下：{act}", "Dropped: {act}"),
+        "act": ("事项", "Act"),
+        "holders": ("已签", "Signed by"),
+        "act_lacks": ("还差", "Missing"),
+        "type": ("类型", "Type"),
+        "called": ("名称", "Name"),
+        "of": ("属于", "Of"),
+        "expires_at": ("有效期至", "Valid until"),
+        "file": ("文件", "File"),
+        "network_founded": ("网络“{network}”已建于 {home}", "The network {network} is founded in {home}"),
+        "network_files": (
+            "密钥文件（各自另存于一份介质，并离线保管）：",
+            "Key files, each to be kept off line on a medium of its own:",
+        ),
+        "network_next": (
+            "下一步，在网络中心单位的机器上：relay --home DIR keys init --network {network} --root {fingerprint} …",
+            "Next, on the network office's side: relay --home DIR keys init --network {network} --root {fingerprint}",
+        ),
+        "network_then": (
+            "然后在此：relay --home {home} keys approve REQUEST -o RESPONSE",
+            "Then here: relay --home {home} keys approve REQUEST -o RESPONSE",
+        ),
+        "directory_written": (
+            "目录第 {version} 版已写入 {file}",
+            "Directory {version} is written to {file}",
+        ),
+        "directory_published": (
+            "目录第 {version} 版已发布，代理：{brokers}",
+            "Directory {version} is published on: {brokers}",
+        ),
+        "directory_taken": ("已取得目录第 {version} 版", "Directory {version} is taken"),
+        "directory_known": ("已是最新：目录第 {version} 版", "Nothing newer: directory {version}"),
+        "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
+    }
+)
