@@ -213,11 +213,12 @@ def sign_for(choices: Choices, message_id: str, by: str, key: str | None, passph
     """Sign for a message (签收)."""
     path = path_of("messages", check_prefix(message_id), "sign-for")
     wish: dict[str, Any] = {"by": by}
+    daemon = daemon_of(choices)
     if key is not None:
         from relay.console.signing import Signing
 
-        wish["signature"] = Signing(choices, passphrase_file).sign_for(message_id, key)
-    found = daemon_of(choices).change(path, wish).one()
+        wish["signature"] = Signing(choices, daemon, passphrase_file).sign_for(message_id, key)
+    found = daemon.change(path, wish).one()
     _done(choices, found, say("signed_for", choices.lang, id=found.get("id", message_id), by=by))
 
 

@@ -1,6 +1,7 @@
 """`relay send`, and what a message needs to be sent: also `forward`."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,15 @@ WAIT_PAUSE_S: Final = 0.05
 _TEXTS: Final = (
     "urgency kind title expires_in deliver_within occurred_at event_level thread reply_to classification".split()
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """What persons need to sign with: whom to ask for a passphrase, and the daemon that knows its office."""
+
+    choices: Choices
+    daemon: Daemon
+    passphrase_file: str | None
 
 
 @command("send")
@@ -77,8 +87,8 @@ def send(choices: Choices, *, jsonl: str | None, passphrase_file: str | None, **
     with naming(message_id, choices.lang):
         wait_s = parse_duration_s(given["wait_timeout"], field="wait_timeout") if given["wait_timeout"] else WAIT_S
         draft = _draft(message_id, given)
-        _approve(choices, draft, _persons(given), passphrase_file)
         daemon = daemon_of(choices)
+        _approve(Pen(choices, daemon, passphrase_file), draft, given)
         answer = daemon.change(path_of("messages"), draft, key=message_id).one()
     if given["wait"] is None:
         _tell(choices, answer)
@@ -112,27 +122,21 @@ def _draft(message_id: str, given: dict[str, Any]) -> dict[str, Any]:
     return draft
 
 
-def _persons(given: dict[str, Any]) -> dict[str, str | None]:
-    return {role: given[role] for role in ("reviewer", "issuer")}
-
-
-def _approve(
-    choices: Choices, draft: dict[str, Any], files: dict[str, str | None], passphrase: str | None, forwards: str = ""
-) -> None:
-    """Let the persons sign whose key files are named, by role; `forwards` is the id of a message to be forwarded."""
-    named = {role: file for role, file in files.items() if file is not None}
-    if not named:
+def _approve(pen: Pen, draft: dict[str, Any], given: dict[str, Any], forwards: str = "") -> None:
+    """Let the persons sign whose key files were given, by role; `forwards` is the id of a message to be forwarded."""
+    files = {role: given[role] for role in ("reviewer", "issuer") if given[role] is not None}
+    if not files:
         return
     # Cryptography takes longer to load than a message without persons takes to send.
     from relay.console.signing import Signing
 
-    signing = Signing(choices, passphrase)
+    signing = Signing(pen.choices, pen.daemon, pen.passphrase_file)
     original = None
     if forwards:
         head = signing.head(forwards)
         original = str(head["digest"])
         draft.setdefault("title", head["title"])
-    signing.approve(draft, named, original)
+    signing.approve(draft, files, original)
 
 
 def _tell(choices: Choices, answer: dict[str, Any]) -> None:
@@ -249,6 +253,7 @@ def forward(
             draft["body"] = read_body(given["body"])
         # Without a title the daemon takes the original's; every other field is checked as for `send`.
         check_fields({"title": "-", **draft})
-        _approve(choices, draft, _persons(given), passphrase_file, message_id)
-        answer = daemon_of(choices).change(path_of("messages", message_id, "forward"), draft, key=fresh).one()
+        daemon = daemon_of(choices)
+        _approve(Pen(choices, daemon, passphrase_file), draft, given, message_id)
+        answer = daemon.change(path_of("messages", message_id, "forward"), draft, key=fresh).one()
     _tell(choices, answer)

@@ -23,7 +23,7 @@ from protocol.ids import Digest, MessageId, NetworkId, OfficeId, parse_message_i
 from protocol.limits import APPROVAL_BYTES, SALT_BYTES
 from protocol.signing_for import SigningFor, encode_signing_for
 from relay.console.choices import Choices
-from relay.console.client import Daemon, daemon_of, path_of
+from relay.console.client import Daemon, path_of
 from relay.console.failure import Failure
 from relay.console.passphrases import ask_passphrase, tell_tries
 from relay.memory import leave_no_core
@@ -44,12 +44,12 @@ class _Office:
 class Signing:
     """The persons who sign during one command. Every key file is opened once, whatever is signed with it."""
 
-    def __init__(self, choices: Choices, passphrase_file: str | None) -> None:
+    def __init__(self, choices: Choices, daemon: Daemon, passphrase_file: str | None) -> None:
         self._choices = choices
+        self._daemon = daemon
         self._passphrase_file = passphrase_file
         self._keys: dict[str, Signer] = {}
         self._office: _Office | None = None
-        self._daemon: Daemon | None = None
 
     def approve(self, draft: dict[str, Any], files: Mapping[str, str], original: str | None = None) -> None:
         """Put the approvals of these key files, by role, into a draft of the API that was checked.
@@ -74,7 +74,7 @@ class Signing:
         """A person's record for the message with this id or prefix in the inbox. Raises like `approve`."""
         key = self._key(file)
         office = self._of_daemon()
-        head = self._asked().read(path_of("messages", message_id, "head")).one()
+        head = self.head(message_id)
         signing = SigningFor(
             network=office.network,
             office=office.id,
@@ -86,7 +86,7 @@ class Signing:
 
     def head(self, message_id: str) -> dict[str, Any]:
         """The line of a message in the inbox, which opens nothing."""
-        return self._asked().read(path_of("messages", message_id, "head")).one()
+        return self._daemon.read(path_of("messages", message_id, "head")).one()
 
     def _key(self, file: str) -> Signer:
         path = Path(file)
@@ -97,7 +97,7 @@ class Signing:
 
     def _of_daemon(self) -> _Office:
         if self._office is None:
-            said = self._asked().read(path_of("office")).one()
+            said = self._daemon.read(path_of("office")).one()
             try:
                 self._office = _Office(
                     NetworkId(bytes.fromhex(said["network_id"])), OfficeId(bytes.fromhex(said["office_id"]))
@@ -105,12 +105,6 @@ class Signing:
             except (KeyError, TypeError, ValueError):
                 raise Failure("INTERNAL", "the relay does not say which office it is") from None
         return self._office
-
-    def _asked(self) -> Daemon:
-        """A connection of our own: lines of `--jsonl` are signed by another thread than the one that sends."""
-        if self._daemon is None:
-            self._daemon = daemon_of(self._choices)
-        return self._daemon
 
 
 def open_person(choices: Choices, path: Path, passphrase_file: str | None) -> SigningKey:

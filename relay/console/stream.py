@@ -53,6 +53,7 @@ class Clerk:
     """Adds to a checked line what it names by file: attachments and persons' key files, relative to `folder`."""
 
     choices: Choices
+    daemon: Daemon
     folder: Path
     passphrase_file: str | None
     _signing: "Signing | None" = None
@@ -76,7 +77,7 @@ class Clerk:
         if self._signing is None:
             from relay.console.signing import Signing
 
-            self._signing = Signing(self.choices, self.passphrase_file)
+            self._signing = Signing(self.choices, self.daemon, self.passphrase_file)
         self._signing.approve(fields, files)
 
 
@@ -107,7 +108,8 @@ def send_lines(choices: Choices, name: str, passphrase_file: str | None = None) 
     daemon = daemon_of(choices)
     source, folder = _open(name)
     chunks: queue.Queue[list[Line] | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
-    clerk = Clerk(choices, folder, passphrase_file)
+    # Lines are signed by another thread than the one that sends, so over another connection.
+    clerk = Clerk(choices, daemon_of(choices), folder, passphrase_file)
     threading.Thread(target=_read, args=(source, clerk, chunks), daemon=True).start()
     tally = Tally()
     out = sys.stdout.buffer
