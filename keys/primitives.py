@@ -147,8 +147,8 @@ def key_id(suite: int, public: bytes) -> KeyId:
 
 
 def signing_key_id(public: bytes) -> KeyId:
-    """The id of an Ed25519 signing key; suite byte 0, since suites 1 and 2 share the signature algorithm."""
-    return key_id(ED25519, public)
+    """The id of a signing key; suite byte 0 for Ed25519, since suites 1 and 2 share the signature algorithm."""
+    return key_id(signature_suite(public) or ED25519, public)
 
 
 def signature_suite(public: bytes) -> int | None:
@@ -160,8 +160,11 @@ def signature_suite(public: bytes) -> int | None:
 
 
 def algorithm_of(suite: int) -> int:
-    """The signature algorithm that serves a suite. Raises `StopIteration` for a suite that does not exist."""
-    return next(algorithm for algorithm, suites in SERVES.items() if suite in suites)
+    """The signature algorithm that serves a suite; raises `ValueError` for one that does not exist."""
+    for algorithm, suites in SERVES.items():
+        if suite in suites:
+            return algorithm
+    raise ValueError(f"there is no suite {suite}")
 
 
 def suite_for(algorithm: int, allowed: Collection[int]) -> int | None:

@@ -13,13 +13,14 @@ from keys.keyfile import read_header, write_secret
 from keys.office_record import ROLES, OfficeRecord, Person, is_name
 from keys.person_request import make_request, read_request
 from keys.persons import add_person, revoke_person
-from keys.primitives import SigningKey, signing_key_id
+from keys.primitives import algorithm_of, signing_key_id
 from keys.private_files import make_private_directory, write_new
+from keys.signing_key import PrivateKey, make_private_key
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Address, parse_address
 from protocol.limits import RECORD_BYTES, SECOND_US
 from relay.console.acting import change_directory, signing_options, tell_acted
-from relay.console.choices import Choices
+from relay.console.choices import SUITES, Choices
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.homes import root_home
 from relay.console.output import emit, listing
@@ -51,7 +52,8 @@ _COLUMNS: Final = {
 @option("--office", metavar="ADDRESS", required=True)
 @option("-o", "--output", metavar="KEYFILE", required=True)
 @option("--passphrase-file", metavar="FILE")
-def person_init(choices: Choices, name: str, office: str, output: str, passphrase_file: str | None) -> None:
+@option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)), default="1")
+def person_init(choices: Choices, name: str, office: str, output: str, passphrase_file: str | None, suite: str) -> None:
     """Make a person's key on that person's machine, and the request for the administrator beside it."""
     address = parse_address(office, field="office")
     _check_name(name)
@@ -60,7 +62,7 @@ def person_init(choices: Choices, name: str, office: str, output: str, passphras
     for each in (path, request_path):
         if each.exists():
             raise Refused("FILE_EXISTS", f"{each} exists and is never overwritten", field="output")
-    key = _make_key(choices, path, address, name, passphrase_file)
+    key = _make_key(choices, path, address, name, passphrase_file, algorithm_of(SUITES[suite]))
     write_new(request_path, make_request(key, name, address, _now_us()))
     found = {
         "name": name,
@@ -109,10 +111,12 @@ def person_add(
     else:
         made = Path(key_out) if key_out is not None else home / "persons" / f"{address}-{name.replace('/', '_')}.key"
         # The directory first: a key must not be made for an office that is not there.
-        _find_office(_directory(choices), address)
+        directory = _directory(choices)
+        _find_office(directory, address)
+        algorithm = algorithm_of(directory.rules.suites[0])
         lab = home / LAB_PASSPHRASE
         file = key_passphrase_file or (lab if lab.is_file() else None)
-        shown = _public_of(choices, made, address, name, file)
+        shown = _public_of(choices, made, address, name, file, algorithm)
 
     def change(directory: Directory, now_us: int) -> Directory:
         return add_person(directory, address, name, tuple(dict.fromkeys(roles)), shown, now_us, days * _DAY_US)
@@ -172,10 +176,10 @@ def _check_name(name: str) -> None:
 
 
 def _make_key(
-    choices: Choices, path: Path, address: Address, name: str, passphrase_file: str | Path | None
-) -> SigningKey:
+    choices: Choices, path: Path, address: Address, name: str, passphrase_file: str | Path | None, algorithm: int
+) -> PrivateKey:
     """A new key in a new file, sealed under a passphrase that its owner chooses."""
-    key = SigningKey.from_seed(secrets.token_bytes(32))
+    key = make_private_key(algorithm, secrets.token_bytes(32))
     make_private_directory(path.parent)
     write_secret(
         path,
@@ -189,14 +193,16 @@ def _make_key(
     return key
 
 
-def _public_of(choices: Choices, path: Path, address: Address, name: str, file: str | Path | None) -> bytes:
+def _public_of(
+    choices: Choices, path: Path, address: Address, name: str, file: str | Path | None, algorithm: int
+) -> bytes:
     """The public key of the key file, which is made when it is not there.
 
     One that is there is this very person's from an act that other administrators have to sign too, or was broken off;
     it is taken again, else refused.
     """
     if not path.exists():
-        return _make_key(choices, path, address, name, file).public()
+        return _make_key(choices, path, address, name, file, algorithm).public()
     header = read_header(path)
     if header.kind != PERSON_KEY or header.label != f"{address} {name}":
         raise Refused("FILE_EXISTS", f"{path} exists and is not the key of {name}", field="key_out")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from keys.keyfile import read_header, read_secret
-from keys.primitives import SigningKey
+from keys.keyfile import read_header
 from keys.private_files import KeyFileError
 from keys.signer import Signer
 from keys.signing import APPROVAL, SIGNED_FOR, sign_record
+from keys.signing_key import PrivateKey, open_private_key
 from protocol.approval import APPROVERS, Approval, Subject, encode_approval, subject_digest
 from protocol.content import AttachmentRecord, body_digest, file_digest
 from protocol.errors import Refused
@@ -107,7 +107,7 @@ class Signing:
         return self._office
 
 
-def open_person(choices: Choices, path: Path, passphrase_file: str | None) -> SigningKey:
+def open_person(choices: Choices, path: Path, passphrase_file: str | None) -> PrivateKey:
     """A person's private key. Raises `KeyFileError`, before anybody is asked where the file itself is at fault."""
     leave_no_core()
     header = read_header(path)
@@ -117,7 +117,7 @@ def open_person(choices: Choices, path: Path, passphrase_file: str | None) -> Si
         raise KeyFileError("KEY_FILE_NOT_OPENED", path, "a person's key is sealed under a passphrase, this is not")
     tell_tries(choices, path)
     passphrase = ask_passphrase(choices, str(path), passphrase_file)
-    return SigningKey.from_seed(read_secret(path, PERSON_KEY, passphrase=passphrase))
+    return open_private_key(path, PERSON_KEY, passphrase=passphrase)
 
 
 def _approval(office: _Office, draft: Mapping[str, Any], role: str, subject: Subject) -> bytes:
