@@ -32,6 +32,8 @@ from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from protocol.topics import FrameTopic, PresenceTopic, parse_topic
 from relay.audit.check import head_verifier
+from tests.sm_world import PREKEY as SM_PREKEY
+from tests.sm_world import SM_DIRECTORY
 from tests.world import COUNTY, DIRECTORY, NOW_US, PREKEYS, PROVINCE, PROVINCE_ADDRESS, make_content
 
 FOLDER: Final = Path(__file__).parent
@@ -82,6 +84,11 @@ def run(vector: Vector) -> str:
 Context = dict[str, str]
 
 
+def _directory(suites: tuple[int, ...]) -> Directory:
+    """The network that a vector is of: that with SM2 keys where suite 3 is all that it allows."""
+    return SM_DIRECTORY if suites == (3,) else DIRECTORY
+
+
 def _cbor(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
     assert cbor.dumps(cbor.loads(data, max_bytes=1_000)) == data
 
@@ -94,51 +101,52 @@ def _padding(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, .
     unpack(data, max_bytes=limits.CONTENT_BYTES)
 
 
-def _content(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
+def _content(data: bytes, _context: Context, _now_us: int, suites: tuple[int, ...]) -> None:
     """A bundle: record, body, attachments."""
     bundle = decode_bundle(data)
-    verified = verify_content(bundle, DIRECTORY)
+    verified = verify_content(bundle, _directory(suites))
     assert encode_bundle(bundle) == data
     assert encode_content(verified.content) == cbor.loads(bundle.record, max_bytes=limits.CONTENT_BYTES)[2]
 
 
 def _copy(data: bytes, _context: Context, now_us: int, suites: tuple[int, ...]) -> None:
     """What a transit relay checks."""
-    copy = verify_copy(data, DIRECTORY, suites, now_us).copy
+    copy = verify_copy(data, _directory(suites), suites, now_us).copy
     assert encode_header(copy.header) == copy.header_bytes
     assert encode_copy(copy.outer, copy.ciphertext) == data
 
 
 def _open(data: bytes, _context: Context, now_us: int, suites: tuple[int, ...]) -> None:
     """What the recipient checks."""
-    verified = verify_copy(data, DIRECTORY, suites, now_us)
-    prekey = PREKEYS.get(verified.copy.header.suite, PREKEYS[1])
-    opened = open_copy(verified, PROVINCE, (PROVINCE_ADDRESS,), prekey, DIRECTORY)
+    directory = _directory(suites)
+    verified = verify_copy(data, directory, suites, now_us)
+    prekey = {**PREKEYS, 3: SM_PREKEY}.get(verified.copy.header.suite, PREKEYS[1])
+    opened = open_copy(verified, PROVINCE, (PROVINCE_ADDRESS,), prekey, directory)
     assert (opened.message is None) != (opened.receipt is None)
 
 
-def _receipt(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
-    verified = verify_receipt(data, DIRECTORY)
+def _receipt(data: bytes, _context: Context, _now_us: int, suites: tuple[int, ...]) -> None:
+    verified = verify_receipt(data, _directory(suites))
     assert encode_receipt(verified.receipt) == cbor.loads(data, max_bytes=limits.RECORD_BYTES)[2]
 
 
-def _frame(data: bytes, context: Context, now_us: int, _suites: tuple[int, ...]) -> None:
+def _frame(data: bytes, context: Context, now_us: int, suites: tuple[int, ...]) -> None:
     topic = parse_topic(context["topic"])
     assert isinstance(topic, FrameTopic)
-    verified = verify_frame(data, topic, PROVINCE, DIRECTORY, now_us)
+    verified = verify_frame(data, topic, PROVINCE, _directory(suites), now_us)
     assert encode_frame(verified.record, encode_items(verified.items)) == data
     assert encode_frame_payload(verified.frame) == cbor.loads(verified.record, max_bytes=limits.FRAME_BYTES)[2]
 
 
-def _presence(data: bytes, context: Context, now_us: int, _suites: tuple[int, ...]) -> None:
+def _presence(data: bytes, context: Context, now_us: int, suites: tuple[int, ...]) -> None:
     topic = parse_topic(context["topic"])
     assert isinstance(topic, PresenceTopic)
-    verified = verify_presence(data, topic, DIRECTORY, now_us)
+    verified = verify_presence(data, topic, _directory(suites), now_us)
     assert encode_presence(verified.presence) == cbor.loads(data, max_bytes=limits.RECORD_BYTES)[2]
 
 
-def _prekey(data: bytes, _context: Context, now_us: int, _suites: tuple[int, ...]) -> None:
-    verify_prekey(data, DIRECTORY, now_us)
+def _prekey(data: bytes, _context: Context, now_us: int, suites: tuple[int, ...]) -> None:
+    verify_prekey(data, _directory(suites), now_us)
 
 
 def _roster(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
