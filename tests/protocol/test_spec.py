@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 import protocol
 from keys import signing
+from keys.gm import sm2_public
 from keys.primitives import sha256
+from keys.seal import BODY, KEY_WRAP
+from keys.signing import ALGORITHMS
 from protocol import cbor
+from protocol.cbor import dumps
 from protocol.errors import REMOTE_CODES, RemoteError
 from protocol.frame import NACK_CODES
 from protocol.lanes import KINDS
@@ -35,6 +39,14 @@ def test_the_codes_are_those_of_errors_py() -> None:
 
 def test_the_worked_example_is_what_the_code_makes() -> None:
     assert f"\n\n{example_text()}\n\n" in SPEC
+
+
+def test_the_sm2_key_of_the_spec_is_what_the_code_makes() -> None:
+    public = sm2_public(bytes(32)).hex()
+    assert f"of 32 zero bytes:\n      {public[:112]}\n      {public[112:]}\n" in SPEC
+    assert dumps({1: BODY[3]}).hex().upper() in SPEC
+    for number in (ALGORITHMS[3], BODY[3], KEY_WRAP[3]):
+        assert f" {number} " in SPEC.split(". Suite 3\n")[1].replace("\n", " ")
 
 
 @pytest.mark.parametrize("name", maps())
