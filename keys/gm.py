@@ -183,6 +183,11 @@ def verify_sm2(public: bytes, signature: bytes, data: bytes) -> bool:
     return bool(library.sm2_verify_sm3_digest(public[1:], digest_to_sign(public, data), der))
 
 
+def _wrap_key(secret: bytes, info: bytes) -> bytes:
+    """The key that wraps: SM2 has no associated data, so what it must be bound to enters here."""
+    return hkdf_sm3(secret, info, SM4_KEY_BYTES)
+
+
 class Sm2Public:
     """A public prekey of suite 3; raises `NotAuthentic` for what is no point of the curve."""
 
@@ -200,7 +205,7 @@ class Sm2Public:
         """
         secret = secrets.token_bytes(SECRET_BYTES)
         encapsulated = ciphertext_from_der(_library().sm2_encrypt(self._point, secret))
-        return encapsulated, sm4_gcm_seal(hkdf_sm3(secret, info, SM4_KEY_BYTES), _WRAP_NONCE, key, b"")
+        return encapsulated, sm4_gcm_seal(_wrap_key(secret, info), _WRAP_NONCE, key, b"")
 
 
 class Sm2Private:
@@ -221,4 +226,4 @@ class Sm2Private:
             secret = library.sm2_decrypt(self._secret, der)
         except library.GmsslInnerError as error:
             raise NotAuthentic from error
-        return sm4_gcm_open(hkdf_sm3(secret, info, SM4_KEY_BYTES), _WRAP_NONCE, wrapped, b"")
+        return sm4_gcm_open(_wrap_key(secret, info), _WRAP_NONCE, wrapped, b"")

@@ -127,10 +127,10 @@ class FixedSm2Public:
     suite: Final = SUITE_SM2
 
     def __init__(self, public: bytes) -> None:
-        self._public = public
+        self.public = public
 
     def wrap(self, key: bytes, info: bytes) -> tuple[bytes, bytes]:
-        drawn = kdf(b"wrap" + self._public + key + info, 80)
+        drawn = kdf(b"wrap" + self.public + key + info, 80)
         secret, k = drawn[:32], int.from_bytes(drawn[32:], "big") % (N - 1) + 1
         kek = hkdf_sm3(secret, info, SM4_KEY_BYTES)
-        return encrypt(self._public, secret, k), sm4_gcm_seal(kek, bytes(12), key, b"")
+        return encrypt(self.public, secret, k), sm4_gcm_seal(kek, bytes(12), key, b"")

@@ -11,9 +11,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from keys.prekeys import make_prekey, verify_prekey
+from keys.primitives import PrekeyPublic
 from keys.seal import seal_copy
 from keys.signing import CONTENT, FRAME, PRESENCE, RECEIPT, sign_record
 from keys.verify import open_copy, verify_copy, verify_frame, verify_presence, verify_receipt
@@ -25,7 +26,8 @@ from protocol.padding import pack
 from protocol.presence import encode_presence
 from protocol.receipt import encode_receipt
 from protocol.topics import FrameTopic, PresenceTopic
-from tests import world
+from tests import sm_world, world
+from tests.fuzz import sm
 
 Verify = Callable[[bytes], Any]
 
@@ -52,6 +54,17 @@ def _open(suite: int) -> Verify:
     return verify
 
 
+def _sm_copy() -> bytes:
+    bundle = world.make_bundle(sign_record(sm_world.COUNTY_KEY, CONTENT, encode_content(world.make_content())))
+    prekey = cast("PrekeyPublic", sm_world.PREKEY_PUBLIC)
+    return seal_copy(sm_world.COUNTY_KEY, sm_world.HEADER, pack(encode_bundle(bundle)), prekey, bytes(44))
+
+
+def _sm_open(data: bytes) -> Any:
+    copy = verify_copy(data, sm_world.SM_DIRECTORY, (3,), world.NOW_US)
+    return open_copy(copy, world.PROVINCE, (world.PROVINCE_ADDRESS,), sm_world.PREKEY, sm_world.SM_DIRECTORY)
+
+
 def kinds() -> dict[str, tuple[bytes, Verify]]:
     """A good object of each kind, and who looks at it."""
     topic = FrameTopic(world.PROVINCE_ADDRESS, Lane.FLASH, world.CITY_ADDRESS)
@@ -75,6 +88,7 @@ def kinds() -> dict[str, tuple[bytes, Verify]]:
             lambda data: verify_presence(data, place, world.DIRECTORY, world.NOW_US),
         ),
         "prekey": (prekey.data, lambda data: verify_prekey(data, world.DIRECTORY, world.NOW_US)),
+        **({"copy of suite 3": (_sm_copy(), _sm_open)} if sm.PRESENT else {}),
     }  # fmt: skip
 
 

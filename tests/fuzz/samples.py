@@ -23,6 +23,7 @@ from protocol.receipt import encode_receipt
 from protocol.signing_for import encode_signing_for
 from relay.evidence import encode_evidence
 from tests import enrolling, world
+from tests.fuzz import sm
 from tests.keys.networks import Administrator
 from tests.protocol.spec_example import make_evidence
 
@@ -130,4 +131,5 @@ SAMPLES: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
     "form": lambda: iter((FORM.encode(),)),
     "row": lambda: iter((bytes(40), bytes(200))),
     "door": _knocks,
+    **sm.SAMPLES,
 }

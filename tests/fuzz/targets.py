@@ -17,6 +17,7 @@ from keys.directory import Directory
 from keys.enrolment import parse_request
 from keys.person_request import read_request
 from keys.prekeys import parse_prekey, verify_prekey
+from keys.primitives import NotAuthentic
 from keys.response import decode_response, encode_response
 from keys.rows import RowCipher
 from keys.signing import APPROVAL, SIGNED_FOR, UnverifiedRecord, sign_record
@@ -57,6 +58,7 @@ from relay.api.bodies import read_form
 from relay.audit.entry import read_body
 from relay.draft import decode_draft
 from relay.evidence import decode_evidence, encode_evidence
+from tests.fuzz import sm
 from tests.fuzz.door import knock
 from tests.fuzz.samples import SAMPLES
 from tests.relay.store.place import LETTERS
@@ -172,7 +174,14 @@ def _row(data: bytes) -> None:
         raise Broken("a row that nobody sealed was opened")
 
 
+_SM: Final[dict[str, Target]] = {
+    "sm2-signature": Target(sm.signed, refusals=(NotAuthentic,)),
+    "sm2-wrap": Target(sm.unwrapped, refusals=(NotAuthentic,)),
+    "sm2-point": Target(sm.point, bytes, refusals=(NotAuthentic,)),
+}
+
 TARGETS: Final[dict[str, Target]] = {
+    **(_SM if sm.PRESENT else {}),
     "cbor": Target(partial(cbor.loads, max_bytes=4_096), cbor.dumps, layers=("cbor",)),
     "content": Target(decode_content, encode_content),
     "bundle": Target(decode_bundle, encode_bundle, layers=("content",)),

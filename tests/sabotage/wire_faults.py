@@ -14,6 +14,8 @@ _MASK = """    if purpose == COPY:
 _SIGNED = """    return dumps(["Signature1", protected, purpose.encode(), payload])
 """
 _SIGNATURES = "tests/keys/test_envelope_signatures.py"
+_SM_COPIES = "tests/keys/test_sm_copies.py"
+_SM2 = "tests/keys/test_sm2.py"
 _COPIES = "tests/keys/test_envelope_copies.py"
 _VECTORS = "tests/test_vectors.py"
 
@@ -69,6 +71,18 @@ WIRE_FAULTS: Final[tuple[Fault, ...]] = (
           "        revoked = self.revoked_since_us is not None and at_us >= self.revoked_since_us",
           '"""Whether a signature made at this time counts."""\n        revoked = False',
           "tests/keys/test_directory.py"),
+    fault("G10", "any two numbers may be an SM2 signature", "keys/sm2_forms.py",
+          "    if not (0 < r < N and 0 < s < N) or r + s == N:", "    if r == s:", _SM2),
+    fault("G10", "an SM2 key need not be a point of the curve", "keys/sm2_curve.py",
+          "    return x < P and y < P and (", "    return True or (", _SM2),
+    fault("G10", "SM2 signatures are made under the default identifier", "keys/gm.py",
+          'SIGNER_ID: Final = b"relay/1"', 'SIGNER_ID: Final = b"1234567812345678"', _SM2),
+    fault("G10", "an SM2 wrap opens under any header", "keys/gm.py",
+          "hkdf_sm3(secret, info, SM4_KEY_BYTES)", 'hkdf_sm3(secret, b"", SM4_KEY_BYTES)', _SM_COPIES),
+    fault("G10", "any key may sign a prekey of suite 3", "keys/prekeys.py",
+          "    if record.suite not in SERVES[key.suite]:", "    if False:", "tests/keys/test_suite_rules.py"),
+    fault("G10", "an algorithm that is not allowed signs all the same", "keys/directory.py",
+          "        if not self.allows(key.suite):", "        if False:", "tests/keys/test_suite_rules.py"),
     fault("G10", "small-order public keys are let in", "keys/primitives.py",
           "    return y >= _P or y in _SMALL_ORDER_Y", "    return False", _SIGNATURES),
     Fault(
