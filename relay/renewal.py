@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from keys.prekeys import PrekeyRecord, make_prekey, verify_own, verify_prekey
-from keys.primitives import PREKEY_SEED_BYTES, SERVES, PrekeyPrivate
+from keys.primitives import PREKEY_SEED_BYTES, PrekeyPrivate, suite_for
 from protocol.errors import Refused, RemoteError
 from protocol.ids import KeyId
 from protocol.lanes import Lane
@@ -104,8 +104,7 @@ class Renewal:
     async def _make(self) -> tuple[PrekeyRecord, bytes] | None:
         """A new record and its private seed."""
         ground = self._ground
-        served = SERVES[ground.identity.key.suite]
-        suite = next((one for one in ground.directory.rules.suites if one in served), None)
+        suite = suite_for(ground.identity.key.suite, ground.directory.rules.suites)
         if suite is None:
             _log.error("prekey_not_made", code="BAD_SUITE")
             return None

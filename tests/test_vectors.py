@@ -17,7 +17,7 @@ def _case(path: Path) -> Any:
     return pytest.param(path, id=path.stem, marks=[needs_gm] if read_vector(path).context.get("suites") == "3" else [])
 
 
-@pytest.mark.parametrize("path", map(_case, PATHS))
+@pytest.mark.parametrize("path", [_case(path) for path in PATHS])
 def test_g03_g10_vector(path: Path) -> None:
     vector = read_vector(path)
     assert run(vector) == vector.expect

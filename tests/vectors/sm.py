@@ -7,7 +7,7 @@ from typing import Any
 from keys.prekeys import make_prekey
 from keys.seal import seal_copy
 from keys.signer import Signer
-from keys.signing import APPROVAL, CONTENT, COPY, FRAME, PRESENCE, RECEIPT, sign_record
+from keys.signing import APPROVAL, CONTENT, COPY, FRAME, PREKEY, PRESENCE, RECEIPT, sign_record
 from keys.sm2_curve import N, P
 from keys.sm2_forms import signature_to_der
 from protocol import cbor
@@ -153,11 +153,12 @@ def _prekeys() -> Iterator[Vector]:
         )
         return record.data
 
-    payload = cbor.loads(cbor.loads(made(), max_bytes=10_000)[2], max_bytes=10_000)
+    first = cbor.loads(made(), max_bytes=10_000)[0]
+    payload = cbor.loads(cbor.loads(first, max_bytes=10_000)[2], max_bytes=10_000)
 
     def with_public(public: bytes) -> bytes:
         fields = cbor.dumps(payload | {7: public})
-        return sign_record(PROVINCE_KEY, "relay/1/prekey", fields)
+        return cbor.dumps([sign_record(PROVINCE_KEY, PREKEY, fields), None])
 
     point = payload[7]
     off_curve = point[:-1] + bytes((point[-1] ^ 1,))
