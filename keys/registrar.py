@@ -55,10 +55,13 @@ class Registrar:
         """(response, certificate) for a request whose office is in the directory.
 
         `trusted` are the certificates of all authorities (keys/authorities.py), `brokers` all that are known.
+        Raises `Refused` REVOKED for an office that has been revoked since.
         """
         office = self.network.directory.by_id(request.office_id)
         if office is None:
             raise ValueError("an office is answered after it was taken in")
+        if office.state == "revoked":
+            raise Refused("REVOKED", f"{office.address} was taken in and has been revoked since", field="request")
         certificate = authority.certify(tls_request(request).public, office.call_sign, days=CERTIFICATE_DAYS)
         own = tuple(broker for broker in brokers if broker.id in office.brokers)
         said = EnrolmentResponse(

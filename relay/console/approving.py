@@ -3,12 +3,16 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from keys.enrolment import REQUEST_BYTES, EnrolmentRequest, verify_request
+from keys.keyfile import Unlock
 from keys.office_record import OFFICE_CLASSES, STANDINGS, is_name
+from keys.primitives import sha256
+from keys.private_files import KeyFileError
+from keys.response import BrokerPlace
 from protocol.errors import Refused
 from protocol.ids import parse_address
 from relay.console.acting import Acted, ceremony, change_directory, signing_options, tell_acted
@@ -21,11 +25,17 @@ from relay.console.passphrases import unlock_of
 from relay.console.phrases import say
 from relay.console.requests import carried, read_carried, require_absent
 
+if TYPE_CHECKING:
+    from keys.tls import Authority
+
 SUFFIX: Final = ".response"
 """What a response is called in a directory: `320924-GO.response`."""
 
 BATCH: Final = 5_000
 """Most requests of one run: a whole network at once."""
+
+NAMED_MAX: Final = 20
+"""Most offices that the name of an act lists."""
 
 
 @command("keys approve")
@@ -49,27 +59,23 @@ def approve(
     passphrase_file: str | None,
 ) -> None:
     """Take offices into the network."""
-    from keys.authorities import trusted_authorities
     from keys.ceremony import read_network
-    from keys.certificates import keep_certificate
     from keys.membership import Decision, admit, admitted
-    from keys.private_files import write_new
-    from keys.registrar import Registrar, reserved_keys
+    from keys.registrar import reserved_keys
 
     home = root_home(choices)
     if name is not None and (len(requests) > 1 or not is_name(name)):
         raise Refused("BAD_FIELD", "a name is printable text on one line, for one request at a time", field="name")
     wanted = None if parent is None else parse_address(parent, field="parent")
     decision = Decision(name, office_class, wanted, standing, brokers or None)
-    now_us = time.time_ns() // 1_000
     with ceremony():
         network = read_network(home)
-    asked = _read_requests(home, requests, now_us)
+    asked = _read_requests(home, requests, time.time_ns() // 1_000)
     targets = _targets(output, asked)
     # Before anything is signed: a wrong passphrase must not leave offices taken in and unanswered.
-    authority = authority_of(choices, home, passphrase_file)
+    authority = _authority(choices, home, passphrase_file)
     places = _broker_places(home)
-    act = "approve " + " ".join(request.address for request in asked)
+    act = _act(asked)
     acted = Acted(act, True, network.directory)
     if not all(admitted(network.directory, request) for request in asked):
         reserved = reserved_keys(network)
@@ -80,17 +86,14 @@ def approve(
             act=act,
         )
     answered: list[dict[str, Any]] = []
-    if acted.done:
-        with ceremony():
-            registrar = Registrar.open(home, read_network(home), unlock_of(choices, home, passphrase_file))
-        for request, target in zip(asked, targets, strict=True):
-            response, certificate = registrar.approve(request, authority, trusted_authorities(home), places, now_us)
-            keep_certificate(home, certificate)
-            write_new(target, response)
-            answered.append({"address": request.address, "id": request.office_id.hex(), "file": str(target)})
+    if acted.done and authority is not None:
+        unlock = unlock_of(choices, home, passphrase_file)
+        answered = _answer(home, asked, targets, authority, places, unlock)
     tell_acted(choices, acted, {"offices": answered})
     if not choices.json and answered:
         click.echo(say("responses_written", choices.lang, count=len(answered), place=output))
+    elif not choices.json and acted.done:
+        click.echo(say("responses_wait", choices.lang, label="tls-ca"))
 
 
 @command("keys reject")
@@ -163,10 +166,60 @@ def _targets(output: str, asked: Sequence[EnrolmentRequest]) -> list[Path]:
     return targets
 
 
-def _broker_places(home: Path) -> list[Any]:
+def _act(asked: Sequence[EnrolmentRequest]) -> str:
+    """What is done, the same words for the same requests in whatever order; a long list is cut short by its digest."""
+    names = sorted(request.address for request in asked)
+    if len(names) <= NAMED_MAX:
+        return "approve " + " ".join(names)
+    digest = sha256(b"".join(sorted(request.digest for request in asked))).hex()[:16]
+    return f"approve {len(names)} requests from {names[0]} to {names[-1]}, {digest}"
+
+
+def _authority(choices: Choices, home: Path, passphrase_file: str | None) -> "Authority | None":
+    """The authority for certificates, or None when whoever can open it is not here: who signs need not be who issues.
+
+    Raises `KeyFileError` for a wrong passphrase or a damaged file.
+    """
+    try:
+        return authority_of(choices, home, passphrase_file)
+    except Refused as refused:
+        if refused.code != "NOT_ENOUGH_KEYS":
+            raise
+    except KeyFileError as error:
+        if error.code != "KEY_FILE_MISSING":
+            raise
+    return None
+
+
+def _answer(
+    home: Path,
+    asked: Sequence[EnrolmentRequest],
+    targets: Sequence[Path],
+    authority: "Authority",
+    places: Sequence[BrokerPlace],
+    unlock: Unlock,
+) -> list[dict[str, Any]]:
+    """Write the responses, with certificates that are put on record first."""
+    from keys.authorities import trusted_authorities
+    from keys.ceremony import read_network
+    from keys.certificates import keep_certificate
+    from keys.private_files import write_new
+    from keys.registrar import Registrar
+
+    answered, trusted, now_us = [], trusted_authorities(home), time.time_ns() // 1_000
+    with ceremony():
+        registrar = Registrar.open(home, read_network(home), unlock)
+    for request, target in zip(asked, targets, strict=True):
+        response, certificate = registrar.approve(request, authority, trusted, places, now_us)
+        keep_certificate(home, certificate)
+        write_new(target, response)
+        answered.append({"address": request.address, "id": request.office_id.hex(), "file": str(target)})
+    return answered
+
+
+def _broker_places(home: Path) -> list[BrokerPlace]:
     """Where the network's brokers are, from the [[brokers]] of the administrator's relay.toml."""
     from config.load import load
-    from keys.response import BrokerPlace
 
     brokers = load(home).settings.brokers
     return [BrokerPlace(one.id, one.engine, one.host, one.port, one.tls, one.server_name) for one in brokers]

@@ -179,6 +179,10 @@ PHRASES: Final = MappingProxyType(
         "run_next": ("现在可以运行 `relay --home {home} run`", "Now `relay --home {home} run` starts it"),
         "responses_written": ("{count} 份答复已写入 {place}", "{count} responses are in {place}"),
         "change_planned": ("{office} 自 {start} 起为 {address}", "{office} is {address} from {start} on"),
+        "responses_wait": (
+            "答复尚未写出：请由掌管 {label} 的人再次运行本命令",
+            "No response is written yet: let whoever opens {label} run this again",
+        ),
         "request_rejected": ("已驳回 {address} 的申请", "The request of {address} is rejected"),
         # Table heads and fields.
         "id": ("编号", "Id"),

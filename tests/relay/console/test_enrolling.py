@@ -1,6 +1,7 @@
 """Enrolment by the commands themselves: from an empty directory to a home that runs, and what is refused on the way."""
 
 import json
+import os
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -12,12 +13,15 @@ import pytest
 from config.load import load
 from keys.ceremony import read_network
 from keys.generations import list_generations
+from keys.keyfile import LAB_COST, write_secret
 from keys.spoken import digest_of
 from keys.storage_key import load_storage_key
+from keys.tls import new_authority
 from keys.trust.store import TrustStore
 from relay.console.main import main
 from relay.lab.create import create_lab
 from relay.opening import find_office, read_signing_key
+from tests.keys.networks import Administrator
 
 PLAN = """
 network = "lab"
@@ -206,3 +210,33 @@ def test_people_read_words_digits_and_a_qr_code(
     text = capsys.readouterr().out
     assert root_of(lab)[:4] in text
     assert "█" not in text
+
+
+def test_two_administrators_sign_and_a_third_person_issues(run: Run, tmp_path: Path) -> None:
+    root, home, request = tmp_path / "root", tmp_path / "home", tmp_path / "request"
+    Administrator(root, now_us=time.time_ns() // 1_000 - 1_000_000)
+    (root / "relay.toml").write_text("home_version = 1\n[office]\naddress = '320000-GO'\nnetwork = 'lab'\n")
+    parts = ("--address", "320925-GO", "--network", "lab", "--root", read_network(root).root_fingerprint)
+    assert run(home, "init", *parts, "--class", "county", "-o", request)["status"] == 0
+
+    def approve(label: str) -> dict[str, Any]:
+        (tmp_path / label).write_text(f"passphrase of {label}\n")
+        return run(root, "approve", request, "-o", tmp_path / "response", "--passphrase-file", tmp_path / label)
+
+    first = approve("targets-1")
+    assert (first["status"], first["state"], first["offices"]) == (0, "pending", [])
+    assert read_network(root).directory.by_address("320925-GO") is None
+    assert approve("targets-1")["status"] == 65
+    second = approve("targets-2")
+    assert (second["status"], second["state"], second["offices"]) == (0, "done", [])
+    assert read_network(root).directory.by_address("320925-GO") is not None
+    assert not (tmp_path / "response").exists()
+    made = new_authority("lab", days=10).credential
+    write_secret(
+        root / "keys" / "tls-ca.key", "tls-ca", made.key, passphrase=b"passphrase of tls-ca", entropy=os.urandom,
+        label="lab", public=made.certificate, cost=LAB_COST,
+    )  # fmt: skip
+    assert approve("targets-1")["code"] == "KEY_FILE_NOT_OPENED"
+    third = approve("tls-ca")
+    assert (third["status"], len(third["offices"]), third["version"]) == (0, 1, second["version"])
+    assert run(home, "install", tmp_path / "response")["status"] == 0
