@@ -177,6 +177,9 @@ class Spreading:
         """Another directory is in force; whoever reads us hears of it."""
         ground = self._ground
         ground.take_trust(result.trust)
+        # What others announced is compared with this one.
+        self._proven.clear()
+        self._came.set()
         _log.info("trust_taken", version=result.trust.version, publisher=publisher)
         ground.audit.add(RELAY, "trust", version=result.trust.version, publisher=publisher)
         for broker in sorted(self._up):
