@@ -15,6 +15,7 @@ from keys.directory import Directory
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SigningKey, sha256
 from keys.rows import RowCipher
+from keys.suspensions import Suspension
 from keys.trust.store import Trust, UpdateResult
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import Lane
@@ -61,11 +62,24 @@ class FixedTrust:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
+        self.suspensions: tuple[Suspension, ...] = ()
 
     def trust(self) -> Trust:
         far_us = START_US + 400 * 86_400 * SECOND_US
         digest = sha256(bytes(str(self.directory.version), "ascii"))
-        return Trust(self.directory, (), self.directory.version, digest, 1, "", 1, START_US, far_us, far_us, START_US)
+        return Trust(
+            self.directory,
+            self.suspensions,
+            self.directory.version,
+            digest,
+            1,
+            "",
+            1,
+            START_US,
+            far_us,
+            far_us,
+            START_US,
+        )
 
     def publishable_files(self) -> dict[str, bytes]:
         return {}
@@ -274,6 +288,11 @@ class OfficeProcess:
                 self._trust.update(files, self.clock.now_us())
         if engine is not None:
             await self.call(engine._spreading.consider(publisher, files))
+
+    def suspend(self, *suspensions: Suspension) -> None:
+        """The suspensions in force are these, as of now."""
+        self._trust.suspensions = suspensions
+        self.ground.take_trust(self._trust.trust())
 
     # Backups.
 

@@ -99,6 +99,7 @@ class Storm:
             await self._watch(heal_s, [sending, *readers], until=lambda: sending.done() and self._all_final())
             await self._watch(QUIET_S, readers, until=self._is_quiet)
             self._check_quiet()
+            revocation.check_effects(self.history)
             verdicts.check_stories(self.history, await self._stories(), self.history.accepted, healed=True)
         for task in tasks:
             task.cancel()

@@ -1,10 +1,17 @@
 """G14: from a while after an office has the directory that revokes another, it takes in nothing of that office that is
-dated later. Judged every few moments, on every store.
+dated later, which is judged every few moments on every store; and what it had is marked, and what was for it has ended,
+which is judged when the storm is over.
 """
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from keys.signing import UnverifiedRecord
+from protocol.limits import RECORD_BYTES
+from protocol.receipt import decode_receipt
+from relay.aftermath import SAID
+from relay.store import events
+from relay.store.inbox import DOUBTED
 from tests.sim.broken import Broken
 
 if TYPE_CHECKING:
@@ -53,3 +60,43 @@ def check_revocation(history: "History") -> None:
             raise Broken("G14", f"{address} took in {more.pop().hex()} of a revoked office")
         if office.running and office.ground.directory.version < office.directory.version:
             raise Broken("G14", f"{address} went back to version {office.ground.directory.version}")
+
+
+def check_effects(history: "History") -> None:
+    """What every office that knows of the revocation made of it: mail to the revoked has ended, each message of it is
+    doubted exactly when it is dated after, or nobody else had it before, and so are verdicts that it gave.
+    """
+    revoked = history.revoked
+    for address in revoked.known if revoked is not None else ():
+        assert revoked is not None
+        office = history.offices[address]
+        waiting = office.look(lambda txn, gone=revoked.office: txn.connection.execute(_WAITING, (gone,)).fetchone()[0])
+        if waiting:
+            raise Broken("G14", f"{address} has {waiting} messages for a revoked office without a verdict")
+        dated = {copy.message_id: copy.created_us for copy in history.copies.values() if copy.sender == revoked.office}
+        for message_id, flags, witnessed_us in office.look(
+            lambda txn, gone=revoked.office: txn.connection.execute(_SHOWN, (gone,)).fetchall()
+        ):
+            doubted = max(dated[message_id], witnessed_us) >= revoked.since_us
+            if bool(flags & DOUBTED) is not doubted:
+                raise Broken("G14", f"{message_id.hex()} at {address} is {'not ' * doubted}doubted")
+        uncorrected = office.look(lambda txn, one=revoked: _uncorrected(txn, one))
+        if uncorrected:
+            raise Broken("G14", f"{address} believes what a revoked office said of {uncorrected[0].hex()}")
+
+
+_WAITING = "SELECT count(*) FROM recipients WHERE office = ? AND stage < 2 AND asked_us IS NULL"
+_SHOWN = "SELECT message_id, flags, witnessed_us FROM inbox WHERE sender = ? AND state NOT IN ('refused', 'dead')"
+
+
+def _uncorrected(txn: Any, revoked: Revocation) -> list[bytes]:
+    """Messages with a receipt that the revoked office dated later, and no correction that says so."""
+    found = []
+    for event in events.said_by(txn, (revoked.office,), SAID, 0, 2**62):
+        if event.record and event.by == revoked.office:
+            receipt = decode_receipt(UnverifiedRecord(event.record, max_bytes=RECORD_BYTES).payload)
+            known = events.of_recipient(txn, event.message_id, revoked.office)
+            corrected = any(one.type == "correction" and one.code == "DOUBTED" for one in known)
+            if receipt.at_us >= revoked.since_us and not corrected:
+                found.append(event.message_id)
+    return found
