@@ -13,6 +13,8 @@ from typing import Any, Final
 from keys.approvals import approvers_of
 from keys.directory import Directory
 from keys.primitives import sha256
+from keys.revocation import is_doubted, revoked_since_us
+from keys.signing import UnverifiedRecord
 from keys.trust.chain import verify_roster
 from keys.trust.metadata import TrustError, root_fingerprint
 from keys.verify import read_content, verify_content, verify_receipt
@@ -33,6 +35,8 @@ VERSION: Final = 1
 MARK: Final = "yizhan evidence"
 EVIDENCE_BYTES: Final = 4 * DIRECTORY_BYTES + 4 * CONTENT_BYTES
 RECEIPTS_MAX: Final = 20_000
+NOBODY_US: Final = 2**63
+"""In the place of a time at which somebody had a message, when nobody says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,25 @@ def _check(evidence: Evidence, directory: Directory, found: dict[str, Any], prob
     found["message"] = _message_object(content, digest, directory, problems)
     for data in evidence.receipts:
         found["receipts"].append(_receipt_object(data, content, digest, directory, problems))
+    if _is_doubted(evidence, content, directory):
+        problems.append("DOUBTED: its author's key was revoked, and nobody else signed before that they had it")
+
+
+def _is_doubted(evidence: Evidence, content: Content, directory: Directory) -> bool:
+    """Whether only the author's own word says that it was signed before the author's key was revoked (G14)."""
+    key_id = UnverifiedRecord(evidence.record, max_bytes=CONTENT_BYTES).key_id
+    witnesses = [NOBODY_US]
+    for data in evidence.receipts:
+        try:
+            verified = verify_receipt(data, directory)
+        except RemoteError:
+            # It was counted as a problem already.
+            continue
+        receipt, by = verified.receipt, directory.by_id(verified.receipt.by)
+        # A witness whose own key was revoked by now is none.
+        if receipt.by != content.sender and revoked_since_us(by, verified.key_id) is None:
+            witnesses.append(receipt.at_us)
+    return is_doubted(directory.by_id(content.sender), key_id, min(witnesses))
 
 
 def _message_object(content: Content, digest: bytes, directory: Directory, problems: list[str]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Impostor:
 
     def __init__(self, victim: SigningKey) -> None:
         self._victim = victim
+        self.suite = victim.suite
 
     def key_id(self) -> KeyId:
         return self._victim.key_id()

@@ -16,6 +16,7 @@ from protocol.outbox import Outbox
 from protocol.parcel import Timing
 from protocol.stream import take
 from relay import ending, engine, inbox, janitor, settle
+from relay.aftermath import Aftermath, Swept
 from relay.store import inbox as inbox_table
 from relay.store import quarantine, sent, streams
 from relay.store.tables import SENT
@@ -108,6 +109,21 @@ def forgive_revoked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(directory, "_revoked_at", lambda *_: False)
 
 
+def mark_nothing(patch: pytest.MonkeyPatch) -> None:
+    """G14: what was delivered before a revocation was known stays as it is."""
+    patch.setattr(Aftermath, "doubt_messages_of", lambda *_, **__: Swept())
+
+
+def believe_answers(patch: pytest.MonkeyPatch) -> None:
+    """G14: so do verdicts."""
+    patch.setattr(Aftermath, "doubt_answers_of", lambda *_, **__: Swept())
+
+
+def leave_mail(patch: pytest.MonkeyPatch) -> None:
+    """G14: what is under way to a revoked office goes on waiting."""
+    patch.setattr(Aftermath, "end_mail_to", lambda *_, **__: Swept())
+
+
 def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
     """G13: the quarantine has no end."""
     put = quarantine.put
@@ -130,6 +146,9 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G12", suspect_itself, "crash,replay", "safety"),
         ("G16", be_patient, "absent,drop,forgetful", "liveness"),
         ("G14", forgive_revoked, "revoke", "safety"),
+        ("G14", mark_nothing, "revoke", "liveness"),
+        ("G14", believe_answers, "revoke", "liveness"),
+        ("G14", leave_mail, "revoke,absent", "liveness"),
         ("G13", keep_all_suspects, "forge,damage", "liveness"),
     ],
 )

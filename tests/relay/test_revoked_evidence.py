@@ -1,0 +1,55 @@
+"""Evidence of a message whose author was revoked since: it takes somebody else's word of before (G14)."""
+
+import pytest
+
+from keys.revocation import revoke_office
+from keys.signing import CONTENT, RECEIPT, sign_record
+from protocol.content import encode_content
+from protocol.ids import Digest
+from protocol.receipt import encode_receipt
+from relay import evidence
+from relay.evidence import Evidence
+from tests import world
+
+SINCE = world.NOW_US + world.HOUR_US
+REVOKED = revoke_office(world.DIRECTORY, world.COUNTY_ADDRESS, SINCE, SINCE)
+RECORD = sign_record(world.COUNTY_KEY, CONTENT, encode_content(world.make_content()))
+
+
+def problems_of(*receipts: bytes, directory: object = REVOKED) -> list[str]:
+    found: dict[str, object] = {"receipts": []}
+    problems: list[str] = []
+    evidence._check(Evidence({}, RECORD, None, receipts), directory, found, problems)  # type: ignore[arg-type]
+    return [problem.partition(":")[0] for problem in problems]
+
+
+def delivered(at_us: int) -> bytes:
+    receipt = world.make_receipt(digest=Digest(world.sha256(RECORD)), at_us=at_us, expires_us=at_us + world.DAY_US)
+    return sign_record(world.PROVINCE_KEY, RECEIPT, encode_receipt(receipt))
+
+
+@pytest.mark.parametrize(
+    ("receipts", "problems"),
+    [
+        ((), ["DOUBTED"]),
+        ((SINCE,), ["DOUBTED"]),
+        ((SINCE + 1,), ["DOUBTED"]),
+        ((SINCE - 1,), []),
+        ((SINCE + 1, SINCE - 1), []),
+    ],
+)
+def test_g14_evidence_of_a_revoked_office_needs_a_witness_of_before(
+    receipts: tuple[int, ...], problems: list[str]
+) -> None:
+    assert problems_of(*map(delivered, receipts)) == problems
+    assert problems_of(*map(delivered, receipts), directory=world.DIRECTORY) == []
+
+
+def test_g14_what_it_dated_after_the_revocation_is_no_evidence() -> None:
+    earlier = revoke_office(world.DIRECTORY, world.COUNTY_ADDRESS, world.NOW_US, world.NOW_US)
+    assert problems_of(delivered(SINCE - 1), directory=earlier) == ["CONTENT KEY_NOT_VALID"]
+
+
+def test_g14_a_witness_that_was_revoked_itself_is_none() -> None:
+    both = revoke_office(REVOKED, world.PROVINCE_ADDRESS, SINCE + 5, SINCE + 5)
+    assert problems_of(delivered(SINCE - 1), directory=both) == ["DOUBTED"]
