@@ -13,15 +13,16 @@ from typing import Any, Final
 
 import structlog
 
+from keys.directory import Directory
 from keys.persons import person_revocations
-from keys.prekeys import PrekeyRecord
+from keys.prekeys import PrekeyRecord, verify_prekey
 from keys.primitives import sha256
 from keys.revocation import revocations
-from keys.signing import UnverifiedRecord
 from protocol.cbor import Value, dumps
+from protocol.errors import RemoteError
 from protocol.ids import OfficeId
 from protocol.lanes import Lane
-from protocol.limits import RECORD_BYTES, SECOND_US
+from protocol.limits import SECOND_US
 from relay.aftermath import Aftermath, Swept
 from relay.audit.notes import RELAY
 from relay.graph import graph_of
@@ -69,8 +70,7 @@ class Revocations:
         done = await self._ground.store.read(partial(counters.recall, name=DONE))
         while True:
             self._came.clear()
-            await self._act(done)
-            done = _mark(self._ground)
+            done = await self._act(done)
             looked_us = self._ground.clock.monotonic_us()
             while not self._came.is_set() and self._ground.clock.monotonic_us() - looked_us < MAIL_US:
                 with suppress(TimeoutError):
@@ -79,8 +79,8 @@ class Revocations:
                 if self._ground.suspended() != self._suspended:
                     self._redraw()
 
-    async def _act(self, done: Value) -> None:
-        """Give the revocations in force their effect; `done` is the mark of those that had it."""
+    async def _act(self, done: Value) -> bytes:
+        """Give the revocations in force their effect; the mark of those that had it, where `done` was it before."""
         await self._drop_prekeys()
         await self._end_mail()
         mark = _mark(self._ground)
@@ -93,6 +93,7 @@ class Revocations:
             self._note()
             await self._ground.commit(Lane.ROUTINE, partial(counters.remember, name=DONE, value=mark))
         self._sound()
+        return mark
 
     # Whom we deal with.
 
@@ -157,7 +158,7 @@ class Revocations:
         now_us = ground.clock.now_us()
         for office in tuple(self._revoked):
             record = ground.keyring.records.get(office)
-            if record is None or ground.directory.has_key(office, _signer(record), now_us):
+            if record is None or not _is_forsaken(record, ground.directory, now_us):
                 continue
             ground.keyring.drop(office)
             await ground.commit(Lane.PRIORITY, partial(prekeys.forget, office=office))
@@ -238,5 +239,10 @@ def _offices_with_mail(txn: Txn) -> set[OfficeId]:
     return {office for _, office in held.ways(txn)} | set(sent.awaiting(txn))
 
 
-def _signer(record: PrekeyRecord) -> bytes:
-    return UnverifiedRecord(record.data, max_bytes=RECORD_BYTES).key_id
+def _is_forsaken(record: PrekeyRecord, directory: Directory, now_us: int) -> bool:
+    """Whether the directory does not vouch any more for the keys that signed a prekey."""
+    try:
+        verify_prekey(record.data, directory, now_us)
+    except RemoteError as error:
+        return error.code in ("KEY_NOT_VALID", "UNKNOWN_KEY", "UNKNOWN_OFFICE")
+    return False
