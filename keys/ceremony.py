@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from tuf.api.metadata import Root, Targets
+from tuf.api.metadata import Root, Targets, Timestamp
 
 from keys.act import Act, Files, check_act, sign_act, signatures_of
 from keys.directory import Directory
@@ -34,7 +34,17 @@ from keys.suspensions import Suspension
 from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root
 from keys.trust.holder import Entropy, Holder
 from keys.trust.making import make_key, set_brake, set_role
-from keys.trust.metadata import SUSPENSIONS_ROLE, TrustError, is_trust_file, root_file, tuf_time
+from keys.trust.metadata import (
+    SUSPENSIONS_ROLE,
+    TIMESTAMP,
+    TrustError,
+    is_trust_file,
+    issued_us,
+    parse,
+    root_file,
+    root_version,
+    tuf_time,
+)
 from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, PASSPHRASE_ROLES, Policy
 from keys.trust.sitting import Sitting, not_enough
 from protocol.errors import Refused
@@ -235,15 +245,14 @@ def adopt_network(root_dir: Path, files: Files, now_us: int) -> Network:
     """
     with locked(root_dir / "network"):
         network = read_network(root_dir)
-        offered = {**network.files, **{name: data for name, data in files.items() if is_trust_file(name)}}
-        if offered == network.files:
+        known = {name: data for name, data in files.items() if is_trust_file(name)}
+        stamp = known.get(TIMESTAMP)
+        signed_us = -1 if stamp is None else issued_us(parse(Timestamp, stamp, TIMESTAMP).signed)
+        if signed_us <= network.generation.issued_us and not any(
+            root_version(one) for one in known.keys() - network.files.keys()
+        ):
             return network
-        try:
-            return _keep(root_dir, offered, now_us, network)
-        except TrustError as error:
-            if error.code == "TRUST_ROLLBACK":
-                return network
-            raise
+        return _keep(root_dir, {**network.files, **known}, now_us, network)
 
 
 def read_network(root_dir: Path) -> Network:
