@@ -15,7 +15,7 @@ from protocol.errors import Refused
 from protocol.ids import NetworkId, parse_address
 from protocol.limits import NETWORK_ID_BYTES
 from relay.console.acting import Acted, acted_on, ceremony, signers_of, signing_options, tell_acted
-from relay.console.choices import HOME_VERSION, Choices
+from relay.console.choices import HOME_VERSION, SUITES, Choices
 from relay.console.commands import SpokenCommand, command, option
 from relay.console.homes import root_home
 from relay.console.journal import note_act
@@ -36,7 +36,7 @@ QUORUM: Final = re.compile(r"([1-9][0-9]?)/([1-9][0-9]?)")
 @option("--root", "root_quorum", metavar="M/N", default="3/5")
 @option("--targets", "targets_quorum", metavar="M/N", default="2/3")
 @option("--suspensions", metavar="N", type=click.IntRange(1, 10), default=2)
-@option("--suite", "suites", metavar="1|2|3", type=click.IntRange(1, 3), multiple=True)
+@option("--suite", "suites", metavar="1|2|gm", type=click.Choice(list(SUITES)), multiple=True)
 @option("--media", metavar="DIR", multiple=True)
 @option("--passphrase-file", metavar="FILE")
 def init_network(
@@ -48,7 +48,7 @@ def init_network(
     root_quorum: str,
     targets_quorum: str,
     suspensions: int,
-    suites: tuple[int, ...],
+    suites: tuple[str, ...],
     media: tuple[str, ...],
     passphrase_file: str | None,
 ) -> None:
@@ -66,7 +66,7 @@ def init_network(
     home = choices.home
     require_no_network(home)
     _write_settings(home, address, network, office_home)
-    rules = Rules(suites=tuple(sorted(set(suites)))) if suites else Rules()
+    rules = Rules(suites=tuple(sorted({SUITES[suite] for suite in suites}))) if suites else Rules()
     founding = Founding(
         root_dir=home,
         directory=Directory(NetworkId(secrets.token_bytes(NETWORK_ID_BYTES)), network, 1, 0, {}, rules),

@@ -30,6 +30,7 @@ group: Final = LazyGroup(
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
         "change": "relay.console.reorganising:change",
+        "rules": "relay.console.ruling:rules",
         "list": "relay.console.holdings:list_keys",
         "show": "relay.console.holdings:show",
         "rotate": "relay.console.keys:rotate_group",

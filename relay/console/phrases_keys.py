@@ -6,6 +6,10 @@ from typing import Final
 PHRASES: Final = MappingProxyType(
     {
         "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
+        "rules_suites": ("允许的套件：{value}", "suites allowed:      {value}"),
+        "rules_reviewers": ("须审核的种类：{value}", "need a reviewer:     {value}"),
+        "rules_issuers": ("须签发的种类：{value}", "need an issuer:      {value}"),
+        "rules_bypass": ("应急直报：{value}", "emergency bypass:    {value}"),
         "act_pending": ("待签：{act}，存于 {file}", "Waits for signatures: {act}, kept as {file}"),
         "act_missing": (
             "  角色 {role}：已签 {holders}，还差 {missing} 个签名",

@@ -14,6 +14,26 @@ HELP: Final = MappingProxyType(
             "显示网络概况，或一个单位、角色，或操作记录（journal）。",
             "Show the network, or one office, role or the journal.",
         ),
+        "keys rules": (
+            "显示网络规则：允许的套件、须审核和签发的种类、应急直报；带选项则更改。",
+            "Show the network's rules (suites, approvals, the way round the city), or change those that are given.",
+        ),
+        "require_reviewer": (
+            "须经审核的种类，可重复；none 表示都不须",
+            "kind that needs a reviewer; repeat for more, none for no kind",
+        ),
+        "require_issuer": (
+            "须经签发的种类，可重复；none 表示都不须",
+            "kind that needs an issuer; repeat for more, none for no kind",
+        ),
+        "emergency_bypass": (
+            "突发事件直报省并抄送市（copy_city），或不允许（none）",
+            "incidents go to the province with a copy to the city (copy_city), or not (none)",
+        ),
+        "cut_off": (
+            "即使有单位因此没有可用的签名密钥也更改",
+            "change the suites even if offices are left without a signing key that counts",
+        ),
         "keys rotate": ("更换密钥。", "New keys in the place of old ones."),
         "keys rotate root": ("更换全部根密钥，或 --lost 所指的几把。", "New root keys: all, or those that are --lost."),
         "keys rotate targets": (
@@ -61,8 +81,8 @@ HELP: Final = MappingProxyType(
         ),
         "suspensions": ("暂停密钥几把（默认 2），任一把即可", "how many suspension keys (default 2); any one suffices"),
         "suites": (
-            "网络允许的密码套件，可重复（默认 1 和 2）",
-            "suite that the network allows; repeat (default 1 and 2)",
+            "网络允许的密码套件：1、2 或 gm（国密），可重复（建网时默认 1 和 2）",
+            "suite that the network allows: 1, 2 or gm; repeat for more (a new network: 1 and 2)",
         ),
         "media": (
             "新密钥文件写入的目录，依次分给各持有人，可重复（默认 HOME/keys）",
