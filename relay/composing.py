@@ -65,13 +65,21 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class _Audience:
-    """Expanded recipients: explicit ones, members of groups, the groups by name, and members that cannot be reached."""
+    """Expanded recipients: explicit ones, members of groups, the groups by name, and members that cannot be reached.
+
+    `called` are the addresses under which offices were named explicitly, which may be former ones.
+    """
 
     to: tuple[Address, ...]
     cc: tuple[Address, ...]
     groups: tuple[str, ...]
     offices: tuple[OfficeRecord, ...]
     skipped: tuple[tuple[str, str], ...]
+    called: dict[OfficeId, Address]
+
+    def addressees(self) -> tuple[Addressee, ...]:
+        """Each office once, as it is named."""
+        return tuple(Addressee(office.id, self.called.get(office.id, office.address)) for office in self.offices)
 
 
 def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = None) -> tuple[Prepared, bytes]:
@@ -139,7 +147,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
         deadline_us=deadline_us,
         bundle=bundle,
         digest=digest,
-        addressees=tuple(Addressee(office.id, office.address) for office in audience.offices),
+        addressees=audience.addressees(),
         answer=_answer(message_id, lane, digest, audience, desk.now_us),
         sender=desk.identity.office,
     )
@@ -197,6 +205,7 @@ def _expand(draft: Draft, desk: Desk) -> _Audience:
     groups: list[str] = []
     skipped: list[tuple[str, str]] = []
     lists: list[tuple[Address, ...]] = []
+    called: dict[OfficeId, Address] = {}
     for field, names in (("to", recipients(draft.to)), ("cc", recipients(draft.cc))):
         found: list[Address] = []
         for name in names:
@@ -208,8 +217,10 @@ def _expand(draft: Draft, desk: Desk) -> _Audience:
                 if office.address in seen and not groups:
                     raise Refused("BAD_FIELD", f"{name} is named twice", field=field)
                 if office.address not in seen:
-                    seen[office.address] = office
-                    found.append(office.address)
+                    # An office that was renamed stays named as its writer named it, so that it takes the message also
+                    # before it has heard of its new name; a repeat says the same, and so does what persons signed.
+                    seen[office.address], called[office.id] = office, Address(name)
+                    found.append(Address(name))
         lists.append(tuple(found))
     if not lists[0] and skipped:
         address, code = skipped[0]
@@ -219,7 +230,7 @@ def _expand(draft: Draft, desk: Desk) -> _Audience:
     if len(seen) > limits.RECIPIENTS:
         raise Refused("TOO_LARGE", f"at most {limits.RECIPIENTS} recipients", field="to")
     lists[1] += _copies_to_city(seen, desk, draft.kind)
-    return _Audience(lists[0], lists[1], tuple(groups), tuple(seen.values()), tuple(skipped))
+    return _Audience(lists[0], lists[1], tuple(groups), tuple(seen.values()), tuple(skipped), called)
 
 
 def _addressee(name: str, desk: Desk, field: str) -> OfficeRecord:
@@ -344,6 +355,10 @@ def _answer(message_id: MessageId, lane: Lane, digest: Digest, audience: _Audien
         answer["groups"] = list(audience.groups)
     if audience.skipped:
         answer["skipped"] = [{"to": address, "code": code} for address, code in audience.skipped]
+    now = {audience.called[one.id]: one.address for one in audience.offices if one.id in audience.called}
+    renamed = [{"to": name, "now": address} for name, address in now.items() if name != address]
+    if renamed:
+        answer["renamed"] = renamed
     return _JSON.encode(answer)
 
 

@@ -67,6 +67,7 @@ PHRASES: Final = MappingProxyType(
         "reached": ("已到状态：{state}", "Reached: {state}"),
         "lane": ("通道 {lane} → {to}", "lane {lane} → {to}"),
         "digest": ("摘要 {digest}", "digest {digest}"),
+        "renamed": ("{to} 现为 {now}", "{to} is {now} now"),
         "skipped": ("未能发往 {to}：{code}", "not addressed: {to} ({code})"),
         "lines_refused": (
             "{bad} 行未受理，共 {all} 行；首个在第 {line} 行",

@@ -152,6 +152,8 @@ def _tell(choices: Choices, answer: dict[str, Any]) -> None:
     click.echo("  " + say("digest", lang, digest=answer.get("digest", "")))
     for member in answer.get("skipped", []):
         click.echo("  " + say("skipped", lang, to=member.get("to", ""), code=member.get("code", "")))
+    for one in answer.get("renamed", []):
+        click.echo("  " + say("renamed", lang, to=one.get("to", ""), now=one.get("now", "")))
     if answer.get("state", "accepted") != "accepted":
         click.echo("  " + say("reached", lang, state=term(str(answer["state"]), lang)))
 

@@ -74,7 +74,7 @@ def test_g01_g10_an_office_enrols_and_another_moves_with_mail_on_its_way(tmp_pat
         net.wait_delivered(PROVINCE, net.send(PROVINCE, NEW_OFFICE, "welcome"))
         time.sleep(max(0.0, (date - datetime.now(UTC)).total_seconds()) + 1.5)
         late = net.relay(PROVINCE, "send", "--to", COUNTY, "--title", "to the old address, after it").one()
-        assert late["to"] == [NEW_ADDRESS]
+        assert (late["to"], late["renamed"]) == ([COUNTY], [{"to": COUNTY, "now": NEW_ADDRESS}])
         # Its settings still call it by the old name, and so do its certificate and its topics.
         net.start(COUNTY)
         net.wait_delivered(PROVINCE, before)

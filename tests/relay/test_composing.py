@@ -1,5 +1,6 @@
 """What acceptance refuses and how it reads recipients (CONTRACT sections 3, 5 and 11)."""
 
+import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from config.schema import Messages
 from keys.directory import Directory, Rules
 from keys.office_record import OfficeKey, OfficeRecord
 from keys.primitives import SigningKey
+from keys.reorganisation import Reform, reorganise
 from protocol.errors import Refused
 from protocol.ids import Address, OfficeId
 from protocol.lanes import KINDS, Lane
@@ -119,6 +121,40 @@ def test_groups_are_expanded_and_members_that_cannot_be_reached_are_named() -> N
     assert addresses(prepared) == [CITY_ADDRESS, SCREENED_ADDRESS, PROVINCE_ADDRESS]
     assert b'"groups":["@coast","@all"]' in prepared.answer
     assert b'"skipped":[{"to":"%s","code":"REVOKED"}]' % REVOKED_ADDRESS.encode() in prepared.answer
+
+
+def test_an_office_that_was_renamed_is_written_to_by_either_name_and_the_writer_is_told() -> None:
+    new = Address("321322-GO")
+    reform = Reform(address=new, parent=PROVINCE_ADDRESS)
+    planned = reorganise(directory(), CITY_ADDRESS, reform, NOW_US, from_us=NOW_US + DAY_US)
+    after = planned.at(NOW_US + DAY_US)
+    for found, name, told in (
+        (planned, CITY_ADDRESS, None),
+        (planned, new, CITY_ADDRESS),
+        (after, CITY_ADDRESS, new),
+        (after, new, None),
+    ):
+        prepared = made(found, to=name)
+        # As it was written: so a recipient understands it that has not heard of the change yet.
+        assert addresses(prepared) == [name]
+        answer = json.loads(prepared.answer)
+        assert answer["to"] == [name]
+        assert answer.get("renamed") == (None if told is None else [{"to": name, "now": told}])
+        assert refusal(found, to=[CITY_ADDRESS, new]) == ("BAD_FIELD", "to")
+    assert addresses(made(after, to=["@cities"])) == [new]
+
+
+def test_an_office_that_was_merged_is_no_recipient_and_its_successor_is_named() -> None:
+    reform = Reform(successor=PROVINCE_ADDRESS)
+    planned = reorganise(directory(listed=(CITY, SCREENED)), CITY_ADDRESS, reform, NOW_US, from_us=NOW_US + DAY_US)
+    after = planned.at(NOW_US + DAY_US)
+    assert addresses(made(planned, to=CITY_ADDRESS)) == [CITY_ADDRESS]
+    with pytest.raises(Refused, match=f"SUCCEEDED.*{PROVINCE_ADDRESS}"):
+        made(after, to=CITY_ADDRESS)
+    prepared = made(after, to=["@listed"])
+    assert addresses(prepared) == [SCREENED_ADDRESS]
+    assert json.loads(prepared.answer)["skipped"] == [{"to": CITY_ADDRESS, "code": "SUCCEEDED"}]
+    assert refusal(after, to="@cities") == ("BAD_FIELD", "to")
 
 
 def test_a_group_without_anybody_who_can_be_reached_is_refused_for_that_reason() -> None:
