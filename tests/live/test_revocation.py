@@ -1,6 +1,5 @@
 """An office is revoked in a running network: province - broker - city - broker - counties (G14)."""
 
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -8,15 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.load import load
-from keys.ceremony import read_network
-from keys.trust.metadata import TIMESTAMP
-from protocol.ids import Address
-from protocol.topics import trust_topic
-from relay.mqtt_socket import TlsFiles
 from tests.live.network import CITY, COUNTY, OTHER, PROVINCE, Network, network, plan_text, province_city_counties, until
-from tests.live.running import Peer
-from tests.live.running import until as until_async
 
 EFFECT_S, SPREAD_S = 5.0, 60.0
 """G14: at a node that has the directory, and everywhere that is connected."""
@@ -28,24 +19,6 @@ keepalive_s = 5
 [settings.trust]
 refresh_s = 5
 """
-
-
-def publish(lab: Network, broker: str = "province", publisher: str = PROVINCE) -> None:
-    """Retain what the administrator signed, in the name of the network office, as its daemon would."""
-    files = read_network(lab.lab / "root").files
-    home = lab.home(publisher)
-    (settings,) = [one for one in load(home).settings.brokers if one.id == broker]
-    keys = home / "keys"
-    tls = TlsFiles(keys / "ca.pem", keys / "tls.pem", keys / "tls.key")
-
-    async def story() -> None:
-        async with Peer(settings, Address(publisher), tls, secret="administrator") as peer:
-            await until_async(peer.is_up)
-            for name in sorted(files, key=lambda one: one == TIMESTAMP):
-                topic = trust_topic(Address(publisher), name)
-                assert await peer.transport.publish(broker, "slow", topic, files[name], retain=True)
-
-    asyncio.run(story())
 
 
 def versions(lab: Network, *offices: str) -> list[int]:
@@ -89,7 +62,7 @@ def test_g14_a_revocation_reaches_every_office_of_a_chain_and_is_in_force_there(
         until(lambda: lab.state(PROVINCE, queued) == "custody")
         said = root(lab, "revoke", COUNTY, "--since", since, "--reason", "laptop stolen")
         assert (said["version"], said["since"]) == (2, since)
-        publish(lab)
+        assert root(lab, "publish")["version"] == 2
         began = time.monotonic()
         until(lambda: versions(lab, PROVINCE, CITY, OTHER) == [2, 2, 2], SPREAD_S)
         print(f"three offices over two brokers knew it after {time.monotonic() - began:.1f} s")
@@ -110,3 +83,15 @@ def test_g14_a_revocation_reaches_every_office_of_a_chain_and_is_in_force_there(
         assert lab.command("audit", "verify", home=PROVINCE).exit == 0
         until(lambda: noted(lab, PROVINCE) == ["refused", "doubted", "revocation"])
         assert [len(lab.inbox(office)) for office in (PROVINCE, CITY, OTHER)] == [2, 0, 0]
+        # The quick brake: another county is stopped by one administrator, and let go again; nothing is lost.
+        root(lab, "suspend", OTHER, "--for", "1h", "--reason", "drill")
+        root(lab, "publish")
+        until(lambda: all(OTHER in alarms(lab, one).get("OFFICE_SUSPENDED", "") for one in (PROVINCE, CITY)), SPREAD_S)
+        waits = lab.send(OTHER, CITY, "waits")
+        time.sleep(2)
+        assert lab.state(OTHER, waits) == "accepted"
+        assert lab.inbox(CITY) == []
+        root(lab, "suspend", OTHER, "--lift")
+        root(lab, "publish")
+        lab.wait_delivered(OTHER, waits, SPREAD_S)
+        assert flags(lab, CITY) == {"waits": []}
