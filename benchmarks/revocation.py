@@ -3,25 +3,35 @@
 `python -m benchmarks.revocation`. Ratios of CPU time, repeated in turns so that what else the machine does hits both.
 """
 
+import asyncio
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Final
 
+from keys.ceremony import init_network
 from keys.directory import Directory
+from keys.keyfile import LAB_COST
 from keys.office_record import OfficeKey, OfficeRecord
 from keys.primitives import SigningKey, sha256
 from keys.revocation import is_doubted, revocations
 from keys.verify import verify_copy
 from protocol.ids import Address, OfficeId
+from protocol.topics import PREFIX, TIMESTAMPS, trust_topic
 from tests import world
+from tests.live.running import Peer, running, until
 from tests.relay.test_settlement import make_copy
 
 OFFICES: Final = 1_500
 REVOKED: Final = 300
 ROUNDS: Final = 30
 COPIES: Final = 100
+PUBLISHERS: Final = 15
+"""The province and its cities and some departments: whoever joins brokers or has offices below it."""
 
 
 def province(revoked: int) -> Directory:
@@ -66,7 +76,36 @@ def main() -> None:
     began = time.process_time()
     found = revocations(with_)
     print(f"who is revoked, once a directory: {len(found)} found in {(time.process_time() - began) * 1e3:.2f} ms")
-    print(f"roster: {len(with_.encode())} bytes, sent only when it changed")
+    with tempfile.TemporaryDirectory() as place:
+        spread(Path(place), with_)
+
+
+def spread(place: Path, directory: Directory) -> None:
+    """Bytes of trust that an office is handed at its connection, by a real broker with fifteen publishers."""
+    network = init_network(
+        place / "root", directory, world.NOW_US, unlock=lambda _: b"passphrase", entropy=os.urandom, cost=LAB_COST
+    )
+    publishers = [office.address for office in list(directory.offices.values())[:PUBLISHERS]]
+    me = Address("330000-GO")
+    with running(place, "mosquitto", (*publishers, me)) as broker:
+
+        async def story() -> None:
+            for publisher in publishers:
+                async with Peer(broker.settings, publisher, broker.files_of(publisher)) as peer:
+                    await until(peer.is_up)
+                    for name, data in network.files.items():
+                        await peer.transport.publish(
+                            "province", "slow", trust_topic(publisher, name), data, retain=True
+                        )
+            for what, filters in (("before", f"{PREFIX}/trust/+/+"), ("now", TIMESTAMPS)):
+                async with Peer(broker.settings, me, broker.files_of(me), filters={"slow": (filters,)}) as reader:
+                    await asyncio.sleep(3)
+                    total = sum(len(one.payload) + len(one.topic) for one in reader.arrived)
+                    print(f"handed to an up-to-date office, {what}: {total} bytes in {len(reader.arrived)} messages")
+
+        asyncio.run(story())
+    sizes = ", ".join(f"{name} {len(data)}" for name, data in network.files.items())
+    print(f"one generation: {sizes}")
 
 
 if __name__ == "__main__":
