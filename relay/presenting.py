@@ -5,6 +5,7 @@ from typing import Any
 
 from keys.approvals import Approver, approvers_of
 from keys.directory import Directory
+from keys.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
 from keys.verify import verify_content
 from protocol.content import Bundle, Content, content_digest, decode_bundle, decode_content
@@ -61,8 +62,19 @@ def inbox_object(message: Received, directory: Directory) -> dict[str, Any]:
         "signatures": signatures_of(content, directory),
     }
     if message.bundle.original is not None:
-        shown["original"] = original_object(message.bundle.original, directory, FORWARD_DEPTH)
+        witnessed_us = _vouched_us(message.bundle, directory, message.witnessed_us)
+        shown["original"] = original_object(message.bundle.original, directory, FORWARD_DEPTH, witnessed_us)
     return shown
+
+
+def _vouched_us(bundle: Bundle, directory: Directory, witnessed_us: int) -> int:
+    """Since when somebody other than its author has had the original in a bundle: whoever forwards it is a witness,
+    by the time that it signed, unless its own key was revoked (G14).
+    """
+    content = content_of(bundle)
+    key_id = UnverifiedRecord(bundle.record, max_bytes=CONTENT_BYTES).key_id
+    is_revoked = revoked_since_us(directory.by_id(content.sender), key_id) is not None
+    return witnessed_us if is_revoked else min(witnessed_us, content.created_us)
 
 
 def signatures_of(content: Content, directory: Directory, *, verified: bool = True) -> list[dict[str, Any]]:
@@ -84,13 +96,18 @@ def approver_object(approver: Approver) -> dict[str, Any]:
     return shown | ({} if approver.code is None else {"code": approver.code})
 
 
-def original_object(data: bytes, directory: Directory, depth: int) -> dict[str, Any]:
-    """A forwarded original, with its own signature checked, nested as deep as it was forwarded."""
+def original_object(data: bytes, directory: Directory, depth: int, witnessed_us: int) -> dict[str, Any]:
+    """A forwarded original, with its own signature checked, nested as deep as it was forwarded.
+
+    `doubted`: its author was revoked since, and nobody else is known to have had it before.
+    """
     bundle = decode_bundle(data)
     content = content_of(bundle)
+    doubted = False
     try:
-        verify_content(bundle, directory)
+        key_id = verify_content(bundle, directory).key_id
         verified = True
+        doubted = is_doubted(directory.by_id(content.sender), key_id, witnessed_us)
     except RemoteError:
         verified = False
     shown: dict[str, Any] = {
@@ -101,10 +118,13 @@ def original_object(data: bytes, directory: Directory, depth: int) -> dict[str, 
         "body": bundle.body,
         "verified": verified,
     }
+    if doubted:
+        shown["doubted"] = True
     if content.approvals:
         shown["signatures"] = signatures_of(content, directory, verified=verified)
     if bundle.original is not None and depth > 1:
-        shown["original"] = original_object(bundle.original, directory, depth - 1)
+        witnessed_us = _vouched_us(bundle, directory, witnessed_us)
+        shown["original"] = original_object(bundle.original, directory, depth - 1, witnessed_us)
     return shown
 
 

@@ -1,14 +1,19 @@
 """Evidence of a message whose author was revoked since: it takes somebody else's word of before (G14)."""
 
+from dataclasses import replace
+
 import pytest
 
 from keys.revocation import revoke_office
 from keys.signing import CONTENT, RECEIPT, sign_record
-from protocol.content import encode_content
+from protocol.content import encode_bundle, encode_content
 from protocol.ids import Digest
+from protocol.lanes import Lane
 from protocol.receipt import encode_receipt
 from relay import evidence
 from relay.evidence import Evidence
+from relay.presenting import inbox_object
+from relay.store.inbox import Received
 from tests import world
 
 SINCE = world.NOW_US + world.HOUR_US
@@ -53,3 +58,24 @@ def test_g14_what_it_dated_after_the_revocation_is_no_evidence() -> None:
 def test_g14_a_witness_that_was_revoked_itself_is_none() -> None:
     both = revoke_office(REVOKED, world.PROVINCE_ADDRESS, SINCE + 5, SINCE + 5)
     assert problems_of(delivered(SINCE - 1), directory=both) == ["DOUBTED"]
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "witnessed", "doubted"),
+    [(SINCE - 1, SINCE + 9, False), (SINCE + 1, SINCE + 9, True), (SINCE + 1, SINCE - 1, False)],
+)
+def test_g14_whoever_forwarded_an_original_before_is_its_witness(forwarded: int, witnessed: int, doubted: bool) -> None:
+    original = world.make_bundle(RECORD)
+    content = world.make_content(
+        sender=world.CITY, sender_address=world.CITY_ADDRESS, created_us=forwarded,
+        expires_us=forwarded + world.DAY_US, deadline_us=None, original_digest=Digest(world.sha256(RECORD)),
+    )  # fmt: skip
+    record = sign_record(world.CITY_KEY, CONTENT, encode_content(content))
+    bundle = replace(world.make_bundle(record), original=encode_bundle(original))
+    message = Received(
+        world.CITY, world.MESSAGE, Lane.FLASH, "new", witnessed, 0, Digest(bytes(32)), bundle, b"", witnessed
+    )
+    shown = inbox_object(message, REVOKED)["original"]
+    assert shown["verified"]
+    assert shown.get("doubted", False) is doubted
+    assert "doubted" not in inbox_object(message, world.DIRECTORY)["original"]

@@ -172,3 +172,46 @@ def test_g14_mail_waits_for_a_new_prekey_when_the_key_that_signed_the_old_one_is
         assert [one["type"] for one in recipient["events"]][-2:] == ["resealed", "awaiting_prekey"]
 
     play(scene)
+
+
+def test_g14_a_node_that_is_behind_accepts_nothing_after_a_while_and_carries_on_what_it_has() -> None:
+    """A newer directory is proven to exist and does not come: what is new would be sent by an old one."""
+
+    async def scene(network: Network) -> None:
+        county = network.offices[COUNTY]
+        await asyncio.sleep(1)
+        await county.service.send([draft(lives="2h")])
+        county.ground.behind_since_us = county.clock.now_us()
+        (answer,) = await county.service.send([draft(1)])
+        assert not isinstance(answer, Refused)
+        await asyncio.sleep(61)
+        county.ground.behind_since_us = county.clock.now_us() - 61 * SECOND_US
+        (answer,) = await county.service.send([draft(2)])
+        assert isinstance(answer, Refused)
+        assert answer.code == "TRUST_STALE"
+        # A repeat of what was accepted is answered all the same.
+        (answer,) = await county.service.send([draft(1)])
+        assert not isinstance(answer, Refused)
+        assert answer["repeated"]
+        assert (await recipient_of(network, COUNTY))["state"] == "delivered"
+
+    play(scene)
+
+
+def test_g14_a_directory_too_old_warns_and_then_accepts_nothing_and_still_takes_in() -> None:
+    async def scene(network: Network) -> None:
+        county, neighbour = network.offices[COUNTY], network.offices[NEIGHBOUR]
+        await asyncio.sleep(1)
+        trust = county.ground.trust
+        for days, alarm, refused in ((6, False, False), (8, True, False), (46, True, True)):
+            county.ground.trust = replace(trust, issued_us=county.clock.now_us() - days * 86_400 * SECOND_US)
+            await asyncio.sleep(3)
+            status = await county.service.status()
+            assert ("TRUST_OLD" in {one["code"] for one in status["alarms"]}) is alarm
+            (answer,) = await county.service.send([draft(days)])
+            assert (isinstance(answer, Refused) and answer.code == "TRUST_STALE") is refused
+        await neighbour.service.send([draft(99, to=COUNTY)])
+        await asyncio.sleep(30)
+        assert await flags_at(network, COUNTY) == [[]]
+
+    play(scene)
