@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from keys.rows import RowDamaged
+from keys.trust.store import Trust
 from protocol.errors import Refused, RemoteError
 from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS
@@ -43,6 +44,10 @@ RECENT_DIGESTS: Final = 20_000
 _log = structlog.get_logger()
 
 
+class _Superseded(Exception):
+    """Another directory came into force between examination and commit."""
+
+
 class Intake:
     """Takes frames of one connection group."""
 
@@ -68,6 +73,14 @@ class Intake:
             await self._take(batch)
 
     async def _take(self, batch: Sequence[tuple[Arrived, FrameTopic]]) -> None:
+        """Take a batch by the directory that is in force when it is committed: whoever it revokes is not slipped in."""
+        while True:
+            try:
+                return await self._take_by(self._ground.trust, batch)
+            except _Superseded:
+                _log.info("examined_again", frames=len(batch))
+
+    async def _take_by(self, trust: Trust, batch: Sequence[tuple[Arrived, FrameTopic]]) -> None:
         ground = self._ground
         eyes = self._eyes()
         recent = self._recent.keys()
@@ -75,7 +88,7 @@ class Intake:
         pieces = sum(1 + len(arrived.payload) // PIECE_BYTES for arrived, _ in batch)
         examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy), pieces)
         await self._hear(examined)
-        settle = partial(self._settle, examined=examined, suspects=suspects, view=self._view(examined))
+        settle = partial(self._settle, trust=trust, examined=examined, suspects=suspects, view=self._view(examined))
         try:
             outcome = await ground.store.write(self._lane, settle)
         except Refused as refused:
@@ -105,7 +118,11 @@ class Intake:
             suspended=ground.suspended(),
         )
 
-    def _settle(self, txn: Txn, examined: Sequence[Examined], suspects: Sequence[Suspect], view: OutboxView) -> Outcome:
+    def _settle(
+        self, txn: Txn, trust: Trust, examined: Sequence[Examined], suspects: Sequence[Suspect], view: OutboxView
+    ) -> Outcome:
+        if self._ground.trust is not trust:
+            raise _Superseded
         limits = self._ground.settings.limits
         bounds = Bounds(limits.quarantine_rows, limits.quarantine_bytes)
         me, doubt_us = self._ground.identity.office, self._home.doubt_us

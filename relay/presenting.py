@@ -11,7 +11,7 @@ from keys.verify import verify_content
 from protocol.content import Bundle, Content, content_digest, decode_bundle, decode_content
 from protocol.delivery import State
 from protocol.errors import RemoteError
-from protocol.ids import digest_text, message_id_text
+from protocol.ids import Address, digest_text, message_id_text
 from protocol.limits import CONTENT_BYTES, FORWARD_DEPTH
 from relay.store.events import Event
 from relay.store.inbox import FLAGS, Received
@@ -158,7 +158,17 @@ def recipient_object(
         shown["deadline_uncertain"] = True
     if standing.state is State.REFUSED:
         shown["code"] = next((event.code for event in events if event.type == "refused"), "")
+        heir = _successor_of(standing, directory)
+        if heir is not None:
+            shown["successor"] = heir
     return shown
+
+
+def _successor_of(standing: Standing, directory: Directory) -> Address | None:
+    """Who follows an office that takes nothing any more: other people, to whom only people may decide to send."""
+    office = directory.by_id(standing.office)
+    heir = None if office is None or office.successor is None else directory.by_id(office.successor)
+    return None if heir is None else heir.address
 
 
 def event_object(event: Event, directory: Directory) -> dict[str, Any]:

@@ -4,12 +4,16 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from keys.revocation import revoke_key, revoke_office
 from keys.suspensions import Suspension
 from protocol.errors import Refused
 from protocol.ids import Address
 from protocol.limits import SECOND_US
+from relay import intake
 from relay.draft import Draft
+from relay.examine import Message
 from tests.sim.network import Network
 from tests.sim.test_endings import draft
 from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, play
@@ -213,5 +217,32 @@ def test_g14_a_directory_too_old_warns_and_then_accepts_nothing_and_still_takes_
         await neighbour.service.send([draft(99, to=COUNTY)])
         await asyncio.sleep(30)
         assert await flags_at(network, COUNTY) == [[]]
+
+    play(scene)
+
+
+def test_g14_what_was_examined_by_the_directory_before_is_examined_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory that revokes its author comes between the examination of a message and its commit."""
+
+    async def scene(network: Network) -> None:
+        await asyncio.sleep(1)
+        neighbour = network.offices[NEIGHBOUR]
+        old, since_us = network.history.directory, network.history.now_us
+        new = replace(revoke_office(old, COUNTY, since_us, since_us), version=2)
+        real, seen = intake._examine_all, []
+
+        def examine_all(batch: Any, eyes: Any, *rest: Any) -> Any:
+            found = real(batch, eyes, *rest)
+            copies = [one for one in found[0] for finding in one.findings if isinstance(finding, Message)]
+            if eyes.identity.office == neighbour.seat.office and copies:
+                seen.append(eyes.directory.version)
+                neighbour.ground.take_trust(replace(neighbour.ground.trust, directory=new, version=2))
+            return found
+
+        monkeypatch.setattr(intake, "_examine_all", examine_all)
+        await network.offices[COUNTY].service.send([draft(lives="2h")])
+        await asyncio.sleep(30)
+        assert seen == [1]
+        assert await flags_at(network, NEIGHBOUR) == []
 
     play(scene)
