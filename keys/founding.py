@@ -8,23 +8,16 @@ there, once their holders have opened them: what nobody opened is vouched for by
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from keys.authorities import KIND, found_authority
 from keys.ceremony import Network, found_network, require_no_network
 from keys.directory import Directory
-from keys.keyfile import Argon2Cost, Unlock, write_secret
+from keys.keyfile import Argon2Cost, Unlock
 from keys.storage_key import create_storage_key, load_storage_key
-from keys.tls import new_authority
 from keys.trust.holder import Entropy, Holder, read_holder
 from keys.trust.making import make_key
 from keys.trust.policy import ONLINE_ROLES, PASSPHRASE_ROLES, Policy
 from protocol.errors import Refused
-
-AUTHORITY: Final = "tls-ca"
-"""Label and kind of the key that signs certificates for brokers and their clients."""
-
-AUTHORITY_DAYS: Final = 3_650
-"""Validity of the authority's certificate: ten years, as long as brokers and offices are set up for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +54,15 @@ def found(founding: Founding, now_us: int) -> Network:
     if not (founding.root_dir / "keys" / "storage.key").exists():
         create_storage_key(founding.root_dir, founding.entropy)
     holders = {role: [_holder(founding, role, label) for label in wanted] for role, wanted in labels.items()}
-    if not founding.path(AUTHORITY).exists():
+    if not founding.path(KIND).exists():
         _make_authority(founding)
     return found_network(founding.root_dir, founding.directory, now_us, holders=holders, policy=founding.policy)
 
 
 def _require_no_others(founding: Founding, labels: set[str]) -> None:
     """Keys beyond those wanted are of a ceremony with other numbers: nothing is guessed about them."""
-    known = {*labels, AUTHORITY, "storage"}
-    places = {founding.place(label) for label in (*labels, AUTHORITY)}
+    known = {*labels, KIND, "storage"}
+    places = {founding.place(label) for label in (*labels, KIND)}
     others = sorted(str(path) for place in places for path in place.glob("*.key") if path.stem not in known)
     if others:
         raise Refused("FILE_EXISTS", f"keys of another ceremony: {' '.join(others)[:500]}", field=others[0])
@@ -91,17 +84,7 @@ def _holder(founding: Founding, role: str, label: str) -> Holder:
 
 def _make_authority(founding: Founding) -> None:
     """The key and certificate of the network's authority for TLS, sealed under a passphrase."""
-    passphrase = founding.unlock(AUTHORITY)
+    passphrase = founding.unlock(KIND)
     if passphrase is None:
-        raise Refused("NO_PASSPHRASE", f"none was given for {AUTHORITY}", field=AUTHORITY)
-    credential = new_authority(founding.directory.network, days=AUTHORITY_DAYS).credential
-    write_secret(
-        founding.path(AUTHORITY),
-        AUTHORITY,
-        credential.key,
-        passphrase=passphrase,
-        entropy=founding.entropy,
-        label=founding.directory.network,
-        public=credential.certificate,
-        cost=founding.cost,
-    )
+        raise Refused("NO_PASSPHRASE", f"none was given for {KIND}", field=KIND)
+    found_authority(founding.root_dir, founding.directory.network, passphrase, founding.entropy, cost=founding.cost)
