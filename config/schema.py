@@ -112,6 +112,7 @@ class Trust(Section, frozen=True):
     stale_s: Annotated[float, Meta(ge=0.01, le=_YEAR_S)] = 7 * _DAY_S
     stop_s: Annotated[float, Meta(ge=0.01, le=_YEAR_S)] = 45 * _DAY_S
     refresh_s: Seconds = 300
+    adopt_s: Annotated[float, Meta(ge=0, le=_DAY_S)] = 30
     behind_s: Seconds = 60
 
 

@@ -78,7 +78,7 @@ def apply(
     """
     keys = home / "keys"
     make_private_directory(home)
-    with _held(home):
+    with held(home):
         if (home / "trust" / "root.json").exists() or (keys / REQUEST).exists():
             raise Refused("FILE_EXISTS", f"{home} has keys; they are never overwritten", field=str(home))
         for left in home.glob(".init-*"):
@@ -88,14 +88,13 @@ def apply(
             if output.exists() or output.is_symlink():
                 raise Refused("FILE_EXISTS", str(output), field="output")
             _make(home, who, now_us, valid_us, entropy, algorithm, place, unlock)
-        request = _read(keys / PENDING)
+        request = read_request(keys / PENDING)
         if (request.address, request.network, request.root, request.wish, request.suite) != (
             who.address, who.network, who.root, who.wish, algorithm,
         ):  # fmt: skip
             detail = f"{home} has keys for {request.address} in {request.network}, made by a run that was interrupted"
             raise Refused("FILE_EXISTS", detail, field=str(home))
-        if not _is_there(output, request.data):
-            write_new(output, request.data)
+        write_again(output, request.data)
         (keys / PENDING).rename(keys / REQUEST)
         fsync_directory(keys)
     return request
@@ -105,7 +104,7 @@ def own_request(home: Path) -> EnrolmentRequest:
     """The request that this home made. Raises `Refused` NO_REQUEST, `KeyFileError`."""
     for name in (REQUEST, PENDING):
         if (home / "keys" / name).exists():
-            return _read(home / "keys" / name)
+            return read_request(home / "keys" / name)
     raise Refused("NO_REQUEST", str(home), field=str(home))
 
 
@@ -119,7 +118,13 @@ def check_response(home: Path, data: bytes, now_us: int) -> tuple[EnrolmentRespo
     5. Their directory holds the office with the keys of the request, and the certificate is for its TLS key, by the
        authority that came along (RESPONSE_NOT_OURS).
     """
-    request = own_request(home)
+    return check_answer(own_request(home), home / "keys" / "tls.key", data, now_us)
+
+
+def check_answer(
+    request: EnrolmentRequest, tls_key: Path, data: bytes, now_us: int
+) -> tuple[EnrolmentResponse, Directory]:
+    """The same for any request of ours, whose TLS key lies in that file."""
     root = request.root.hex()
     response = verify_response(data, root)
     if response.request != request.digest:
@@ -133,7 +138,7 @@ def check_response(home: Path, data: bytes, now_us: int) -> tuple[EnrolmentRespo
     office = directory.by_id(request.office_id)
     if office is None or not admitted(directory, request) or directory.network != request.network:
         raise Refused("RESPONSE_NOT_OURS", "its directory does not hold this office with these keys", field="response")
-    key = read_private(home / "keys" / "tls.key", REQUEST_BYTES)
+    key = read_private(tls_key, REQUEST_BYTES)
     if response.certificate is None or response.authority is None:
         raise ValueError("an answer that says yes has a certificate")
     if not tls.fits(response.certificate, key, response.authority):
@@ -151,8 +156,8 @@ def install(
     """
     response, directory = check_response(home, data, now_us)
     request = own_request(home)
-    with _held(home):
-        _take_trust(home, response, request, now_us)
+    with held(home):
+        take_trust(home, response, request, now_us)
         storage_key = load_storage_key(home, unlock=unlock)
         secrets = read_secrets(home, storage_key, unlock)
         _first_prekey(home, directory, request, secrets, storage_key, now_us, entropy)
@@ -220,7 +225,7 @@ def _key_in_token(token: Token, address: Address) -> TokenSigner:
     return signer
 
 
-def _take_trust(home: Path, response: EnrolmentResponse, request: EnrolmentRequest, now_us: int) -> None:
+def take_trust(home: Path, response: EnrolmentResponse, request: EnrolmentRequest, now_us: int) -> None:
     """Pin the root and keep the trust files, or bring what is there up to date; raises `Refused` RESPONSE_OLD."""
     store = TrustStore(home)
     try:
@@ -269,7 +274,7 @@ def _first_prekey(
     write_new(target, record.data)
 
 
-def _read(path: Path) -> EnrolmentRequest:
+def read_request(path: Path) -> EnrolmentRequest:
     """Our own request; raises `KeyFileError`, or `Refused` BAD_REQUEST for one that the disk has damaged."""
     try:
         return parse_request(read_private(path, REQUEST_BYTES))
@@ -277,13 +282,14 @@ def _read(path: Path) -> EnrolmentRequest:
         raise Refused("BAD_REQUEST", f"{path}: {error.detail}", field=str(path)) from error
 
 
-def _is_there(path: Path, data: bytes) -> bool:
-    """Whether a run that was interrupted wrote the file already."""
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+def write_again(path: Path, data: bytes) -> None:
+    """Write a file unless a run that was interrupted wrote it already. Raises `Refused` FILE_EXISTS for another."""
+    if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
+        write_new(path, data)
 
 
 @contextmanager
-def _held(home: Path) -> Iterator[None]:
+def held(home: Path) -> Iterator[None]:
     """One run at a time in a home; raises `Refused` HOME_IN_USE."""
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -15,7 +15,7 @@ from keys.prekeys import PrekeyRecord
 from keys.trust.terms import role_terms
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Expiry:
     """Something of limited validity. `name` says whose or which, "" where there is only one; times in microseconds.
 

@@ -21,11 +21,13 @@ from config.load import load
 from config.logs import set_up_logging
 from config.schema import Settings
 from keys.keyfile import Unlock
+from keys.mldsa import SecondKey
 from keys.private_files import KeyFileError
+from keys.rotation import adopt
 from keys.rows import RowCipher
-from keys.signer import SignerLost
+from keys.signer import Signer, SignerLost
 from keys.trust.metadata import TrustError
-from keys.trust.store import TrustStore
+from keys.trust.store import Trust, TrustStore
 from protocol.clock_guard import Witnesses
 from protocol.errors import Refused
 from protocol.lanes import Lane
@@ -53,7 +55,8 @@ from relay.opening import (
     require_suites,
     row_key,
 )
-from relay.safe import Safe
+from relay.rotation import KeyHome, named_keys
+from relay.safe import Safe, require_no_rotation
 from relay.shelf import Shelf
 from relay.store.database import Database, HomeInUse, StoreUnusable
 from relay.store.group import StoreFailed
@@ -155,6 +158,7 @@ class _Daemon:
         self._failure: BaseException | None = None
 
     async def run(self) -> int:
+        require_no_rotation(self._home)
         safe = Safe(self._home, self._unlock, self._lose_signer(asyncio.get_running_loop()))
         store = await self._open_store(safe.storage_key)
         offload = ThreadOffload(CRYPTO_THREADS)
@@ -163,7 +167,7 @@ class _Daemon:
             keeper = Keeper(ground, self._home)
             await keeper.prepare()
             ground.audit.add(RELAY, "start", version=program_version(), boot=ground.identity.boot)
-            engine = Engine(ground, trust_store, connect, store.problems, keeper)
+            engine = Engine(ground, trust_store, connect, store.problems, keeper, self._keys(safe, ground))
             try:
                 await self._serve(engine, store, ground.audit)
             finally:
@@ -219,6 +223,14 @@ class _Daemon:
             # A disk that is read-only or fails is not a fault of this program.
             raise StoreUnusable("STORE_DISK", f"{directory}: {error.strerror}") from error
 
+    def _keys(self, safe: Safe, ground: Ground) -> KeyHome:
+        """What opens the office's signing keys again when they were rotated."""
+
+        def open_again(trust: Trust) -> tuple[Signer, SecondKey | None]:
+            return safe.signer(ground.identity.office, trust), read_second_key(self._home, safe.storage_key)
+
+        return KeyHome(self._home, open_again)
+
     async def _lay_ground(
         self, store: GroupCommitStore, safe: Safe, offload: ThreadOffload
     ) -> tuple[Ground, TrustStore, Connect]:
@@ -230,6 +242,7 @@ class _Daemon:
         self._clock.raise_floor(trust.clock_floor_us)
         office = find_office(settings, trust)
         require_suites(trust.directory)
+        adopt(home, named_keys(trust.directory, office, self._clock.now_us()))
         key = safe.signer(office, trust)
         birth = await awake(store, self._entropy)
         identity = Identity(office, key, birth.life, birth.boot, read_second_key(home, safe.storage_key))

@@ -8,10 +8,12 @@ API ─► Acceptor ─► Sealer ─► Outbox ─► Pump ══ MQTT ══�
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from keys.expiry import Expiry
 from keys.trust.store import TrustStore
 from protocol.errors import Refused, RemoteError
 from protocol.lanes import GROUPS, Lane
@@ -33,6 +35,7 @@ from relay.renewal import Renewal
 from relay.restoring import Restorer
 from relay.retention import Retention
 from relay.revocations import Revocations
+from relay.rotation import KeyHome, Rotation
 from relay.sealer import Sealer
 from relay.service import OfficeService
 from relay.spreading import Spreading
@@ -41,6 +44,7 @@ from relay.store import counters, held, quarantine
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
 from relay.timekeeper import Timekeeper
+from relay.validity import of_office
 
 GOODBYE_S = 1.0
 """How long neighbours are told that we leave; after that they learn it from our will."""
@@ -53,9 +57,9 @@ class Engine:
 
     def __init__(
         self, ground: Ground, trust_store: TrustStore, connect: Connect, problems: tuple[str, ...],
-        keeper: Keeper | None = None,
+        keeper: Keeper | None = None, keys: KeyHome | None = None,
     ) -> None:  # fmt: skip
-        """`keeper` writes the audit log; without one its notes go nowhere."""
+        """`keeper` writes the audit log; without one its notes go nowhere. `keys` is looked after for rotated keys."""
         self._ground = ground
         self._keeper = keeper
         self._sealer = Sealer(ground)
@@ -79,6 +83,7 @@ class Engine:
         self._beacon.on_newer = self._spreading.look_again
         counter = FrameCounter(ground.identity.boot)
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
+        self._rotation = None if keys is None else Rotation(ground, keys, self._renew, self._renewal.want)
         self._janitor = Janitor(ground)
         self._retention = Retention(ground)
         self._revocations = Revocations(ground, self._sealer)
@@ -86,10 +91,11 @@ class Engine:
         self._restorer = Restorer(ground)
         self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
-        status = Status(ground, self._beacon, self._transport, problems)
+        validity = None if keys is None else partial(self._ends, trust_store, keys.home)
+        status = Status(ground, self._beacon, self._transport, problems, validity)
         acceptor = Acceptor(ground, self._sealer)
         self.service = OfficeService(
-            ground, acceptor, trust_store, status, self._timekeeper, keeper, self._home, self._spreading
+            ground, acceptor, trust_store, status, self._timekeeper, keeper, self._home, self._spreading, self._renewal
         )
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
@@ -104,6 +110,7 @@ class Engine:
             "neighbours": self._neighbours.run,
             "janitor": self._janitor.run,
             "renewal": self._renewal.run,
+            **({} if self._rotation is None else {"rotation": self._rotation.run}),
             **({} if self._keeper is None else {"audit": self._keeper.run}),
             "retention": self._retention.run,
             "revocations": self._revocations.run,
@@ -133,6 +140,12 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ends(self, trust_store: TrustStore, home: Path) -> list[Expiry]:
+        """What this office depends on, and until when."""
+        ground = self._ground
+        own, files, now_us = ground.keyring.own_record, trust_store.publishable_files(), ground.clock.now_us()
+        return list(of_office(home, ground.directory, ground.identity.office, files, own, now_us))
 
     def _renew(self) -> None:
         self._transport.renew()

@@ -15,6 +15,7 @@ from keys.mldsa import SecondKey
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
 from keys.primitives import SUITE_SM2, PrekeyPrivate, hkdf
 from keys.private_files import erase
+from keys.rows import RowCipher
 from keys.signer import Signer
 from keys.signing_key import open_private_key
 from keys.trust.store import Trust
@@ -26,7 +27,7 @@ from protocol.limits import EPOCH_BYTES, RECORD_BYTES, START_BYTES
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.ports import Entropy, Store
-from relay.store import counters, inbox, kept_clock, lives, prekeys
+from relay.store import counters, inbox, kept_clock, lives, prekeys, stopped
 from relay.store.database import Txn
 from relay.store.kept_clock import KeptClock
 
@@ -134,6 +135,16 @@ async def read_keyring(store: Store) -> Keyring:
     for data in records:
         keyring.take(parse_prekey(data))
     return keyring
+
+
+def newest_prekey(home: Path, storage_key: bytes) -> PrekeyRecord | None:
+    """The newest prekey of a stopped home, None before its first run. Raises `HomeInUse`, `sqlite3.Error`."""
+    cipher = RowCipher(row_key(storage_key))
+    try:
+        records = stopped.ask(home / "store", cipher, lambda txn: [record for _, _, record in prekeys.own(txn)])
+    except FileNotFoundError:
+        return None
+    return max(map(parse_prekey, records), key=lambda record: record.epoch, default=None)
 
 
 def _read_prekeys(txn: Txn) -> tuple[list[tuple[bytes, bytes, bytes]], list[bytes]]:

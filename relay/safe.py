@@ -5,6 +5,7 @@ HOME/keys, systemd credentials, passphrase, token  ->  the storage key, and what
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from config.load import load
 from keys.hsm import Place, Token, open_token
@@ -16,6 +17,9 @@ from keys.trust.store import Trust
 from protocol.errors import Refused
 from protocol.ids import OfficeId
 from relay.opening import read_signing_key, require_known
+
+NEXT_STORAGE_KEY: Final = "storage.next"
+"""In HOME/keys while the storage key is rotated: then each thing opens with the old one or with the new one."""
 
 
 class Safe:
@@ -59,8 +63,16 @@ class Safe:
         return self.token().derive(salt)
 
 
+def require_no_rotation(home: Path) -> None:
+    """Raises `Refused` ROTATION_UNFINISHED for a home whose storage key was being rotated when it was interrupted."""
+    path = home / "keys" / NEXT_STORAGE_KEY
+    if path.exists():
+        raise Refused("ROTATION_UNFINISHED", str(path))
+
+
 def open_storage_key(home: Path, unlock: Unlock) -> bytes:
-    """The storage key of a home. Raises like `Safe`."""
+    """The storage key of a home. Raises like `Safe`, and `Refused` ROTATION_UNFINISHED."""
+    require_no_rotation(home)
     return Safe(home, unlock, nobody_hears).storage_key
 
 

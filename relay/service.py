@@ -27,6 +27,7 @@ from relay.janitor import act_on, terms_of
 from relay.naming import id_range, only
 from relay.presenting import content_of
 from relay.spreading import Spreading
+from relay.renewal import Renewal
 from relay.status import Status
 from relay.store import held, quarantine
 from relay.store.counters import blob, number
@@ -55,6 +56,7 @@ class OfficeService:
         keeper: Keeper | None,
         home: Home,
         spreading: Spreading,
+        renewal: Renewal,
     ) -> None:
         self._ground = ground
         self._keeper = keeper
@@ -64,6 +66,7 @@ class OfficeService:
         self._timekeeper = timekeeper
         self._home = home
         self._spreading = spreading
+        self._renewal = renewal
         self._inbox = Inbox(ground)
         self._tracking = Tracking(ground)
 
@@ -168,6 +171,13 @@ class OfficeService:
     async def home_accept(self) -> Object:
         """An operator knows why this home was restored or cloned."""
         return await self._ground.finish(self._home.accept())
+
+    async def prekey_renew(self) -> Object:
+        """A new prekey at once, says an operator: the next message is sealed to it."""
+        made = await self._ground.finish(self._renewal.renew())
+        if made is None:
+            raise Refused("BAD_KEYS", "the directory in force lets no prekey of this office's keys count")
+        return {"epoch": made.epoch, "from": time_text(made.not_before_us), "until": time_text(made.not_after_us)}
 
     async def queue_list(self, limit: int, /) -> list[Object]:
         """What waits, in the order it will go."""

@@ -1,12 +1,19 @@
 """The relay on one page: `status`, `/readyz`, `/metrics` (CONTRACT section 8)."""
 
+import asyncio
 import os
 import resource
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from keys.expiry import Expiry
+from keys.private_files import KeyFileError
+from keys.trust.metadata import TrustError
+from protocol.errors import Refused
 from protocol.ids import digest_text, message_id_text
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
@@ -20,11 +27,15 @@ from relay.store.database import Txn
 from relay.store.streams import Gap
 from relay.timekeeper import clock_object
 from relay.times import time_text
+from relay.validity import WITHIN_US, objects
 from relay.version import program_version
 
 GAPS_SHOWN: Final = 100
 """Most gaps in one report, the oldest: whoever has more has one cause, not a hundred."""
 PAGE_BYTES: Final = resource.getpagesize()
+
+
+_log = structlog.get_logger()
 
 
 class LinkStates(Protocol):
@@ -38,11 +49,16 @@ class LinkStates(Protocol):
 class Status:
     """Gathers what operators look at."""
 
-    def __init__(self, ground: Ground, beacon: Beacon, links: LinkStates, problems: tuple[str, ...]) -> None:
+    def __init__(
+        self, ground: Ground, beacon: Beacon, links: LinkStates, problems: tuple[str, ...],
+        validity: Callable[[], Iterable[Expiry]] | None = None,
+    ) -> None:  # fmt: skip
+        """`validity` gathers what ends when; it reads files of the home."""
         self._ground = ground
         self._beacon = beacon
         self._links = links
         self._problems = problems
+        self._validity = validity
         self._started_us = ground.clock.monotonic_us()
 
     async def report(self) -> dict[str, Any]:
@@ -73,6 +89,7 @@ class Status:
                 {"code": alarm.code, "since": time_text(alarm.since_us), "detail": alarm.detail}
                 for alarm in ground.alarms
             ],
+            "renewal": await self._renewal(now_us),
             "home": home_object(ground),
             "clock": clock_object(ground),
             "counters": found["counters"],
@@ -84,6 +101,17 @@ class Status:
                 "root_fingerprint": ground.trust.root_fingerprint,
             },
         }
+
+    async def _renewal(self, now_us: int) -> list[dict[str, Any]]:
+        """What ends when, the first end first; what cannot be read is a matter for `doctor`."""
+        if self._validity is None:
+            return []
+        try:
+            found = list(await asyncio.to_thread(self._validity))
+        except (KeyFileError, TrustError, Refused) as error:
+            _log.warning("validity_not_read", error=str(error))
+            return []
+        return objects(found, WITHIN_US, now_us)
 
     def ready(self) -> dict[str, Any]:
         """Ready once it answers; without a broker degraded, since it still accepts and keeps."""

@@ -130,6 +130,16 @@ WORDS: Final = MappingProxyType(
             "An administrator of the network refused this very request.",
             "Mend what the reason names, and make a new request in a new home.",
         ),
+        "KEY_IN_TOKEN": (
+            "The office's signing key is in a token.",
+            "A token's key never leaves it, and is not made anew beside itself by this command.",
+            "Enrol again with a new key in the token, or rotate the TLS key alone: `relay keys rotate tls`.",
+        ),
+        "ROTATION_UNFINISHED": (
+            "The storage key was being rotated when that was interrupted.",
+            "Some keys and rows open with the old key, some with the new one; nothing is lost.",
+            "Run `relay keys rotate storage` again: it finishes what it began.",
+        ),
         "NO_REQUEST": (
             "This home has made no enrolment request.",
             "Only the home that made a request can install the answer to it.",

@@ -30,6 +30,11 @@ async def home_accept(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.home_accept())
 
 
+async def prekey_renew(context: Context, _request: Request) -> Response:
+    """POST /v1/renew/prekey: others seal to a new prekey from now on."""
+    return answer_object(await context.office.prekey_renew())
+
+
 async def queue_list(context: Context, request: Request) -> Response:
     """GET /v1/queue: copies that wait or are under way."""
     return answer_lines(await context.office.queue_list(limit_of(request)))

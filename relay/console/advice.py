@@ -157,6 +157,15 @@ ADVICE: Final = MappingProxyType(
             ("没有收件预备密钥：发给本单位的信息都在等待", "联系网络管理员"),
             ("there is no prekey: what is sent to us waits", "speak to the network's administrator"),
         ),
+        "VALIDITY_OK": (("密钥、证书和签名文件近期不到期", ""), ("keys, certificates and signed files last", "")),
+        "VALIDITY_ENDS_SOON": (
+            ("有密钥、证书或签名文件即将到期", "relay keys needs-renewal 列出全部；按所示命令更新"),
+            ("something ends soon", "relay keys needs-renewal lists all of it; run the commands shown"),
+        ),
+        "VALIDITY_ENDED": (
+            ("有密钥、证书或签名文件已经到期", "relay keys needs-renewal 列出全部；立即按所示命令更新"),
+            ("something has ended", "relay keys needs-renewal lists all of it; run the commands shown at once"),
+        ),
         # Clock.
         "CLOCK_OK": (("时钟可信", ""), ("the clock is believed", "")),
         "CLOCK_HELD": (

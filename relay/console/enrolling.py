@@ -18,6 +18,7 @@ from relay.console.commands import argument, command, option
 from relay.console.fingerprints import Shown, tell
 from relay.console.output import emit, local_time
 from relay.console.phrases import say
+from relay.console.renewing import install_renewal, rotates
 from relay.console.requests import carried, read_carried, require_absent
 from relay.console.unlocking import unlock_of_home
 from relay.times import time_text
@@ -102,6 +103,9 @@ def install(choices: Choices, response: str) -> None:
     home = choices.home
     _require_no_root(home)
     data = read_carried(response, RESPONSE_BYTES, "response")
+    if rotates(home):
+        install_renewal(choices, home, response, data)
+        return
     unlock = unlock_of_home(choices)
     with carried(response, "BAD_RESPONSE"):
         said, directory = candidate.install(

@@ -29,6 +29,8 @@ group: Final = LazyGroup(
         "approve": "relay.console.approving:approve",
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
+        "rotate": "relay.console.renewing:rotate_group",
+        "needs-renewal": "relay.console.renewing:needs_renewal",
         "change": "relay.console.reorganising:change",
         "rules": "relay.console.ruling:rules",
         "list": "relay.console.holdings:list_keys",

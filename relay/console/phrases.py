@@ -160,6 +160,28 @@ PHRASES: Final = MappingProxyType(
         ),
         # Enrolment.
         "request_made": ("申请已写入 {file}，有效至 {until}", "The request is in {file}, valid until {until}"),
+        "rotation_next": (
+            "把 {file} 送交网络管理员批准；收到答复后运行：relay --home {home} keys install 答复文件",
+            "Send {file} to the administrator; with the answer run: relay --home {home} keys install RESPONSE",
+        ),
+        "rotation_cancelled": ("已放弃这次密钥更新。", "The rotation was given up."),
+        "renewal_installed": (
+            "{address} 的答复已装入；新密钥在本站的目录列出后自动启用。",
+            "The answer for {address} is installed; new keys are used as soon as the relay's directory names them.",
+        ),
+        "prekey_renewed": (
+            "已发布第 {epoch} 个收件预备密钥，有效至 {until}",
+            "Prekey {epoch} is published, valid until {until}",
+        ),
+        "storage_rotated": (
+            "已换用新的存储密钥，重新封存 {rows} 行。",
+            "A new storage key is in force; {rows} rows sealed anew.",
+        ),
+        "nothing_ends": ("{within} 内没有到期的。", "Nothing ends within {within}."),
+        "until": ("至", "until"),
+        "what": ("事项", "what"),
+        "next_step": ("下一步", "next step"),
+        "ended": ("已到期", "ended"),
         "request_next": (
             "请把 {file} 送交网络管理员并电话核对指纹；收到答复后运行 `relay --home {home} keys install 答复文件`",
             "Bring {file} to the administrator, compare this by phone; then: relay --home {home} keys install RESPONSE",

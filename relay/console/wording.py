@@ -128,6 +128,25 @@ HELP: Final = MappingProxyType(
             "吊销一个单位或它的一个密钥：自某时起所签一律无效，此前所签须有旁证。",
             "Revoke an office, or one of its keys: nothing it signed since counts, and before only with a witness.",
         ),
+        "keys rotate": ("更新密钥，不丢失在途信息。", "Renew keys without losing a message in flight."),
+        "keys rotate identity": (
+            "在现用密钥旁生成新的签名密钥，并写出更新申请（由现用密钥担保）。",
+            "Make new signing keys beside those in force, and a request that those vouch for.",
+        ),
+        "keys rotate tls": (
+            "生成新的 TLS 密钥，并写出换发证书的申请。",
+            "Make a new TLS key, and the request for its certificate.",
+        ),
+        "keys rotate prekey": ("立即生成并发布下一个收件预备密钥。", "Make and publish the next prekey now."),
+        "keys rotate storage": (
+            "给已停止的本站换一个存储密钥：密钥文件和存储的每一行都重新封存；中断后再运行一次即可。",
+            "Give a stopped home a new storage key: key files and rows are sealed anew. Run again if interrupted.",
+        ),
+        "keys rotate cancel": ("放弃尚未答复的密钥更新。", "Give up a rotation that was not answered."),
+        "keys needs-renewal": (
+            "密钥、证书、签名文件、人员是否有即将到期的：退出码 0 有，1 无。",
+            "Say whether keys, certificates, signed files or persons end soon: exit 0 yes, 1 no.",
+        ),
         "keys install": ("把网络的答复装入本单位目录。", "Take the network's answer into the office's home."),
         "broker": ("消息代理。", "Message brokers."),
         "broker config": (
@@ -224,6 +243,7 @@ HELP: Final = MappingProxyType(
         "parent": ("上级单位地址", "address of the office above it"),
         "standing": ("liaison、direct 或 screened", "liaison, direct or screened"),
         "brokers": ("所接代理的编号，可重复", "id of a broker that it is attached to; repeat for more"),
+        "within": ("多久之内到期算作即将到期（默认 30d）", "how early something counts (default 30d)"),
         "valid_days": ("申请有效天数（默认 30，至多 90）", "days that the request is valid (default 30, at most 90)"),
         "keys init.root": ("网络的根：指纹或根文件", "the network's root: its fingerprint, or a root file"),
         "keys init.output": ("写入申请的文件", "file to write the request to"),

@@ -22,6 +22,8 @@ from relay.tracking import Tracking
 KEY_WARN_DAYS: Final = 30
 """A new key takes a visit to the network's administrator."""
 PREKEY_WARN_DAYS: Final = 14
+DUE_TOLD: Final = 5
+"""Most of what must be renewed that one line tells; `keys needs-renewal` tells all."""
 CHECKED_BYTES: Final = 64 * 1024 * 1024
 """Largest audit log that is checked anew while somebody waits, about 3 s; of a larger one the daily check counts."""
 LESSER_ALARMS: Final = frozenset({"CLOCK_SKEW"})
@@ -53,6 +55,7 @@ class Doctor:
             judge_office(ground.directory, ground.identity.office, ground.settings.office.address),
             judge_trust(status["trust"]["state"], status["trust"]["age_s"], ground.trust.damaged),
             judge_prekey(ground.keyring.own_record, now_us),
+            judge_validity(status["renewal"]),
             judge_memory(what_is_open()),
             judge_clock(status["clock"]),
             judge_links(status["links"]),
@@ -134,6 +137,21 @@ def judge_prekey(record: PrekeyRecord | None, now_us: int) -> Finding:
     if record is None:
         return Finding("prekey", "FAIL", "PREKEY_MISSING")
     return judge_end("prekey", "PREKEY", record.not_after_us, now_us, PREKEY_WARN_DAYS)
+
+
+def judge_validity(renewal: Iterable[Mapping[str, Any]]) -> Finding:
+    """What ends, by the `renewal` of `status`: certificates, persons, the network's signed files and keys."""
+    due = [one for one in renewal if one["due"]]
+    told = "; ".join(
+        f"{' '.join(filter(None, (one['what'], one['name'])))} until {one['until'][:10]}"
+        + (f": {one['next']}" if one["next"] else "")
+        for one in due[:DUE_TOLD]
+    )
+    if any(one["past"] for one in due):
+        return Finding("validity", "FAIL", "VALIDITY_ENDED", told)
+    if due:
+        return Finding("validity", "WARN", "VALIDITY_ENDS_SOON", told)
+    return Finding("validity", "PASS", "VALIDITY_OK")
 
 
 def judge_clock(clock: Mapping[str, Any]) -> Finding:

@@ -2,28 +2,27 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from config.problems import ConfigError
 from keys.keyfile import Unlock
-from keys.prekeys import parse_prekey
 from keys.private_files import KeyFileError
-from keys.rows import RowCipher, RowDamaged
+from keys.rows import RowDamaged
 from keys.trust.metadata import TrustError
 from keys.trust.store import Trust, TrustStore
 from protocol.errors import Refused, RemoteError
 from relay.audit.offline import check_opened
 from relay.doctor.files import look_at_files
 from relay.doctor.finding import Finding
-from relay.doctor.running import judge_audit, judge_key, judge_office, judge_prekey, judge_trust
+from relay.doctor.running import judge_audit, judge_key, judge_office, judge_prekey, judge_trust, judge_validity
 from relay.fsck import check_store
-from relay.opening import find_office, row_key
+from relay.opening import find_office, newest_prekey
 from relay.safe import Safe, nobody_hears
-from relay.store import prekeys, stopped
 from relay.store.database import HomeInUse
+from relay.validity import WITHIN_US, objects, of_office
 
 Opened: TypeAlias = Callable[[], Safe]
 
@@ -36,7 +35,8 @@ def examine_stopped(home: Path, unlock: Unlock) -> Iterator[Finding]:
     safe = _opened(home, unlock)
     yield _tried("store", "STORE_UNREADABLE", partial(_store, home, safe))
     try:
-        trust = TrustStore(home).load(now_us)
+        store = TrustStore(home)
+        trust = store.load(now_us)
     except (TrustError, RemoteError) as error:
         yield Finding("trust", "FAIL", "TRUST_UNREADABLE", str(error))
         return
@@ -44,6 +44,7 @@ def examine_stopped(home: Path, unlock: Unlock) -> Iterator[Finding]:
     yield _tried("office", "KEYS_UNREADABLE", partial(_office, home, trust, now_us))
     yield judge_trust(trust.state(now_us), trust.age_us(now_us) // 1_000_000, trust.damaged)
     yield _tried("prekey", "STORE_UNREADABLE", partial(_prekey, home, safe, now_us))
+    yield _tried("validity", "KEYS_UNREADABLE", partial(_validity, home, trust, store.publishable_files(), now_us))
     yield _clock(trust, now_us)
     yield _tried("audit", "AUDIT_UNREADABLE", partial(_audit, home, safe))
 
@@ -108,10 +109,14 @@ def _office(home: Path, trust: Trust, now_us: int) -> Finding:
 
 
 def _prekey(home: Path, safe: Opened, now_us: int) -> Finding:
-    cipher = RowCipher(row_key(safe().storage_key))
-    records = stopped.ask(home / "store", cipher, lambda txn: [record for _, _, record in prekeys.own(txn)])
-    newest = max((parse_prekey(record) for record in records), key=lambda record: record.epoch, default=None)
-    return judge_prekey(newest, now_us)
+    return judge_prekey(newest_prekey(home, safe().storage_key), now_us)
+
+
+def _validity(home: Path, trust: Trust, files: Mapping[str, bytes], now_us: int) -> Finding:
+    from config.load import load
+
+    office = find_office(load(home).settings, trust)
+    return judge_validity(objects(of_office(home, trust.directory, office, files, None, now_us), WITHIN_US, now_us))
 
 
 def _clock(trust: Trust, now_us: int) -> Finding:

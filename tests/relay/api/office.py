@@ -134,6 +134,9 @@ class MemoryOffice:
     async def home_accept(self) -> Object:
         return {"epoch": "1e56dcdee27c298a"}
 
+    async def prekey_renew(self) -> Object:
+        return {"epoch": 2}
+
     async def queue_list(self, limit: int, /) -> list[Object]:
         return [{"limit": limit}]
 
