@@ -5,7 +5,7 @@ Pure: files come as bytes, the time as an argument. Who renews what: DESIGN D7, 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from keys import tls
 from keys.directory import Directory
@@ -13,6 +13,10 @@ from keys.mldsa import MLDSA
 from keys.office_record import OfficeRecord
 from keys.prekeys import PrekeyRecord
 from keys.trust.terms import role_terms
+from protocol.limits import SECOND_US
+
+SHORT_LIFE_US: Final = 60 * 86_400 * SECOND_US
+"""What lives shorter (prekeys 45 days, timestamps 7) is renewed unattended, and would always be due a month ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ class Expiry:
     since_us: int | None = None
 
     def due(self, within_us: int, now_us: int) -> bool:
-        """Whether it ends within this time; what lives shorter than twice that, when half of its life is over."""
-        early_us = within_us if self.since_us is None else min(within_us, (self.until_us - self.since_us) // 2)
+        """Whether it ends within this time. What is short-lived and renews itself, when half of its life is over."""
+        life_us = SHORT_LIFE_US if self.since_us is None else self.until_us - self.since_us
+        early_us = within_us if life_us >= SHORT_LIFE_US else min(within_us, life_us // 2)
         return now_us >= self.until_us - early_us
 
     def as_object(self, within_us: int, now_us: int) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _PUBLIC_BYTES_MAX: Final = max(PREKEY_PUBLIC_BYTES.values())
 class PrekeyRecord:
     """What a prekey record says. `data` are its bytes, `previous` the SHA-256 of the record before or None.
 
-    `second` is the public ML-DSA key of the second signature, or None.
+    `signer` is the id of the key of the first signature, `second` the public ML-DSA key of the second one, or None.
     """
 
     network_id: NetworkId
@@ -54,6 +54,7 @@ class PrekeyRecord:
     public: bytes
     previous: bytes | None
     data: bytes
+    signer: KeyId
     second: bytes | None = None
 
     @property
@@ -113,7 +114,9 @@ def make_prekey(
     first = sign_record(key, PREKEY, cbor.dumps(payload))
     named = None if second is None else second.public()
     data = cbor.dumps([first, None if second is None else [named, second.sign(PREKEY, first)]])
-    return PrekeyRecord(network_id, office_id, suite, epoch, now_us, now_us + valid_us, public, before, data, named)
+    return PrekeyRecord(
+        network_id, office_id, suite, epoch, now_us, now_us + valid_us, public, before, data, key.key_id(), named
+    )
 
 
 def parse_prekey(data: bytes) -> PrekeyRecord:
@@ -122,7 +125,7 @@ def parse_prekey(data: bytes) -> PrekeyRecord:
     Raises `RemoteError` TOO_LARGE, MALFORMED or BAD_VERSION.
     """
     first, second = _split(data)
-    return _read(data, UnverifiedRecord(first, max_bytes=RECORD_BYTES).payload, second)
+    return _read(data, UnverifiedRecord(first, max_bytes=RECORD_BYTES), second)
 
 
 def verify_prekey(data: bytes, directory: Directory, now_us: int) -> PrekeyRecord:
@@ -154,7 +157,7 @@ def _verify(data: bytes, directory: Directory, now_us: int, *, past: bool) -> Pr
     """The steps of `verify_prekey`."""
     first, second = _split(data)
     unverified = UnverifiedRecord(first, max_bytes=RECORD_BYTES)
-    record = _read(data, unverified.payload, second)
+    record = _read(data, unverified, second)
     if record.network_id != directory.network_id:
         raise RemoteError("WRONG_NETWORK", "a prekey of another network")
     if record.suite not in directory.rules.suites or record.suite not in PREKEY_PUBLIC_BYTES:
@@ -235,9 +238,9 @@ def _verify_second(
         raise RemoteError("BAD_SIGNATURE", "not signed by the second key")
 
 
-def _read(data: bytes, payload: bytes, second: tuple[bytes, bytes] | None) -> PrekeyRecord:
+def _read(data: bytes, first: UnverifiedRecord, second: tuple[bytes, bytes] | None) -> PrekeyRecord:
     """Step 1: the fields of the payload; raises `RemoteError`."""
-    fields = Fields(cbor.loads(payload, max_bytes=RECORD_BYTES), "prekey")
+    fields = Fields(cbor.loads(first.payload, max_bytes=RECORD_BYTES), "prekey")
     fields.version(PREKEY_VERSION)
     record = PrekeyRecord(
         network_id=NetworkId(fields.fixed(1, NETWORK_ID_BYTES)),
@@ -249,6 +252,7 @@ def _read(data: bytes, payload: bytes, second: tuple[bytes, bytes] | None) -> Pr
         public=fields.blob(7, _PUBLIC_BYTES_MAX),
         previous=fields.optional_fixed(8, DIGEST_BYTES),
         data=data,
+        signer=first.key_id,
         second=None if second is None else second[0],
     )
     fields.done()

@@ -93,13 +93,19 @@ class Renewal:
         ground, settings = self._ground, self._ground.settings.prekeys
         own, now_us = ground.keyring.own_record, ground.clock.now_us()
         renew_us = min(round(settings.renew_s * SECOND_US), round(settings.valid_s * SECOND_US) // HALF)
-        if own is None or own.renewal_due(now_us, renew_us):
+        if own is None or own.renewal_due(now_us, renew_us) or not self._is_signed_by_us(own):
             return True
         try:
             verify_prekey(own.data, ground.directory, now_us)
         except RemoteError:
             return True
         return False
+
+    def _is_signed_by_us(self, own: PrekeyRecord) -> bool:
+        """Whether it is by the keys in force: one by keys that were rotated ends with them."""
+        identity = self._ground.identity
+        second = None if identity.second is None else identity.second.public()
+        return (own.signer, own.second) == (identity.key.key_id(), second)
 
     async def _make(self) -> tuple[PrekeyRecord, bytes] | None:
         """A new record and its private seed."""

@@ -26,8 +26,8 @@ from relay.inbox import Inbox
 from relay.janitor import act_on, terms_of
 from relay.naming import id_range, only
 from relay.presenting import content_of
-from relay.spreading import Spreading
 from relay.renewal import Renewal
+from relay.spreading import Spreading
 from relay.status import Status
 from relay.store import held, quarantine
 from relay.store.counters import blob, number

@@ -14,8 +14,13 @@ def _leave_no_core() -> None:
 rotate_group: Final = LazyGroup(
     "keys rotate",
     {
-        role: f"relay.console.ceremonies:rotate_{role}"
-        for role in ("root", "targets", "suspensions", "snapshot", "timestamp")
+        **{
+            role: f"relay.console.ceremonies:rotate_{role}"
+            for role in ("root", "targets", "suspensions", "snapshot", "timestamp")
+        },
+        **{
+            what: f"relay.console.renewing:rotate_{what}" for what in ("identity", "tls", "prekey", "storage", "cancel")
+        },
     },
 )
 """`keys rotate WHAT`: of the network in an administrator's directory, of an office in its home."""
@@ -29,7 +34,6 @@ group: Final = LazyGroup(
         "approve": "relay.console.approving:approve",
         "reject": "relay.console.approving:reject",
         "install": "relay.console.enrolling:install",
-        "rotate": "relay.console.renewing:rotate_group",
         "needs-renewal": "relay.console.renewing:needs_renewal",
         "change": "relay.console.reorganising:change",
         "rules": "relay.console.ruling:rules",

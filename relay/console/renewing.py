@@ -12,7 +12,7 @@ from protocol.errors import Refused, RemoteError
 from protocol.limits import SECOND_US
 from relay.console.choices import Choices
 from relay.console.client import daemon_of, path_of
-from relay.console.commands import LazyGroup, command, option
+from relay.console.commands import command, option
 from relay.console.failure import Failure
 from relay.console.fingerprints import Shown, tell
 from relay.console.homes import office_home
@@ -23,17 +23,6 @@ from relay.console.unlocking import unlock_of_home
 from relay.times import parse_duration_us, time_text
 
 DAY_US: Final = 86_400 * SECOND_US
-
-rotate_group: Final = LazyGroup(
-    "keys rotate",
-    {
-        "identity": "relay.console.renewing:rotate_identity",
-        "tls": "relay.console.renewing:rotate_tls",
-        "prekey": "relay.console.renewing:rotate_prekey",
-        "storage": "relay.console.renewing:rotate_storage",
-        "cancel": "relay.console.renewing:rotate_cancel",
-    },
-)
 
 
 @command("keys rotate identity")

@@ -128,7 +128,6 @@ HELP: Final = MappingProxyType(
             "吊销一个单位或它的一个密钥：自某时起所签一律无效，此前所签须有旁证。",
             "Revoke an office, or one of its keys: nothing it signed since counts, and before only with a witness.",
         ),
-        "keys rotate": ("更新密钥，不丢失在途信息。", "Renew keys without losing a message in flight."),
         "keys rotate identity": (
             "在现用密钥旁生成新的签名密钥，并写出更新申请（由现用密钥担保）。",
             "Make new signing keys beside those in force, and a request that those vouch for.",

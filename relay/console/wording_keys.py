@@ -34,7 +34,7 @@ HELP: Final = MappingProxyType(
             "即使有单位因此没有可用的签名密钥也更改",
             "change the suites even if offices are left without a signing key that counts",
         ),
-        "keys rotate": ("更换密钥。", "New keys in the place of old ones."),
+        "keys rotate": ("更换密钥，不丢失在途信息。", "New keys in the place of old ones, no message lost."),
         "keys rotate root": ("更换全部根密钥，或 --lost 所指的几把。", "New root keys: all, or those that are --lost."),
         "keys rotate targets": (
             "更换全部目录签署密钥，或 --lost 所指的几把。",

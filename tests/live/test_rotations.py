@@ -12,7 +12,6 @@ import pytest
 
 from keys.tls import expires_us
 from tests.live.network import CITY, COUNTY, PROVINCE, BrokerPlan, Network, OfficePlan, network, plan_text, until
-from tests.live.test_revocation import publish
 
 pytestmark = pytest.mark.live
 
@@ -88,7 +87,7 @@ def renew(lab: Network, office: str, what: str, folder: Path) -> dict[str, Any]:
     lab.relay(office, "keys", "rotate", what, "-o", str(request)).one()
     root(lab, "keys", "approve", str(request), "-o", str(response))
     if what == "identity":
-        publish(lab)
+        root(lab, "keys", "publish")
     return lab.relay(office, "keys", "install", str(response)).one()
 
 
