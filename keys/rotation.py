@@ -48,7 +48,7 @@ def begin(
     """
     record = trust.directory.by_id(office)
     if record is None:
-        raise Refused("UNKNOWN_OFFICE", "this office is not in the network directory")
+        raise Refused("REVOKED", "this office is not in the network directory")
     storage_key = load_storage_key(home, unlock=unlock)
     with held(home):
         for left in (home / "keys").glob(".next-*"):
