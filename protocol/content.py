@@ -1,8 +1,8 @@
 """Layer (a) of the envelope: the content, signed once by the author office (D5, SPEC section 4).
 
 What is signed is the payload map: every field of the report, with salted commitments in the place of body and
-attachments. Body and attachments travel beside it in the same sealed bundle. So one signature serves the whole
-report, and evidence can withhold the body and still be verified.
+attachments. Salt, body and attachments travel beside it in the same sealed bundle. So one signature serves the whole
+report, and evidence can withhold the body and still be verified; without the salt no short text can be guessed from it.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ class AttachmentRecord:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The signed fields of a report. Times in microseconds UTC; `salt` 32 random bytes.
+    """The signed fields of a report. Times in microseconds UTC; `salt_digest` commits to 32 random bytes.
 
     `groups` names the groups that were expanded into `to` and `cc` against `directory_version`.
     `deadline_us` is when it should be delivered; `original_digest` the content digest of a forwarded original.
     `approvals` are persons' signed records (the keys issue gives them their rules; here they are carried and signed).
     """
 
-    salt: bytes
+    salt_digest: Digest
     network: NetworkId
     sender: OfficeId
     sender_address: Address
@@ -78,6 +78,7 @@ class Bundle:
     """
 
     record: bytes
+    salt: bytes
     body: str
     files: tuple[bytes, ...]
     original: bytes | None
@@ -89,6 +90,11 @@ def is_plain(text: str, *, one_line: bool) -> bool:
     A terminal would obey them; so the sender refuses them (CONTRACT section 11) and the recipient checks again.
     """
     return not _CONTROL.search(text) and not (one_line and _LINE_BREAK.search(text))
+
+
+def salt_digest(salt: bytes) -> Digest:
+    """The commitment to the salt of all the others."""
+    return Digest(hashlib.sha256(b"relay/1/salt" + salt).digest())
 
 
 def body_digest(salt: bytes, body: str) -> Digest:
@@ -111,7 +117,7 @@ def encode_content(content: Content) -> bytes:
     return dumps(
         {
             0: VERSION,
-            1: content.salt,
+            1: content.salt_digest,
             2: content.network,
             3: content.sender,
             4: content.sender_address,
@@ -146,7 +152,7 @@ def decode_content(payload: bytes) -> Content:
     f = Fields(loads(payload, max_bytes=limits.CONTENT_BYTES), "content")
     f.version(VERSION)
     content = Content(
-        salt=f.fixed(1, limits.SALT_BYTES),
+        salt_digest=Digest(f.fixed(1, limits.DIGEST_BYTES)),
         network=NetworkId(f.fixed(2, limits.NETWORK_ID_BYTES)),
         sender=OfficeId(f.fixed(3, limits.OFFICE_ID_BYTES)),
         sender_address=_address(f.text(4, 20)),
@@ -186,18 +192,19 @@ def check_life(created_us: int, expires_us: int) -> None:
 
 def encode_bundle(bundle: Bundle) -> bytes:
     """The bytes that are packed and sealed (or kept by the origin until the verdict)."""
-    return dumps([bundle.record, bundle.body, list(bundle.files), bundle.original])
+    return dumps([bundle.record, bundle.salt, bundle.body, list(bundle.files), bundle.original])
 
 
 def decode_bundle(data: bytes) -> Bundle:
     """The parts of a bundle; raises `RemoteError`. The commitments are checked by `check_commitments`."""
-    record, body, files, original = elements(loads(data, max_bytes=limits.CONTENT_BYTES), 4, "bundle")
+    record, salt, body, files, original = elements(loads(data, max_bytes=limits.CONTENT_BYTES), 5, "bundle")
     if type(files) is not list or len(files) > limits.ATTACHMENTS:
         raise RemoteError("MALFORMED", "bundle files are not a short array")
     if not is_plain(as_text(body, "body", limits.CONTENT_BYTES), one_line=False):
         raise RemoteError("MALFORMED", "body has control characters")
     return Bundle(
         record=as_bytes(record, "content record"),
+        salt=as_bytes(salt, "salt", limits.SALT_BYTES),
         body=body,
         files=tuple(as_bytes(file, "attachment") for file in files),
         original=None if original is None else as_bytes(original, "original"),
@@ -205,13 +212,15 @@ def decode_bundle(data: bytes) -> Bundle:
 
 
 def check_commitments(content: Content, bundle: Bundle) -> None:
-    """Raises `RemoteError` BAD_DIGEST unless body, files and original are what the content commits to."""
-    if body_digest(content.salt, bundle.body) != content.body_digest:
+    """Raises `RemoteError` BAD_DIGEST unless salt, body, files and original are what the content commits to."""
+    if salt_digest(bundle.salt) != content.salt_digest:
+        raise RemoteError("BAD_DIGEST", "salt")
+    if body_digest(bundle.salt, bundle.body) != content.body_digest:
         raise RemoteError("BAD_DIGEST", "body")
     if len(bundle.files) != len(content.attachments):
         raise RemoteError("BAD_DIGEST", "number of attachments")
     for index, (record, data) in enumerate(zip(content.attachments, bundle.files, strict=True)):
-        if record.size != len(data) or record.digest != file_digest(content.salt, index, data):
+        if record.size != len(data) or record.digest != file_digest(bundle.salt, index, data):
             raise RemoteError("BAD_DIGEST", f"attachment {index}")
     carried = None if bundle.original is None else content_digest(decode_bundle(bundle.original).record)
     if carried != content.original_digest:

@@ -26,6 +26,7 @@ from protocol.content import (
     encode_content,
     file_digest,
     is_plain,
+    salt_digest,
 )
 from protocol.errors import Refused
 from protocol.ids import (
@@ -101,7 +102,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     files = tuple(attachment.data for attachment in draft.attachments)
     carried = b"" if original is None else content_digest(original.record)
     content = Content(
-        salt=salt,
+        salt_digest=salt_digest(salt),
         network=desk.directory.network_id,
         sender=desk.identity.office,
         sender_address=desk.me.address,
@@ -133,7 +134,7 @@ def compose(draft: Draft, desk: Desk, salt: bytes, original: Bundle | None = Non
     )
     _check_persons(content, desk.directory)
     record = sign_record(desk.identity.key, CONTENT, encode_content(content))
-    bundle = Bundle(record, draft.body, files, None if original is None else encode_bundle(original))
+    bundle = Bundle(record, salt, draft.body, files, None if original is None else encode_bundle(original))
     # (7) It fits into one copy; larger attachments have their own way (D6).
     packed = _pack(bundle, desk.settings)
     digest = content_digest(record)

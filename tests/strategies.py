@@ -64,7 +64,7 @@ def contents(draw: st.DrawFn) -> Content:
     """Well-formed contents."""
     created, expires = draw(lives())
     return Content(
-        salt=draw(fixed(limits.SALT_BYTES)),
+        salt_digest=Digest(draw(fixed(limits.DIGEST_BYTES))),
         network=draw(network_ids),
         sender=draw(office_ids),
         sender_address=draw(addresses),
@@ -96,6 +96,7 @@ def contents(draw: st.DrawFn) -> Content:
 bundles = st.builds(
     Bundle,
     record=st.binary(max_size=80),
+    salt=fixed(limits.SALT_BYTES),
     body=bodies,
     files=st.lists(st.binary(max_size=40), max_size=3).map(tuple),
     original=st.none() | st.binary(max_size=80),

@@ -10,7 +10,7 @@ from keys.mldsa import SecondKey
 from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.primitives import PrekeyPrivate, PrekeyPublic, SigningKey, key_id, prekey_public, sha256
 from protocol.approval import Approval, subject_digest, subject_of
-from protocol.content import AttachmentRecord, Bundle, Content, body_digest, encode_content, file_digest
+from protocol.content import AttachmentRecord, Bundle, Content, body_digest, encode_content, file_digest, salt_digest
 from protocol.copy import CopyHeader, round_deadline
 from protocol.frame import Frame, items_digest
 from protocol.ids import Address, Digest, Epoch, MessageId, NetworkId, OfficeId, StartId
@@ -122,7 +122,7 @@ def make_content(**changes: object) -> Content:
     """The earthquake report from the county to the province, with changes by field name."""
     salt = seed("salt")
     fields: dict[str, object] = {
-        "salt": salt,
+        "salt_digest": salt_digest(salt),
         "network": NETWORK,
         "sender": COUNTY,
         "sender_address": COUNTY_ADDRESS,
@@ -202,7 +202,13 @@ def make_header(content: Content | None = None, **changes: object) -> CopyHeader
 
 def make_bundle(record: bytes, **changes: object) -> Bundle:
     """The bundle around a signed content record."""
-    fields: dict[str, object] = {"record": record, "body": BODY, "files": (FILE,), "original": None}
+    fields: dict[str, object] = {
+        "record": record,
+        "salt": seed("salt"),
+        "body": BODY,
+        "files": (FILE,),
+        "original": None,
+    }
     return Bundle(**(fields | changes))  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
 from protocol.fields import elements
-from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECORD_BYTES
+from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECORD_BYTES, SALT_BYTES
 from relay.store.counters import blob
 from relay.store.database import Txn
 from relay.store.tables import EVENTS, INBOX, PROOFS, RECEIPTS, RECIPIENTS, SENT
@@ -119,5 +119,5 @@ def _delete(txn: Txn, table: str, where: str, *args: bytes) -> None:
 
 
 def _bare(encoded: bytes) -> bytes:
-    """The bundle with nothing but its signed record: it still commits to the words that were purged."""
-    return encode_bundle(Bundle(decode_bundle(encoded).record, "", (), None))
+    """The bundle with nothing but its signed record, which still commits to the words; the salt goes with them."""
+    return encode_bundle(Bundle(decode_bundle(encoded).record, bytes(SALT_BYTES), "", (), None))

@@ -58,7 +58,7 @@ def test_g10_an_approval_is_of_this_content_and_of_no_other(one: Content, other:
     changed = replace(one, **{field: getattr(other, field)})
     if field in NOT_SIGNED or getattr(changed, field) == getattr(one, field):
         assert differs(approval, changed, str) is None
-    elif field == "salt":
+    elif field == "salt_digest":
         # It is bound by the digests in it, which `check_commitments` compares with what came.
         assert differs(approval, changed, str) is None
     elif field == "deadline_us" and approval.within_us is None:

@@ -68,7 +68,7 @@ OBJECTS: dict[str, tuple[bytes, Callable[[bytes], Any], list[Edge]]] = {
         decode_content,
         [
             (0, 2, "BAD_VERSION"), (0, True, "BAD_VERSION"), (27, None, BAD),
-            *fixed(1, limits.SALT_BYTES), *fixed(2, limits.NETWORK_ID_BYTES), *fixed(3, limits.OFFICE_ID_BYTES),
+            *fixed(1, limits.DIGEST_BYTES), *fixed(2, limits.NETWORK_ID_BYTES), *fixed(3, limits.OFFICE_ID_BYTES),
             *text(4, ["320924-GO", "123456789-AB1234"]), (4, "320924-GOV", BAD), (4, "320924-go", BAD),
             (4, "", BAD), (4, "3" * 21, LARGE), (4, "320924-GO\n", BAD),
             *fixed(5, limits.MESSAGE_ID_BYTES), (6, "1", BAD), (6, -1, BAD), (7, b"", BAD), (7, -1, BAD),
@@ -225,16 +225,18 @@ def test_g10_every_field_must_be_there_and_no_other(name: str) -> None:
 
 
 def test_g13_the_edges_of_a_bundle() -> None:
-    good: list[Any] = [b"r", "body", [b"f"], None]
+    salt = bytes(limits.SALT_BYTES)
+    good: list[Any] = [b"r", salt, "body", [b"f"], None]
     for at, value, expected in (
-        (0, b"", OK), (0, "r", BAD), (1, "", OK), (1, b"b", BAD), (1, "a\x1b", BAD), (1, "a\nb\tc\r", OK), (2, [], OK),
-        (2, [b"f"] * limits.ATTACHMENTS, OK), (2, [b"f"] * (limits.ATTACHMENTS + 1), BAD), (2, ["f"], BAD),
-        (2, None, BAD), (2, b"f", BAD), (2, "f" * 99, BAD), (3, b"o", OK), (3, "o", BAD), (3, 0, BAD),
+        (0, b"", OK), (0, "r", BAD), (1, salt[1:], BAD), (1, salt + b"0", BAD), (1, "s" * len(salt), BAD),
+        (1, None, BAD), (2, "", OK), (2, b"b", BAD), (2, "a\x1b", BAD), (2, "a\nb\tc\r", OK), (3, [], OK),
+        (3, [b"f"] * limits.ATTACHMENTS, OK), (3, [b"f"] * (limits.ATTACHMENTS + 1), BAD), (3, ["f"], BAD),
+        (3, None, BAD), (3, b"f", BAD), (3, "f" * 99, BAD), (4, b"o", OK), (4, "o", BAD), (4, 0, BAD),
     ):  # fmt: skip
         assert asked(decode_bundle, [value if place == at else one for place, one in enumerate(good)]) == expected
-    assert asked(decode_bundle, good[:3]) == BAD
+    assert asked(decode_bundle, good[:4]) == BAD
     assert asked(decode_bundle, [*good, None]) == BAD
-    whole = cbor.dumps([b"", "a" * (limits.CONTENT_BYTES - 9), [], None])
+    whole = cbor.dumps([b"", salt, "a" * (limits.CONTENT_BYTES - 43), [], None])
     assert len(whole) == limits.CONTENT_BYTES
     assert encode_bundle(decode_bundle(whole)) == whole
     with pytest.raises(RemoteError, match=LARGE):

@@ -215,7 +215,7 @@ def test_text_that_a_terminal_obeys_is_malformed(field: str, character: str) -> 
         attachment = dataclasses.replace(content.attachments[0], name=f"a{character}b")
         data = encode_content(dataclasses.replace(content, attachments=(attachment,)))
     else:
-        data, decode = cbor.dumps([b"", f"a{character}b", [], None]), decode_bundle
+        data, decode = cbor.dumps([b"", bytes(32), f"a{character}b", [], None]), decode_bundle
     if field == "body" and character in "\n\u2028":
         decode(data)
         return

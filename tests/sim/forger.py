@@ -13,7 +13,7 @@ from typing import Any
 from keys.primitives import PrekeyPublic, SigningKey, sha256
 from keys.seal import seal_copy
 from keys.signing import CONTENT, COPY, FRAME, PRESENCE, RECEIPT, UnverifiedRecord, sign_record
-from protocol.content import Bundle, Content, body_digest, encode_bundle, encode_content
+from protocol.content import Bundle, Content, body_digest, encode_bundle, encode_content, salt_digest
 from protocol.copy import OUTER_BYTES, CopyHeader, encode_copy, encode_header, outer_payload, read_outer, split_copy
 from protocol.frame import (
     COPY_ITEM,
@@ -153,7 +153,8 @@ class Forger:
         key: Any = dice.choice([STRANGER, SEATS_BY_ID[frame.sender].key, Impostor(victim.key)])
         if victim.office == frame.sender:
             key = Impostor(victim.key)
-        content = self._content(frame, victim)
+        salt = dice.randbytes(SALT_BYTES)
+        content = self._content(frame, victim, salt)
         record = sign_record(key, CONTENT, encode_content(content))
         prekey = self._history.by_id(frame.receiver).own_record
         header = CopyHeader(
@@ -162,19 +163,19 @@ class Forger:
             expires_us=content.expires_us, deadline_us=None, number=dice.randint(1, 50),
             epoch=Epoch(dice.randbytes(EPOCH_BYTES)), prekey_id=prekey.prekey_id,
         )  # fmt: skip
-        packed = pack(encode_bundle(Bundle(record, FORGED_BODY, (), None)))
+        packed = pack(encode_bundle(Bundle(record, salt, FORGED_BODY, (), None)))
         data = seal_copy(key, header, packed, PrekeyPublic(prekey.suite, prekey.public), dice.randbytes(ENTROPY_BYTES))
         item = make_item(COPY_ITEM, data, (victim.office,), 1)
         self._history.forged |= {content.id, item.digest}
         return item
 
-    def _content(self, frame: Frame, author: Seat) -> Content:
+    def _content(self, frame: Frame, author: Seat, salt: bytes) -> Content:
         """What the author is made to say."""
-        now_us, salt = self._history.now_us, self._dice.randbytes(SALT_BYTES)
+        now_us = self._history.now_us
         lane = frame.lane
         return Content(
-            salt=salt, network=frame.network, sender=author.office, sender_address=Address(author.address),
-            id=uuid7(now_us, self._dice.randbytes(10)), created_us=now_us, expires_us=now_us + LIFE_US,
+            salt_digest=salt_digest(salt), network=frame.network, sender=author.office,
+            sender_address=Address(author.address), id=uuid7(now_us, self._dice.randbytes(10)), created_us=now_us, expires_us=now_us + LIFE_US,
             kind="incident_first" if lane is Lane.FLASH else "report",
             urgency="routine" if lane is Lane.BULK else lane.label, bulk=lane is Lane.BULK, event_level=None,
             to=(Address(SEATS_BY_ID[frame.receiver].address),), cc=(), groups=(), directory_version=1,
