@@ -175,7 +175,8 @@ class Forger:
         lane = frame.lane
         return Content(
             salt_digest=salt_digest(salt), network=frame.network, sender=author.office,
-            sender_address=Address(author.address), id=uuid7(now_us, self._dice.randbytes(10)), created_us=now_us, expires_us=now_us + LIFE_US,
+            sender_address=Address(author.address), id=uuid7(now_us, self._dice.randbytes(10)),
+            created_us=now_us, expires_us=now_us + LIFE_US,
             kind="incident_first" if lane is Lane.FLASH else "report",
             urgency="routine" if lane is Lane.BULK else lane.label, bulk=lane is Lane.BULK, event_level=None,
             to=(Address(SEATS_BY_ID[frame.receiver].address),), cc=(), groups=(), directory_version=1,
