@@ -26,12 +26,14 @@ from protocol.limits import NETWORK_ID_BYTES
 BACKUP_BYTES: Final = 64 << 20
 """Longest backup: keys and trust of the largest network are a tenth of it."""
 BACKUP_FILES: Final = 20_000
-FOLDERS: Final = ("keys", "trust", "network")
-SETTINGS: Final = "relay.toml"
+FOLDERS: Final = ("keys", "trust", "network", "tls", "requests", "pending", "persons")
+"""What an office's home or an administrator's directory has of keys and trust."""
+FILES: Final = ("relay.toml", "journal")
 
 _VERSION: Final = 1
 _KIND: Final = "backup"
-_NAME: Final = re.compile(r"(?:relay\.toml|(?:keys|trust|network)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}){1,4})\Z")
+_STEP: Final = r"/[^./\x00-\x1f][^/\x00-\x1f]{0,127}"
+_NAME: Final = re.compile(rf"(?:relay\.toml|journal|(?:{'|'.join(FOLDERS)})(?:{_STEP}){{1,4}})\Z")
 """No name leaves the home, and none is hidden."""
 
 HomeKind: TypeAlias = Literal["office", "root"]
@@ -106,8 +108,7 @@ def open_backup(path: Path, data: bytes, passphrase: bytes) -> Backup:
 
 def _files(home: Path) -> Iterator[Path]:
     """Every file that belongs into a backup, in the order of names."""
-    if (home / SETTINGS).is_file():
-        yield home / SETTINGS
+    yield from (home / name for name in FILES if (home / name).is_file())
     for folder in FOLDERS:
         for path in sorted((home / folder).rglob("*")):
             name = path.relative_to(home)

@@ -15,8 +15,8 @@ from keys.ceremony import Network
 from keys.enrolment import EnrolmentRequest, tls_request
 from keys.keyfile import Unlock, read_header, read_secret
 from keys.primitives import SigningKey
-from keys.private_files import write_new
-from keys.response import BrokerPlace, EnrolmentResponse, make_response
+from keys.private_files import read_private, write_new
+from keys.response import RESPONSE_BYTES, BrokerPlace, EnrolmentResponse, make_response, verify_response
 from keys.storage_key import load_storage_key, nobody
 from keys.tls import Authority
 from keys.trust.metadata import publics_in, root_file, root_fingerprint, root_version
@@ -91,12 +91,21 @@ class Registrar:
         return make_response(said, self.key)
 
 
-def note_rejection(root_dir: Path, request: EnrolmentRequest, response: bytes) -> None:
-    """Remember durably that this request was refused. Raises `Refused` REJECTED when it was before, `OSError`."""
+def note_rejection(root_dir: Path, request: EnrolmentRequest, response: bytes, reason: str) -> bytes:
+    """Remember durably that this request was refused; the response to hand out.
+
+    It is that of the first time, in case nobody could write it down then. Raises `Refused` REJECTED when the request
+    was refused for another reason before; `TrustError`, `RemoteError` for a note that is damaged; `OSError`.
+    """
+    path = _rejected(root_dir, request)
     try:
-        write_new(_rejected(root_dir, request), response)
+        write_new(path, response)
     except Refused as error:
-        raise Refused("REJECTED", "it was refused before", field=request.address) from error
+        before = read_private(path, RESPONSE_BYTES)
+        if verify_response(before, request.root.hex()).reason != reason:
+            raise Refused("REJECTED", "it was refused before", field=request.address) from error
+        return before
+    return response
 
 
 def require_open(root_dir: Path, request: EnrolmentRequest) -> None:

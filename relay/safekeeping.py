@@ -6,7 +6,7 @@ and it sounds RESTORED (relay/home.py), and what was sealed to prekeys that are 
 
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +15,8 @@ from config.schema import Settings
 from keys.backup import BACKUP_BYTES, Backup, HomeKind, gather, open_backup
 from keys.ceremony import read_network
 from keys.directory import Directory
-from keys.keyfile import Unlock, open_secret, read_header
-from keys.private_files import KeyFileError, fsync_directory, make_private_directory, write_new
+from keys.keyfile import KEY_FILE_BYTES, Unlock, open_secret, read_header
+from keys.private_files import KeyFileError, fsync_directory, make_private_directory, read_private, write_new
 from keys.storage_key import BARE, SEALED, how_kept
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
@@ -38,7 +38,7 @@ def back_up(home: Path, unlock: Unlock, now_us: int) -> Backup:
     directory, _ = _directory(home, settings, now_us)
     files = gather(home)
     storage_key = open_storage_key(home, unlock)
-    _try_all(home, files, storage_key)
+    try_keys(home, storage_key)
     if how_kept(home) in ("credential", "token"):
         files.pop(f"keys/{SEALED}", None)
         files[f"keys/{BARE}"] = storage_key
@@ -105,11 +105,14 @@ def _check(building: Path, backup: Backup, now_us: int, root: str | None) -> Non
         raise KeyFileError("KEY_FILE_MISSING", building / "keys" / BARE, "the backup holds no storage key")
 
 
-def _try_all(home: Path, files: Mapping[str, bytes], storage_key: bytes) -> None:
-    """A key that is damaged is found now, and not when the backup is needed."""
-    for name, data in files.items():
-        path = home / name
-        if path.suffix == ".key" and path.name != BARE and not data.startswith(_PEM):
+def try_keys(home: Path, storage_key: bytes) -> None:
+    """Open every key of the home that is under the storage key: what is damaged is found before it is relied on.
+
+    Raises `KeyFileError`.
+    """
+    for path in sorted((home / "keys").glob("*.key")):
+        data = read_private(path, KEY_FILE_BYTES)
+        if path.name != BARE and not data.startswith(_PEM):
             header = read_header(path)
             if header.sealed_by == "storage":
                 open_secret(path, data, header.kind, storage_key=storage_key)

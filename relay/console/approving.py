@@ -119,7 +119,8 @@ def reject(choices: Choices, request: str, reason: str, output: str | None) -> N
         if admitted(network.directory, asked):
             raise Refused("ADDRESS_TAKEN", "it was approved; revoke the office instead", field=asked.address)
         response = Registrar.open(home, network, unlock_of(choices, home, None)).reject(asked, reason, now_us)
-    note_rejection(home, asked, response)
+    with ceremony():
+        response = note_rejection(home, asked, response, reason)
     if output is not None:
         write_new(Path(output), response)
     if choices.json:

@@ -55,6 +55,7 @@ def passwd(
 
 def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | None, new_file: str | None) -> None:
     from relay.safe import Safe, nobody_hears
+    from relay.safekeeping import try_keys
 
     before = how_kept(home)
     tell_tries(choices, home / "keys" / SEALED)
@@ -63,6 +64,8 @@ def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | N
     asking = unlock_of_home(choices)
     given = None if old_file is None or before != "passphrase" else ask_passphrase(choices, SEALED, old_file)
     safe = Safe(home, asking if given is None else lambda _label: given, nobody_hears)
+    # A bare key that lost a bit would be sealed as it is, and its file be gone.
+    try_keys(home, safe.storage_key)
     if kept == "passphrase":
         new = new_passphrase(choices, say("storage_key", choices.lang), new_file)
         seal_under_passphrase(home, safe.storage_key, new, entropy=secrets.token_bytes)

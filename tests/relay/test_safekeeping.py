@@ -155,10 +155,10 @@ def test_a_wrong_passphrase_a_cut_and_an_edit_are_refused_and_leave_nothing(offi
     assert _code(lambda: recover(tmp_path / "none", new, lambda _what: b"x", 2)) == "FILE_MISSING"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../out", "/etc/passwd", "keys/../../out", "keys/.hidden", "store/relay.db", "keys", "keys//a", "keys/a\0b"],
-)
+NAMES = "../out /etc/passwd keys/../../out keys/.hidden store/relay.db keys keys//a keys/a/../b a".split()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "keys/a\0b", "keys/a\nb"])
 def test_no_file_of_a_backup_leaves_the_home(name: str, office: Path, tmp_path: Path) -> None:
     found = back_up(office, lambda _label: None, 1)
     bent = Backup(found.home_kind, found.network_id, found.address, 1, {**found.files, name: b"x"})
