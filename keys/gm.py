@@ -218,12 +218,15 @@ class Sm2Private:
 
     def unwrap(self, encapsulated: bytes, wrapped: bytes, info: bytes) -> bytes:
         """The wrapped key; raises `NotAuthentic`, `GmMissing`."""
+        return sm4_gcm_open(_wrap_key(self.open_secret(encapsulated), info), _WRAP_NONCE, wrapped, b"")
+
+    def open_secret(self, encapsulated: bytes) -> bytes:
+        """What SM2 encrypted to this key; raises `NotAuthentic`, `GmMissing`."""
         library = _library()
         der = ciphertext_to_der(encapsulated)
         if der is None or len(encapsulated) != ENCAPSULATED_BYTES[SUITE_SM2]:
             raise NotAuthentic
         try:
-            secret = library.sm2_decrypt(self._secret, der)
+            return bytes(library.sm2_decrypt(self._secret, der))
         except library.GmsslInnerError as error:
             raise NotAuthentic from error
-        return sm4_gcm_open(_wrap_key(secret, info), _WRAP_NONCE, wrapped, b"")

@@ -1,12 +1,16 @@
 """The doctor's judgements, and words for every one of them in both languages."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import patch
 
 import pytest
 
 from config.schema import Office, Settings
+from keys import gm
+from keys.directory import Rules
 from keys.prekeys import make_prekey
 from keys.storage_key import nobody
 from relay import doctor
@@ -102,6 +106,11 @@ def test_keys_and_prekeys() -> None:
     assert key(COUNTY, PROVINCE_KEY.key_id()) == ("FAIL", "KEY_UNKNOWN")
     assert key(REVOKED, REVOKED_KEY.key_id()) == ("FAIL", "KEY_UNKNOWN")
     assert key(STRANGER, COUNTY_KEY.key_id()) == ("FAIL", "KEY_UNKNOWN")
+    other_suite = replace(DIRECTORY, rules=Rules(suites=(9,)))
+    assert said(judge_key(other_suite, COUNTY, COUNTY_KEY.key_id(), NOW_US)) == ("FAIL", "KEY_SUITE")
+    with patch.object(gm, "_library", side_effect=gm.GmMissing):
+        sm = replace(DIRECTORY, rules=Rules(suites=(1, 3)))
+        assert said(judge_key(sm, COUNTY, COUNTY_KEY.key_id(), NOW_US)) == ("FAIL", "SUITE_MISSING")
     record = make_prekey(PROVINCE_KEY, network_id=NETWORK, office_id=PROVINCE, suite=1, seed=PREKEY_SEED, now_us=NOW_US)
     assert said(judge_prekey(record, NOW_US)) == ("PASS", "PREKEY_OK")
     assert said(judge_prekey(record, record.not_after_us - DAY_US)) == ("WARN", "PREKEY_ENDS_SOON")
