@@ -148,8 +148,7 @@ class Revocations:
         ground = self._ground
         gone = [one for one in self._revoked if self._is_gone(one)]
         if gone:
-            waiting = await ground.store.read(_offices_with_mail)
-            for office in waiting.intersection(gone):
+            for office in await ground.store.read(partial(_with_mail, offices=gone)):
                 await self._repeat(office, office, Aftermath.end_mail_to)
 
     async def _drop_prekeys(self) -> None:
@@ -234,9 +233,9 @@ def _mark(ground: Ground) -> bytes:
     return sha256(dumps(found))
 
 
-def _offices_with_mail(txn: Txn) -> set[OfficeId]:
-    """To whom something is held, or waits for a prekey."""
-    return {office for _, office in held.ways(txn)} | set(sent.awaiting(txn))
+def _with_mail(txn: Txn, offices: Collection[OfficeId]) -> list[OfficeId]:
+    """Those of the offices to whom something is held, or waits for a prekey."""
+    return [one for one in offices if held.is_way(txn, one) or sent.waiting_for(txn, one, 1)]
 
 
 def _is_forsaken(record: PrekeyRecord, directory: Directory, now_us: int) -> bool:

@@ -100,6 +100,12 @@ def to_office(txn: Txn, recipient: OfficeId, limit: int) -> list[Held]:
     return found
 
 
+def is_way(txn: Txn, recipient: OfficeId) -> bool:
+    """Whether there are parcels to an office."""
+    where = "lane = ? AND recipient = ?"
+    return any(HELD.unverified_clear(txn, where, (int(lane), recipient), limit=1) for lane in Lane)
+
+
 def own_copies_to(txn: Txn, recipient: OfficeId, limit: int) -> list[Held]:
     """Copies of our own messages to an office, on whatever lane."""
     found: list[Held] = []

@@ -33,6 +33,7 @@ REGULAR: dict[str, Callable[[Txn], object]] = {
     "whether a copy was sent": lambda txn: sent.is_unbegun(txn, ID, OFFICE),
     "own copies": lambda txn: held.of_copy(txn, ID, OFFICE),
     "parcels to an office that is revoked": lambda txn: held.to_office(txn, OFFICE, 10),
+    "whether anything is for a revoked office": lambda txn: held.is_way(txn, OFFICE),
     "own copies to an office": lambda txn: held.own_copies_to(txn, OFFICE, 10),
     "parcels of an office that is revoked": lambda txn: held.of_origin(txn, OFFICE, b"", 10),
     "what waits for a prekey of a revoked office": lambda txn: sent.waiting_for(txn, OFFICE, 10),
