@@ -11,7 +11,7 @@ import pytest
 from keys.tls import new_authority
 from protocol.ids import Address
 from protocol.lanes import Lane
-from protocol.topics import frame_topic, prekey_topic, presence_topic, trust_topic
+from protocol.topics import TIMESTAMPS, frame_topic, prekey_topic, presence_topic, trust_topic
 from relay.mqtt import PACKET_BYTES_MAX, Will
 from relay.mqtt_socket import TlsFiles, tls_context
 from tests.live.intruder import Intruder
@@ -63,6 +63,42 @@ def test_retained_records_reach_an_office_that_comes_later(tmp_path: Path, engin
             async with Peer(broker.settings, OTHER, broker.files_of(OTHER)) as other:
                 await until(lambda: len(other.arrived) == 3)
                 assert all(arrived.retained and arrived.topic.encode() == arrived.payload for arrived in other.arrived)
+
+    asyncio.run(story())
+
+
+def test_trust_files_come_when_they_are_asked_for_and_no_longer(tmp_path: Path, engine: str) -> None:
+    """Only timestamps are heard for good (relay/spreading.py); the rest of one publisher, retained, on demand."""
+    wanted = [trust_topic(COUNTY, name) for name in ("snapshot.json", "roster.cbor")]
+
+    async def story() -> None:
+        with running(tmp_path, engine, OFFICES) as broker:
+            async with (
+                Peer(broker.settings, COUNTY, broker.files_of(COUNTY)) as county,
+                Peer(broker.settings, OTHER, broker.files_of(OTHER)) as other,
+            ):
+                await until(lambda: county.is_up() and other.is_up())
+
+                async def retain(topic: str, payload: bytes) -> None:
+                    assert await county.transport.publish("province", "slow", topic, payload, retain=True)
+
+                for topic in (*wanted, trust_topic(COUNTY, "timestamp.json")):
+                    await retain(topic, b"1")
+                await until(lambda: len(other.arrived) == 1)
+                for _ in range(2):
+                    assert await other.transport.subscribe("province", "slow", wanted)
+                    await until(lambda: {one.topic for one in other.arrived if one.retained} >= set(wanted))
+                    assert await other.transport.unsubscribe("province", "slow", wanted)
+                    other.arrived.clear()
+                for topic in (*wanted, trust_topic(COUNTY, "timestamp.json")):
+                    await retain(topic, b"2")
+                await until(lambda: len(other.arrived) == 1)
+                await asyncio.sleep(0.2)
+                assert [one.topic for one in other.arrived] == [trust_topic(COUNTY, "timestamp.json")]
+                assert not await other.transport.subscribe("nowhere", "slow", wanted)
+                # Asking again for what is heard already brings what is retained once more.
+                assert await other.transport.subscribe("province", "slow", [TIMESTAMPS])
+                await until(lambda: len(other.arrived) == 2)
 
     asyncio.run(story())
 
