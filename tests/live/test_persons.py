@@ -1,12 +1,14 @@
 """Reviewers, issuers and clerks by the command line, in a lab that demands them (CONTRACT sections 5, 6, 9 and 11)."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.times import time_text
 from tests.live.network import (
     CITY,
     COUNTY,
@@ -188,3 +190,27 @@ def test_g07_a_clerk_signs_with_a_key_and_the_receipt_says_so(lab: Network, tmp_
     lab.relay(COUNTY, "evidence", message, "-o", str(file)).one()
     receipts = lab.relay(COUNTY, "verify", str(file)).one()["receipts"]
     assert [(one["mode"], one["ok"]) for one in receipts if one["type"] == "signed_for"] == [("person_signed", True)]
+
+
+def test_g14_a_person_is_revoked_across_the_network_and_what_was_before_stands(lab: Network) -> None:
+    """Refused at the source from then on; what was approved since and had come is marked, what was before is not."""
+    both = {"reviewer": key(lab, "陈静"), "issuer": key(lab, "周敏")}
+    before = special(lab, **both).one()["id"]
+    shown(lab, before)
+    since = time_text(time.time_ns() // 1000)
+    marked = special(lab, **both).one()["id"]
+    shown(lab, marked)
+    administrator = ("--home", str(lab.lab / "root"), "keys")
+    revoke = ("person", "revoke", "陈静", "--office", COUNTY, "--since", since, "--reason", "钥匙丢失")
+    assert lab.command(*administrator, *revoke, "--json").one()["state"] == "done"
+    assert lab.command(*administrator, "publish", "--json").exit == 0
+    until(lambda: special(lab, **both).exit == 65, 20)
+    assert special(lab, **both).error()["code"] == "REVOKED"
+    flags = {one["id"]: one["flags"] for one in lab.inbox(CITY)}
+    until(lambda: "doubted" in {one["id"]: one["flags"] for one in lab.inbox(CITY)}[marked], 20)
+    assert "doubted" not in flags[before]
+    found = shown(lab, marked)["signatures"]
+    assert [(one["by"], one["verified"], one.get("code")) for one in found[1:]] == [
+        ("陈静", False, "REVOKED"), ("周敏", True, None),
+    ]  # fmt: skip
+    assert all(one["verified"] for one in shown(lab, before)["signatures"])
