@@ -19,7 +19,7 @@ from keys.office_home import read_secrets
 from keys.prekeys import parse_prekey, verify_prekey
 from keys.private_files import KeyFileError
 from keys.registrar import Registrar
-from keys.response import EnrolmentResponse, decode_response, make_response, verify_response
+from keys.response import EnrolmentResponse, decode_response, encode_response, make_response, verify_response
 from keys.storage_key import load_storage_key
 from keys.tls import Authority, new_authority
 from keys.trust.metadata import TrustError
@@ -193,6 +193,10 @@ def test_g10_only_the_networks_own_answer_to_this_very_request_enters(asked: Ask
     assert code_of(other_home, data) == "RESPONSE_NOT_OURS"
     assert code_of(home, data[:-1]) == "MALFORMED"
     assert code_of(home, bent(admin, data, key_of(77))) == "UNKNOWN_KEY"
+    assert code_of(home, bent(admin, data, request=bytes(32))) == "RESPONSE_NOT_OURS"
+    protected, _, payload, signature = cbor.loads(data, max_bytes=10**7)
+    edited = encode_response(replace(decode_response(payload), issued_us=NOW_US - 1))
+    assert code_of(home, cbor.dumps([protected, {}, edited, signature])) == "BAD_SIGNATURE"
     assert code_of(home, bent(admin, data, office_id=request.office_id, issued_us=NOW_US + DAY_US)) == "CLOCK_BEHIND"
     foreign = AUTHORITY.issue_client(ADDRESS, days=1).certificate
     assert code_of(home, bent(admin, data, certificate=foreign)) == "RESPONSE_NOT_OURS"
