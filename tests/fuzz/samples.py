@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from keys.act import Act
+from keys.carried import encode_carried
 from keys.prekeys import make_prekey
 from keys.primitives import sha256
 from keys.response import encode_response
@@ -116,6 +118,10 @@ SAMPLES: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
         (encode_approval(world.make_approval()), encode_signing_for(world.make_signing_for()))
     ),
     "response": lambda: iter((encode_response(enrolling.answer()), encode_response(enrolling.refusal()))),
+    "act": lambda: iter(
+        (Act("revoke 320924-GO", 7, bytes(32), {"roster.cbor": b"r", "targets.json": b"{}"}).encode(),)
+    ),
+    "carried": lambda: iter((encode_carried(_trust()),)),
     "suspensions": lambda: iter(
         (encode_suspensions((Suspension(world.COUNTY, world.NOW_US, world.NOW_US + world.DAY_US, "stolen"),)),)
     ),

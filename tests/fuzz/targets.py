@@ -12,7 +12,9 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from config.load import parse as parse_settings
 from config.problems import ConfigError
+from keys.act import Act
 from keys.approvals import approvers_of, check_signed_for
+from keys.carried import decode_carried, encode_carried
 from keys.directory import Directory
 from keys.enrolment import parse_request
 from keys.person_request import read_request
@@ -208,6 +210,8 @@ TARGETS: Final[dict[str, Target]] = {
     "topic": Target(_topic, _topic_bytes, layers=("topic",), max_bytes=128),
     "roster": Target(Directory.decode, Directory.encode, layers=("roster",), max_bytes=1 << 14),
     "suspensions": Target(decode_suspensions, encode_suspensions),
+    "act": Target(Act.decode, Act.encode, max_bytes=1 << 14),
+    "carried": Target(decode_carried, encode_carried, max_bytes=1 << 17),
     "trust-root": Target(partial(parse_trust, Root, what="root"), refusals=(TrustError,)),
     "trust-targets": Target(partial(parse_trust, Targets, what="targets"), refusals=(TrustError,)),
     "trust-snapshot": Target(partial(parse_trust, Snapshot, what="snapshot"), refusals=(TrustError,)),
