@@ -10,6 +10,7 @@ after the new one was durable and before the old one was gone: they hold the sam
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -23,7 +24,7 @@ from keys.keyfile import (
     read_secret,
     seal_secret,
 )
-from keys.private_files import KeyFileError, credential, fsync_directory, read_private, replace, write_new
+from keys.private_files import KeyFileError, credential, erase, read_private, replace, write_new
 from protocol.errors import Refused
 
 STORAGE_CREDENTIAL: Final = "relay.storage"
@@ -119,8 +120,12 @@ def _keep(home: Path, name: str, data: bytes) -> None:
     """The new file first; the old one goes when the new one is durable, so that a crash leaves one at least."""
     folder = home / "keys"
     replace(folder / name, data)
-    (folder / (BARE if name == SEALED else SEALED)).unlink(missing_ok=True)
-    fsync_directory(folder)
+    old = folder / (BARE if name == SEALED else SEALED)
+    gone = folder / f".{old.name}.old"
+    # Under another name before it is overwritten: what is half gone must not be taken for the key.
+    with suppress(FileNotFoundError):
+        old.rename(gone)
+    erase(gone)
 
 
 def _passphrase(path: Path, unlock: Unlock, environ: Mapping[str, str]) -> bytes:

@@ -110,7 +110,7 @@ def try_keys(home: Path, storage_key: bytes) -> None:
 
     Raises `KeyFileError`.
     """
-    for path in sorted((home / "keys").glob("*.key")):
+    for path in sorted((home / "keys").rglob("*.key")):
         data = read_private(path, KEY_FILE_BYTES)
         if path.name != BARE and not data.startswith(_PEM):
             header = read_header(path)

@@ -54,7 +54,7 @@ def _look_at_keys(home: Path) -> Iterator[Finding]:
         if tries is not None:
             detail = f"{tries.count} for {path.name} since {time_text(tries.first_us)}"
             yield Finding("passphrases", "WARN", "WRONG_PASSPHRASES", detail)
-    if (keys / BARE).exists() and (keys / SEALED).exists():
+    if (keys / SEALED).exists() and any((keys / name).exists() for name in (BARE, f".{BARE}.old")):
         yield Finding("keys", "WARN", "STORAGE_KEY_BARE", f"{BARE} beside {SEALED}")
 
 

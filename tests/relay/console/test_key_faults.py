@@ -79,6 +79,9 @@ COMMANDS = {
     "init-network": Row(
         "network", "init-network --network other --office 330000-GO --passphrase-file @/other", keyed=False
     ),
+    "rotate identity": Row(f"lab/offices/{CITY}", "rotate identity -o @/out", keyed=False),
+    "rotate tls": Row(f"lab/offices/{CITY}", "rotate tls -o @/out", keyed=False),
+    "rotate storage": Row(f"lab/offices/{CITY}", "rotate storage", keyed=False),
     "passwd": Row("lab/root", "passwd HERE/keys/root-1.key --new-passphrase-file @/other" + SIGNED),
     "passwd storage": Row(f"lab/offices/{CITY}", "passwd --new-passphrase-file @/other", keyed=False),
     "backup": Row(f"lab/offices/{CITY}", "backup -o @/out --passphrase-file @/other", keyed=False),
