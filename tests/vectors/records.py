@@ -229,9 +229,16 @@ def _frames() -> Iterator[Vector]:
         body = cbor.dumps(value)
         return signed(encode_frame_payload(replace(good, items_digest=items_digest(body))), body=body)
 
-    yield vector("item-kind", "An item of kind 2.", with_items([[2, b"", [], 1]]), "MALFORMED")
-    yield vector("long-trail", "A trail of nine offices.", with_items([[1, b"", [CITY] * 9, 1]]), "MALFORMED")
-    yield vector("many-items", "129 items.", with_items([[1, b"", [], 1]] * 129), "MALFORMED")
+    yield vector("item-kind", "An item of kind 2.", with_items([[2, b"", [], 1, None]]), "MALFORMED")
+    nine = [[1, b"", [CITY] * 9, 1, None]]
+    yield vector("long-trail", "A trail of nine offices.", with_items(nine), "MALFORMED")
+    yield vector("many-items", "129 items.", with_items([[1, b"", [], 1, None]] * 129), "MALFORMED")
+    since = encode_items((replace(receipt, witnessed_us=NOW_US),))
+    told = encode_frame_payload(replace(good, items_digest=items_digest(since)))
+    yield vector("ok-witnessed", "The city had it since a time.", signed(told, body=since), "ok")
+    yield vector("no-witnessed", "An item that does not say since when.", with_items([[1, b"", [], 1]]), "MALFORMED")
+    yield vector("witnessed-text", "A text for that.", with_items([[1, b"", [], 1, "1"]]), "MALFORMED")
+    yield vector("witnessed-minus", "A negative time for that.", with_items([[1, b"", [], 1, -1]]), "MALFORMED")
 
 
 def _presence() -> Iterator[Vector]:
