@@ -4,11 +4,13 @@ from dataclasses import fields
 from itertools import chain
 
 from keys.act import Act, Files, newest_root, targets_of
+from keys.changes import Change
 from keys.directory import Directory
 from keys.office_record import OfficeRecord
 from keys.suspensions import decode_suspensions
-from keys.trust.metadata import ROSTER_FILE, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, fingerprint
+from keys.trust.metadata import ROSTER_FILE, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, fingerprint, tuf_time
 from keys.trust.sitting import keys_of
+from protocol.ids import OfficeId
 
 
 def effects_of(files: Files, act: Act) -> list[str]:
@@ -50,19 +52,38 @@ def _directory(files: Files, after: Files) -> list[str]:
         before = old.offices.get(id_)
         if before is not None and before != office:
             found.append(f"~ {before.address}: {_differences(before, office)}")
+    found += [f"+ {_planned(new, one)}" for one in new.changes if one not in old.changes]
+    found += [f"- {_planned(old, one)}" for one in old.changes if one not in new.changes]
     found += [f"network: {old.network} -> {new.network}"] if old.network != new.network else []
     found += [f"rules: {old.rules} -> {new.rules}"] if old.rules != new.rules else []
     found += [f"groups: {' '.join(new.groups) or 'none'}"] if old.groups != new.groups else []
     return found
 
 
-def _differences(before: OfficeRecord, after: OfficeRecord) -> str:
+def _planned(directory: Directory, change: Change) -> str:
+    """A change of an office, in force from its date on."""
+    before, then = directory.at(change.from_us - 1), directory.at(change.from_us)
+    office = before.offices[change.office_id]
+    above = [f"{name} {_named(then, getattr(change, name))}" for name in ("parent", "successor")
+             if getattr(change, name) != getattr(office, name)]  # fmt: skip
+    parts = ", ".join(part for part in (_differences(office, then.offices[change.office_id], _PLACE), *above) if part)
+    return f"{office.address} from {tuf_time(change.from_us):%Y-%m-%dT%H:%M:%SZ} on: {parts}"
+
+
+def _named(directory: Directory, office_id: OfficeId | None) -> str:
+    office = None if office_id is None else directory.by_id(office_id)
+    return "none" if office is None else office.address
+
+
+def _differences(before: OfficeRecord, after: OfficeRecord, among: frozenset[str] | None = None) -> str:
     names = [one.name for one in fields(OfficeRecord) if getattr(before, one.name) != getattr(after, one.name)]
+    names = [name for name in names if among is None or name in among]
     plain = [f"{name} {getattr(before, name)} -> {getattr(after, name)}" for name in names if name not in _LONG]
     return ", ".join([*plain, *(name for name in names if name in _LONG)])
 
 
 _LONG = frozenset({"keys", "persons", "id", "parent", "successor"})
+_PLACE = frozenset({"address", "name", "office_class", "standing"})
 
 
 def _suspensions(files: Files, after: Files) -> list[str]:

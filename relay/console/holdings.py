@@ -17,6 +17,7 @@ from relay.console.choices import Choices
 from relay.console.commands import argument, command, remembered
 from relay.console.journal import JOURNAL, read_journal
 from relay.console.output import cell, emit, fields, listing
+from relay.console.reorganising import listed_changes
 from relay.times import time_text
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def list_keys(choices: Choices) -> None:
     places = (home / "keys", *key_places(choices))
     if (home / "network").is_dir():
         network = _network(home)
-        lines = [*_roles(network), *_key_files(places), *_members(network.directory)]
+        lines = [*_roles(network), *_key_files(places), *_members(_now(network.directory))]
     else:
-        directory = _office_trust(home).directory
+        directory = _now(_office_trust(home).directory)
         lines = [*_key_files(places), *_members(directory)]
     listing(choices, lines, LIST_COLUMNS)
 
@@ -54,7 +55,7 @@ def show(choices: Choices, what: str | None) -> None:
         _show_journal(choices, home)
         return
     network = _network(home) if is_root else None
-    directory = network.directory if network is not None else _office_trust(home).directory
+    directory = _now(network.directory if network is not None else _office_trust(home).directory)
     if what is None:
         found = _summary(home, network) if network is not None else _office_summary(home)
     elif (office := directory.by_address(what)) is not None:
@@ -67,6 +68,11 @@ def show(choices: Choices, what: str | None) -> None:
         emit(found)
     else:
         _tell(found, choices.lang)
+
+
+def _now(directory: Directory) -> Directory:
+    """With the changes whose date has come."""
+    return directory.at(time.time_ns() // 1_000)
 
 
 def _tell(found: dict[str, Any], lang: str, indent: str = "") -> None:
@@ -208,6 +214,7 @@ def _office_object(directory: Directory, office: OfficeRecord) -> dict[str, Any]
     """One office as the directory has it."""
     return {
         "address": office.address,
+        "former": list(office.former),
         "id": office.id.hex(),
         "name": office.name,
         "class": office.office_class,
@@ -231,6 +238,7 @@ def _office_object(directory: Directory, office: OfficeRecord) -> dict[str, Any]
             {"name": person.name, "roles": list(person.roles), "until": time_text(person.not_after_us)}
             for person in office.persons
         ],
+        "changes": listed_changes(directory, office.id),
     }
 
 

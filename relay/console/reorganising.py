@@ -10,7 +10,7 @@ from keys.directory import Directory
 from keys.office_record import OFFICE_CLASSES, STANDINGS, is_name
 from keys.reorganisation import Reform, cancel, reorganise, settle
 from protocol.errors import Refused
-from protocol.ids import Address, parse_address
+from protocol.ids import Address, OfficeId, parse_address
 from relay.console.acting import change_directory, signing_options, tell_acted
 from relay.console.choices import Choices
 from relay.console.commands import argument, command, option
@@ -68,7 +68,8 @@ def change(
     acted = change_directory(
         choices, passphrase_file, act, act=f"{'cancel changes of' if cancelling else 'change'} {who}"
     )
-    planned = _planned(acted.directory, who)
+    changed = acted.directory.by_address(who)
+    planned = [] if changed is None else listed_changes(acted.directory, changed.id)
     tell_acted(choices, acted, {"changes": planned})
     if not choices.json:
         for one in planned:
@@ -89,15 +90,13 @@ def _time(text: str) -> int:
         raise Refused("BAD_FIELD", f"{text[:40]!r} is no date and no RFC 3339 time", field="from") from None
 
 
-def _planned(directory: Directory, who: Address) -> list[dict[str, Any]]:
-    """The office's changes that are listed, those to come and those of the last weeks."""
-    office = directory.by_address(who)
+def listed_changes(directory: Directory, office_id: OfficeId) -> list[dict[str, Any]]:
+    """The changes of an office that are listed, those to come and those of the last weeks."""
     found = []
-    for one in directory.changes if office is not None else ():
-        if office is not None and one.office_id == office.id:
-            parent, heir = (
-                None if id_ is None else directory.at(one.from_us).by_id(id_) for id_ in (one.parent, one.successor)
-            )
+    for one in directory.at(0).changes:
+        if one.office_id == office_id:
+            then = directory.at(one.from_us)
+            parent, heir = (None if id_ is None else then.by_id(id_) for id_ in (one.parent, one.successor))
             found.append(
                 {
                     "from": time_text(one.from_us),

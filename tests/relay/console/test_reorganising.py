@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from keys.ceremony import read_network
+from keys.effects import effects_of
+from keys.proposals import propose_change
+from keys.reorganisation import Reform, reorganise
+from protocol.ids import Address
 from relay.console.main import main
 from relay.doctor.running import judge_office
-from tests.keys.networks import Administrator, make_office
+from tests.keys.networks import SMALL, Administrator, make_office
 
 FIRST, SECOND, THIRD = (make_office(number).address for number in (1, 2, 3))
 NEW = "321322-GO"
@@ -105,3 +109,26 @@ def test_people_are_told_what_is_planned(root: Path, capsys: pytest.CaptureFixtu
         )
         assert status == 0
         assert SECOND in capsys.readouterr().out
+
+
+def test_what_is_planned_is_shown_before_and_after_it_is_signed(
+    root: Path, change: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, now_us = read_network(root).files, time.time_ns() // 1_000
+    date_us = int(datetime(2046, 7, 1, tzinfo=UTC).timestamp()) * 1_000_000
+    reform = Reform(address=Address(NEW), parent=Address(SECOND))
+    act = propose_change(
+        files, lambda one, at_us: reorganise(one, FIRST, reform, at_us, from_us=date_us), "change", now_us, SMALL
+    )
+    line = f"+ {FIRST} from 2046-07-01T00:00:00Z on: address {FIRST} -> {NEW}, parent {SECOND}"
+    assert effects_of(files, act) == [line]
+    change(FIRST, "--address", NEW, "--from", "2046-07-01T00:00:00Z")
+    change(SECOND, "--address", "321300-GO")
+    shown = {}
+    for name in (FIRST, NEW, SECOND):
+        capsys.readouterr()
+        assert main(["--home", str(root), "--json", "keys", "show", name]) == 0
+        shown[name] = json.loads(capsys.readouterr().out)
+    assert shown[FIRST] == shown[NEW]
+    assert (shown[FIRST]["address"], shown[FIRST]["changes"][0]["address"]) == (FIRST, NEW)
+    assert (shown[SECOND]["address"], shown[SECOND]["former"]) == ("321300-GO", [SECOND])
