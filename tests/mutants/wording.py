@@ -1,4 +1,7 @@
-"""What a mutant changes, read from the file in which mutmut keeps all of them, and whether it is words only."""
+"""What a mutant changes, read from the file in which mutmut keeps all of them, and whether it is words only.
+
+Words are also SQL in another case, as long as no text is quoted in it, and the type that a `cast` names.
+"""
 
 import ast
 import difflib
@@ -8,11 +11,12 @@ from typing import Final
 
 ERRORS: Final = frozenset({"RemoteError", "Refused"})
 """Errors with a stable code first; what follows is English for a log."""
-PLAIN_ERRORS: Final = frozenset({"ValueError", "TypeError", "RuntimeError", "AssertionError", "_wrong"})
-NAMED: Final = {"Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 1, "elements": 2, "_one_of": 2}
+PLAIN_ERRORS: Final = frozenset({"ValueError", "TypeError", "RuntimeError", "AssertionError", "LookupError", "_wrong"})
+NAMED: Final = {"cast": 0, "Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 1, "elements": 2, "_one_of": 2}
 """Readers of fields, and the place of the argument that only names the object in errors."""
 CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
+_SQL: Final = re.compile(r"\s*(select|insert|update|delete|pragma|begin|commit|rollback)\b[^']*", re.IGNORECASE)
 _MUTANT: Final = re.compile(r"(x.*)__mutmut_(orig|\d+)$")
 
 
@@ -38,6 +42,11 @@ class _Wordless(ast.NodeTransformer):
         node.name = found.group(1) if found else node.name
         node.decorator_list = []
         self.generic_visit(node)
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str) and _SQL.fullmatch(node.value):
+            return ast.Constant(node.value.casefold())
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
