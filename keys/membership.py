@@ -53,11 +53,10 @@ def admit(
     """
     _require_apart(directory, requests, reserved)
     offices = dict(directory.offices)
-    ids = {office.address: office.id for office in offices.values()}
-    ids |= {request.address: request.office_id for request in requests}
+    batch = {request.address: request.office_id for request in requests}
     for request in requests:
         made = _renewed(directory, request, now_us) if request.kind == "renew" else None
-        made = made or _known(directory, request) or _new_office(request, decision, ids, now_us)
+        made = made or _known(directory, request) or _new_office(directory, request, decision, batch, now_us)
         offices[made.id] = made
     if len(offices) > OFFICES:
         raise Refused("TOO_LARGE", f"a network has at most {OFFICES} offices")
@@ -112,12 +111,17 @@ def _known(directory: Directory, request: EnrolmentRequest) -> OfficeRecord | No
     """The office as the directory already has it by this very request."""
     office = directory.by_id(request.office_id)
     wanted = {request.identity, second_key_id(request.second)}
-    same = office is not None and office.address == request.address and wanted <= {key.public for key in office.keys}
-    return office if same else None
+    if office is None or not wanted <= {key.public for key in office.keys}:
+        return None
+    return office if request.address in directory.names_of(office.id) else None
 
 
 def _new_office(
-    request: EnrolmentRequest, decision: Decision, ids: dict[Address, OfficeId], now_us: int
+    directory: Directory,
+    request: EnrolmentRequest,
+    decision: Decision,
+    batch: dict[Address, OfficeId],
+    now_us: int,
 ) -> OfficeRecord:
     """The record of an office that is taken in; raises `Refused` BAD_FIELD."""
     wish = request.wish
@@ -125,15 +129,19 @@ def _new_office(
     if class_ is None:
         raise Refused("BAD_FIELD", f"the class of {request.address} is not said, neither there nor here", field="class")
     parent = decision.parent or wish.parent
-    if parent is not None and parent not in ids:
-        raise Refused("BAD_FIELD", f"{parent} is not in the directory", field="parent")
+    above = None if parent is None else batch.get(parent)
+    if parent is not None and above is None:
+        office = directory.by_address(parent)
+        if office is None:
+            raise Refused("BAD_FIELD", f"{parent} is not in the directory", field="parent")
+        above = office.id
     try:
         return OfficeRecord(
             id=request.office_id,
             address=request.address,
             name=decision.name or wish.name or request.address,
             office_class=class_,
-            parent=None if parent is None else ids[parent],
+            parent=above,
             standing=decision.standing or wish.standing,
             brokers=wish.brokers if decision.brokers is None else decision.brokers,
             keys=_keys(request, now_us),
@@ -145,7 +153,7 @@ def _new_office(
 def _renewed(directory: Directory, request: EnrolmentRequest, now_us: int) -> OfficeRecord:
     """The record with the new keys beside the old ones, which stay valid for what they signed; raises `Refused`."""
     office = directory.by_id(request.office_id)
-    if office is None or office.address != request.address:
+    if office is None or request.address not in directory.names_of(office.id):
         raise Refused("NOT_FOUND", "no office of the network has this id and address", field=request.address)
     vouching = next((key for key in office.keys if key.key_id == request.in_force), None)
     if office.state == "revoked" or vouching is None or not vouching.valid_at(now_us):

@@ -11,6 +11,7 @@ from keys.enrolment import EnrolmentRequest, Wish, make_request
 from keys.membership import Decision, admit, admitted
 from keys.office_record import OfficeKey
 from keys.primitives import SigningKey
+from keys.reorganisation import Reform, reorganise
 from protocol.errors import Refused
 from protocol.ids import Address, OfficeId
 from tests.enrolling import ADDRESS, ID, IDENTITY, SECOND, request, request_of, wanted
@@ -132,3 +133,21 @@ def test_renewed_keys_stand_beside_the_old_ones() -> None:
 
 IDENTITY_OF_1 = SigningKey.from_seed(seed("township 1"))
 SECOND_OF_1 = type(SECOND).from_seed(seed("township 1, second"))
+
+
+def test_an_office_that_was_renamed_renews_its_keys_under_any_of_its_names() -> None:
+    new = Address("321322-GO")
+    planned = reorganise(DIRECTORY, COUNTY_ADDRESS, Reform(address=new), NOW_US, from_us=NOW_US + DAY_US)
+    for name in (COUNTY_ADDRESS, new):
+        for at_us in (NOW_US, NOW_US + 2 * DAY_US):
+            said = wanted(kind="renew", office_id=COUNTY, address=name)
+            renewed = admit(planned, [make_request(said, IDENTITY, SECOND, COUNTY_KEY)], AS_WISHED, at_us)
+            office = renewed.at(at_us).offices[COUNTY]
+            assert office.keys[0].public == IDENTITY.public()
+            assert office.call_sign == COUNTY_ADDRESS
+            assert renewed.changes == planned.changes
+    below = admit(planned, [request(wish=Wish("", "county", new))], AS_WISHED, NOW_US)
+    assert below.offices[ID].parent == COUNTY
+    assert admit(DIRECTORY, [request_of(1, address=new)], AS_WISHED, NOW_US).by_address(new) is not None
+    with pytest.raises(Refused, match="ADDRESS_TAKEN"):
+        admit(planned, [request_of(1, address=new)], AS_WISHED, NOW_US)
