@@ -1,7 +1,12 @@
 """A home that is lost and comes back from its key backup; a storage key that is asked for at the start."""
 
+import os
+import pty
+import select
 import shutil
+import signal
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +77,26 @@ def test_g12_g14_an_office_that_lost_its_disk_comes_back_from_the_backup_of_its_
         assert alarms(lab, COUNTY) == set()
 
 
+def typed_at_a_terminal(argv: Sequence[str], environment: Mapping[str, str], passphrase: str) -> bool:
+    """Whether a daemon on a terminal asks for the passphrase without showing it, and is READY then."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(argv[0], argv, {**environment, "CREDENTIALS_DIRECTORY": ""})  # noqa: S606 - a child with a terminal
+    said, typed, deadline = "", False, time.monotonic() + 30
+    try:
+        while "READY" not in said and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 1)[0]:
+                said += os.read(terminal, 4_096).decode()
+            if not typed and said.rstrip().endswith(":"):
+                os.write(terminal, passphrase.encode() + b"\n")
+                typed = True
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    return typed and "READY" in said and passphrase not in said
+
+
 def publish(lab: Network) -> int:
     """A newer directory, as `keys publish` would bring it to the city; its version."""
 
@@ -109,6 +134,7 @@ def test_g11_a_daemon_takes_its_passphrase_at_the_start_and_keeps_it_to_itself(
         lab.wait_delivered(COUNTY, lab.send(COUNTY, CITY, "由口令开启"))
         assert lab.stop(COUNTY) == 0
         assert lab.relay(COUNTY, "fsck").one()["ok"] is True
+        assert typed_at_a_terminal(lab.offices[COUNTY].argv, lab._environment, PASSPHRASE)
         secret.write_text("another\n")
         assert refused() == (78, "BAD_KEYS")
         found = lab.relay(COUNTY, "doctor")

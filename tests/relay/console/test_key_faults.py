@@ -6,6 +6,7 @@ or open to others, a clock that is off by a year.
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from errno import EROFS
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from keys.ceremony import read_network
@@ -23,6 +25,7 @@ from keys.trust.store import TrustStore
 from relay.console.main import main
 from relay.lab.create import create_lab
 from relay.times import time_text
+from tests.relay.console.test_looking import ALL
 
 PLAN = """
 network = "lab"
@@ -113,8 +116,10 @@ class Trial:
         )
         self.said()
         status = main(["--home", str(self.folder / row.home), "--json", "keys", *words])
-        _, err = self.said()
+        out, err = self.said()
         assert "Traceback" not in err
+        for secret in ("passphrase", "other"):
+            assert (self.folder / secret).read_text().strip() not in out + err
         return status, json.loads(err.splitlines()[-1])["code"] if status else ""
 
     def check(self) -> None:
@@ -263,6 +268,18 @@ def test_key_files_that_are_cut_bent_open_or_gone_are_named_and_nothing_changes(
     assert fault != "open" or (status, code) == (77, "KEY_FILE_MODE")
     after = once.picture()
     assert all(after[file] == data for file, data in before.items())
+
+
+def test_g11_no_option_of_any_command_takes_a_secret_itself() -> None:
+    words = re.compile("passphrase|password|-pin$|secret|seed")
+    taking = {
+        (path, option.opts[0]): option.metavar
+        for path, command in ALL
+        for option in command.params
+        if isinstance(option, click.Option) and any(words.search(name) for name in option.opts)
+    }
+    assert taking
+    assert set(taking.values()) == {"FILE"}, taking
 
 
 @pytest.mark.parametrize("years", [-1, 1])
