@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.schema import Broker as BrokerSettings
-from config.schema import Limits, Links, Office, Patience, Settings, Store
+from config.schema import Limits, Links, Office, Patience, Prekeys, Settings, Store
 from keys.directory import Directory
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SigningKey, sha256
@@ -131,6 +131,8 @@ class OfficeProcess:
         self._changing = asyncio.Lock()
         self._saved = place.with_suffix(".saved")
         place.mkdir()
+        self.prekeys = Prekeys()
+        """Settings of the next start."""
         self._prekeys_lost = False
         self._first_record = make_prekey(
             seat.key, network_id=directory.network_id, office_id=seat.office, suite=1, seed=seat.prekey_seed,
@@ -379,6 +381,7 @@ class OfficeProcess:
             home_version=1,
             office=Office(address=self.seat.address, network="sim"),
             brokers=brokers,
+            prekeys=self.prekeys,
             links=Links(retry_min_s=0.5, retry_max_s=10, patience_s=PATIENCE),
             limits=QUARANTINE,
             store=Store(quota_bytes=self.quota_bytes),
