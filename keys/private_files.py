@@ -112,10 +112,18 @@ def overwrite(path: Path) -> None:
 
 
 def erase(path: Path) -> None:
-    """Overwrite a file and remove it, durably; nothing happens when there is none. Raises `OSError`."""
+    """Overwrite a file and remove it, durably; nothing happens when there is none. Raises `OSError`.
+
+    Its name goes first, so that nobody finds it half overwritten. One that has another name is only unlinked: a writer
+    that was killed between link and unlink leaves two names of what is in force.
+    """
+    gone = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     with suppress(FileNotFoundError):
-        overwrite(path)
-        path.unlink()
+        path.rename(gone)
+        fsync_directory(path.parent)
+        if gone.stat().st_nlink == 1:
+            overwrite(gone)
+        gone.unlink()
         fsync_directory(path.parent)
 
 

@@ -26,6 +26,7 @@ from relay.store.database import DATABASE_NAME, HomeInUse, StoreUnusable
 from relay.store.resealing import reseal
 
 _KIND: Final = "storage-next"
+_OLD: Final = ".old"
 
 Entropy = Callable[[int], bytes]
 
@@ -50,6 +51,7 @@ def rotate_storage_key(home: Path, unlock: Unlock, entropy: Entropy, migrations:
     with held(home):
         safe = Safe(home, unlock_once, nobody_hears)
         old, waiting = safe.storage_key, home / "keys" / NEXT_STORAGE_KEY
+        _tidy(home)
         if _is_done(home, old):
             erase(waiting)
             return 0
@@ -62,6 +64,13 @@ def rotate_storage_key(home: Path, unlock: Unlock, entropy: Entropy, migrations:
         _take_place(home, new, kept, safe, asked.get(LABEL), entropy)
         erase(waiting)
     return count
+
+
+def _tidy(home: Path) -> None:
+    """What a run that was killed left of its writes: files that nobody will use, with keys in them."""
+    for folder in (home / "keys", home / "keys" / "next"):
+        for path in (*folder.glob(".*.tmp"), *folder.glob(f".*{_OLD}")):
+            erase(path)
 
 
 def _is_done(home: Path, key: bytes) -> bool:
@@ -141,8 +150,7 @@ def _take_place(home: Path, new: bytes, kept: str, safe: Safe, passphrase: bytes
 
 def _replace_and_erase(path: Path, put: Callable[[], None]) -> None:
     """Replace a file by `put`, and overwrite what it was: a second name keeps hold of its blocks meanwhile."""
-    old = path.with_name(f".{path.name}.old")
-    old.unlink(missing_ok=True)
+    old = path.with_name(f".{path.name}{_OLD}")
     os.link(path, old)
     put()
     erase(old)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.keyfile import Argon2Cost, read_header, read_secret, write_secret
-from keys.private_files import KeyFileError, read_private, replace
+from keys.private_files import KeyFileError, erase, read_private, replace
 from protocol.errors import Refused
 from tests.keys.networks import CHEAP
 
@@ -164,3 +164,17 @@ def test_a_replaced_file_is_whole_and_private(tmp_path: Path) -> None:
         assert read_private(path, 10) == content
     with pytest.raises(KeyFileError, match="longer"):
         read_private(path, 2)
+
+
+def test_what_has_another_name_is_not_overwritten(tmp_path: Path) -> None:
+    """A writer that was killed between link and unlink leaves two names of one file."""
+    path, other, lone = tmp_path / "one", tmp_path / "two", tmp_path / "three"
+    path.write_bytes(b"in force")
+    os.link(path, other)
+    lone.write_bytes(b"old")
+    with lone.open("rb") as held:
+        for each in (other, lone, tmp_path / "nothing"):
+            erase(each)
+        assert held.read() == bytes(3)
+    assert path.read_bytes() == b"in force"
+    assert [each.name for each in tmp_path.iterdir()] == ["one"]
