@@ -19,7 +19,7 @@ from keys.suspensions import Suspension
 from keys.trust.store import Trust, UpdateResult
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import MAX_LIFE_US, SECOND_US
+from protocol.limits import SECOND_US
 from protocol.outbox import Outbox
 from relay.daemon import MIGRATIONS, timing_of, witnesses_of
 from relay.engine import Engine
@@ -32,11 +32,12 @@ from relay.opening import awake, read_keyring, remembered_clock
 from relay.service import OfficeService
 from relay.shelf import Shelf
 from relay.store import prekeys
-from relay.store.database import Database, Txn
+from relay.store.database import Database
 from relay.window import Window
 from tests.sim.broker import Broker
 from tests.sim.lanes import LaneWatch
 from tests.sim.links import SimLinks
+from tests.sim.prekeys import keep_first, lose_all
 from tests.sim.store import PLENTY_BYTES, SimStore, peek, put_back, save_files, tear_tail
 from tests.sim.virtual import RUNS_IN, START_US, InlineOffload, OfficeClock, SeededEntropy, Time, VirtualLoop
 
@@ -349,15 +350,9 @@ class OfficeProcess:
     async def _keyring(self, store: SimStore) -> Keyring:
         if self._prekeys_lost:
             self._prekeys_lost = False
-            await store.write(Lane.PRIORITY, _lose_prekeys)
+            await store.write(Lane.PRIORITY, lose_all)
         elif not await store.read(prekeys.own_epoch):
-            first = self._first_record
-            forget_us = first.not_after_us + MAX_LIFE_US
-            keep = partial(
-                prekeys.keep_own, prekey_id=first.prekey_id, epoch=first.epoch, forget_us=forget_us,
-                seed=self.seat.prekey_seed, record=first.data,
-            )  # fmt: skip
-            await store.write(Lane.PRIORITY, keep)
+            await store.write(Lane.PRIORITY, partial(keep_first, record=self._first_record, seed=self.seat.prekey_seed))
         for record in self.knows_prekeys:
             await store.write(
                 Lane.PRIORITY,
@@ -394,8 +389,3 @@ class OfficeProcess:
 
 def network_id() -> NetworkId:
     return NetworkId(sha256(b"simulated network")[:16])
-
-
-def _lose_prekeys(txn: Txn) -> None:
-    txn.connection.execute("DELETE FROM own_prekeys")
-    txn.connection.execute("DELETE FROM meta WHERE name = 'prekey_epoch'")
