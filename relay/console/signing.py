@@ -4,6 +4,7 @@ The key file is opened here, under its owner's passphrase, and the private key n
 gets signatures, and checks them like everybody after it. What they say: `protocol/approval.py` and `signing_for.py`.
 """
 
+import base64
 import os
 import time
 from collections.abc import Mapping
@@ -156,8 +157,8 @@ def _subject(draft: Mapping[str, Any], salt: bytes, original: str | None) -> Sub
         title=draft["title"],
         body_digest=body_digest(salt, draft.get("body", "")),
         attachments=tuple(
-            AttachmentRecord(each["name"], len(each["data"]), file_digest(salt, index, each["data"]))
-            for index, each in enumerate(draft.get("attachments", []))
+            AttachmentRecord(name, len(data), file_digest(salt, index, data))
+            for index, (name, data) in enumerate(map(_attachment, draft.get("attachments", [])))
         ),
         thread=_optional_id(draft, "thread"),
         reply_to=_optional_id(draft, "reply_to"),
@@ -166,6 +167,18 @@ def _subject(draft: Mapping[str, Any], salt: bytes, original: str | None) -> Sub
         drill=draft.get("drill", False),
         original_digest=None if original is None else _digest(original),
     )
+
+
+def _attachment(given: Any) -> tuple[str, bytes]:
+    """Name and bytes of an attachment; one that a line brings itself has them in base64. Raises `Refused` BAD_FIELD."""
+    try:
+        name, data = given["name"], given["data"]
+        found = data if isinstance(data, bytes) else base64.b64decode(data, validate=True)
+    except (KeyError, TypeError, ValueError):
+        found, name = b"", None
+    if not isinstance(name, str):
+        raise Refused("BAD_FIELD", "an attachment is a name, and data in base64", field="attachments")
+    return name, found
 
 
 def _names(value: str | list[str]) -> tuple[str, ...]:

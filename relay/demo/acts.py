@@ -15,7 +15,18 @@ from relay.console.client import path_of
 from relay.console.drafting import new_id
 from relay.console.failure import Failure
 from relay.console.output import size
-from relay.demo.cast import CITY, CITY_BROKER, CLERK, LIAISON, OFFICES, PROVINCE, PROVINCE_BROKER, SCREENED
+from relay.demo.cast import (
+    CITY,
+    CITY_BROKER,
+    CLERK,
+    ISSUER,
+    LIAISON,
+    OFFICES,
+    PROVINCE,
+    PROVINCE_BROKER,
+    REVIEWER,
+    SCREENED,
+)
 from relay.demo.papers import Papers, flash_draft, gather_papers, report_draft, routine_draft
 from relay.demo.search import files_of, marks_in
 from relay.demo.stage import Stage
@@ -73,7 +84,11 @@ def act_report(scenes: Scenes) -> None:
     telling, province = scenes.telling, scenes.stage.office(PROVINCE)
     telling.act("report")
     papers = gather_papers()
-    answer = scenes.send(LIAISON, report_draft(papers, PROVINCE))
+    draft = report_draft(papers, PROVINCE)
+    persons = {"reviewer": REVIEWER, "issuer": ISSUER}
+    files = {role: scenes.stage.key_file(LIAISON, name) for role, name in persons.items()}
+    scenes.stage.signing(LIAISON).approve(draft, files)
+    answer = scenes.send(LIAISON, draft)
     scenes.report_id, scenes.digest = answer["id"], answer["digest"]
     telling.check(
         "report_accepted",
@@ -93,15 +108,18 @@ def act_report(scenes: Scenes) -> None:
     (attachment,) = found["attachments"]
     data = base64.b64decode(attachment["data"])
     telling.check("same_bytes", found["body"] == papers.body, data == papers.attachment)
+    approved = {one["role"]: one["by"] for one in found["meta"]["signatures"] if one["verified"]}
+    telling.check("approved", persons.items() <= approved.items(), reviewer=REVIEWER, issuer=ISSUER)
     telling.check("city_inbox_empty", scenes.inbox(CITY) == [])
     _search(scenes, papers, found["body"].encode(), data)
-    province.change(path_of("messages", scenes.report_id, "sign-for"), {"by": CLERK})
+    signature = scenes.stage.signing(PROVINCE).sign_for(scenes.report_id, scenes.stage.key_file(PROVINCE, CLERK))
+    province.change(path_of("messages", scenes.report_id, "sign-for"), {"by": CLERK, "signature": signature})
     event = scenes.event(LIAISON, scenes.report_id, "signed_for")
     telling.check(
         "signed_for",
         event["by"] == PROVINCE,
         event.get("verified") is True,
-        event["person"] == CLERK,
+        (event["person"], event["mode"]) == (CLERK, "person_signed"),
         person=event["person"],
         mode=event["mode"],
     )

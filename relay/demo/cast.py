@@ -17,6 +17,10 @@ CITY_BROKER: Final = "yancheng"
 CLERK: Final = "周文书"
 """A person of the province's office whom the directory names as a clerk."""
 
+REVIEWER: Final = "吴科长"
+ISSUER: Final = "郑主任"
+"""Persons of the reporting county: who reviews a report (审核) and who issues it (签发)."""
+
 SUITE_NAMES: Final = {
     1: "X-Wing (ML-KEM-768 + X25519), AES-256-GCM, Ed25519",
     2: "X25519, AES-256-GCM, Ed25519",
@@ -47,7 +51,11 @@ def plan_text(ports: Ports, suite: int | None) -> str:
             _office(LIAISON, "射阳县人民政府办公室", "county", CITY_BROKER, parent=CITY, standing="liaison"),
             _office(SCREENED, "阜宁县人民政府办公室", "county", CITY_BROKER, parent=CITY, standing="screened"),
         ],
-        "persons": [{"name": CLERK, "office": PROVINCE, "roles": ["clerk"]}],
+        "persons": [
+            {"name": CLERK, "office": PROVINCE, "roles": ["clerk"]},
+            {"name": REVIEWER, "office": LIAISON, "roles": ["reviewer"]},
+            {"name": ISSUER, "office": LIAISON, "roles": ["issuer"]},
+        ],
         # A broker that comes back is found at once: the reader of a demo should not wait for a pause to end.
         "settings": {"links": {"retry_min_s": 0.1, "retry_max_s": 0.5}},
     }

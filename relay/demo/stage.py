@@ -15,8 +15,11 @@ from typing import Any, Final, TypeVar
 
 from keys.private_files import make_private_directory
 from protocol.errors import Refused
+from relay.console.choices import Choices
 from relay.console.client import Daemon
 from relay.console.failure import Failure
+from relay.console.passphrases import LAB_PASSPHRASE
+from relay.console.signing import Signing
 from relay.demo.cast import CITY_BROKER, OFFICES, PROVINCE_BROKER, Ports, plan_text
 from relay.demo.processes import TERM_S, Child, own_environment, postponed, relay_command
 from relay.lab.create import LabReport, create_lab
@@ -51,6 +54,15 @@ class Stage:
     def home(self, office: str) -> Path:
         """The home of an office."""
         return Path(self.lab.homes[office])
+
+    def signing(self, office: str) -> Signing:
+        """What persons of an office sign with on its machine; their keys are sealed under the lab's passphrase."""
+        choices = Choices(lang=self._lang, home_given=str(self.home(office)))
+        return Signing(choices, self.office(office), str(Path(self.lab.root_home) / LAB_PASSPHRASE))
+
+    def key_file(self, office: str, person: str) -> str:
+        """The sealed key of a person."""
+        return str(Path(self.lab.directory) / "persons" / f"{office}-{person}.key")
 
     def broker_directory(self, broker: str) -> Path:
         """The folder of a broker."""

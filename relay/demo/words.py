@@ -42,6 +42,10 @@ WORDS: Final = MappingProxyType(
             "省收到的正文和附件与发出的逐字节一致",
             "body and attachment at the province are the sent ones, byte for byte",
         ),
+        "approved": (
+            "{reviewer} 审核、{issuer} 签发：签名封在内容中，省验证通过",
+            "{reviewer} reviewed and {issuer} issued it: signed inside the content, verified at the province",
+        ),
         "city_inbox_empty": ("市的收件箱是空的：它只转递", "the city's inbox is empty: it only carries"),
         "city_cannot_read": (
             "市看不到内容：{marks} 段明文标记在市和代理的 {files} 个文件中都搜不到（在省保存的副本中搜到 {found} 段）",

@@ -19,6 +19,7 @@ TOP = Path(__file__).resolve().parents[2]
 ACTS = ["network", "report", "screening", "broker_killed", "evidence", "closing"]
 STEPS = {
     *("lab_made", "all_ready", "report_accepted", "custody", "delivered", "same_bytes", "city_inbox_empty"),
+    "approved",
     *("city_cannot_read", "signed_for", "not_liaison", "screened_to_city", "forwarded", "original_inside", "killed"),
     *("queued", "broker_back", "flash_first", "nothing_lost", "all_delivered", "no_quarantine", "all_stopped"),
     *("verified_offline", "forgery_found"),

@@ -156,10 +156,13 @@ def test_lines_and_forwards_are_signed_too(lab: Network, tmp_path: Path) -> None
     }  # fmt: skip
     unsigned = {name: line[name] for name in ("to", "kind", "title")}
     lines = tmp_path / "lines.jsonl"
-    lines.write_text("\n".join(json.dumps(one) for one in (line, unsigned, line)))
+    bare = {**line, "attachments": [{"name": "a.txt", "data": "5Zu+"}]}
+    odd = {**line, "attachments": [{"name": "a.txt", "data": "%"}]}
+    lines.write_text("\n".join(json.dumps(one) for one in (line, unsigned, bare, odd)))
     said = lab.relay(COUNTY, "send", "--jsonl", str(lines), *passphrase(lab))
-    first, second, third = (json.loads(one) for one in said.out.splitlines())
+    first, second, third, fourth = (json.loads(one) for one in said.out.splitlines())
     assert (first["exit"], second["code"], third["exit"], said.exit) == (0, "NO_REVIEWER", 0, 65)
+    assert (fourth["code"], fourth["field"]) == ("BAD_FIELD", "attachments")
     assert [one["role"] for one in shown(lab, first["id"])["signatures"]] == ["office", "reviewer", "issuer"]
     persons = ("--reviewer", key(lab, "王主任", CITY), *passphrase(lab))
     forwarded = lab.relay(CITY, "forward", first["id"], "--to", PROVINCE, *persons).one()
