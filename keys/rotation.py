@@ -38,14 +38,17 @@ WHAT: Final = ("identity", "tls")
 
 def begin(
     home: Path, what: str, office: OfficeId, trust: Trust, output: Path, now_us: int, *, valid_us: int,
-    entropy: Entropy, unlock: Unlock = nobody,
+    entropy: Entropy, unlock: Unlock = nobody, algorithm: int | None = None,
 ) -> EnrolmentRequest:  # fmt: skip
     """Make the new keys beside the old ones and hand the request over as the file `output`.
 
-    Where a rotation of the same kind has begun already, its request is handed over again.
-    Raises `Refused` FILE_EXISTS for an output that exists or a rotation of the other kind, KEY_IN_TOKEN for signing
-    keys that a token holds, HOME_IN_USE; `KeyFileError`; `OSError`.
+    `algorithm` is that of a new identity key, by default that of the one in force. Where a rotation of the same kind
+    has begun already, its request is handed over again.
+    Raises `Refused` FILE_EXISTS for an output that exists or a rotation of the other kind, BAD_FIELD for an algorithm
+    of no allowed suite, KEY_IN_TOKEN for signing keys that a token holds, HOME_IN_USE; `KeyFileError`; `OSError`.
     """
+    if algorithm is not None and not trust.directory.allows(algorithm):
+        raise Refused("BAD_FIELD", "the network does not allow that suite", field="suite")
     record = trust.directory.by_id(office)
     if record is None:
         raise Refused("REVOKED", "this office is not in the network directory")
@@ -62,7 +65,7 @@ def begin(
             if what == "identity" and token_of_identity(home, storage_key) is not None:
                 raise Refused("KEY_IN_TOKEN", str(home / "keys" / "identity.key"))
             inforce = read_secrets(home, storage_key, unlock)
-            fresh = _fresh(what, inforce, entropy)
+            fresh = _fresh(what, inforce, entropy, algorithm)
             nonce = entropy(NONCE_BYTES)
             said = EnrolmentRequest(
                 kind="renew",
@@ -82,7 +85,7 @@ def begin(
             made = make_request(said, fresh.identity, fresh.second, inforce.identity)
             _write(home, what, made, fresh, storage_key, entropy)
         request = pending(home)
-        if request is None or what != kind_of(home):
+        if request is None or what != kind_of(home) or algorithm not in (None, request.suite):
             detail = f"a rotation of {kind_of(home)} has begun in {home}; install its answer, or `keys rotate cancel`"
             raise Refused("FILE_EXISTS", detail, field=str(home))
         write_again(output, request.data)
@@ -173,10 +176,10 @@ def adopt(home: Path, named: Collection[KeyId]) -> bool:
     return True
 
 
-def _fresh(what: str, inforce: OfficeSecrets, entropy: Entropy) -> OfficeSecrets:
+def _fresh(what: str, inforce: OfficeSecrets, entropy: Entropy, algorithm: int | None) -> OfficeSecrets:
     if what == "tls":
         return OfficeSecrets(inforce.identity, inforce.second, tls.new_key())
-    identity = make_private_key(inforce.identity.suite, entropy(32))
+    identity = make_private_key(inforce.identity.suite if algorithm is None else algorithm, entropy(32))
     return OfficeSecrets(identity, SecondKey.from_seed(entropy(32)), tls.new_key())
 
 

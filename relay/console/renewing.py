@@ -10,7 +10,7 @@ import click
 
 from protocol.errors import Refused, RemoteError
 from protocol.limits import SECOND_US
-from relay.console.choices import Choices
+from relay.console.choices import SUITES, Choices
 from relay.console.client import daemon_of, path_of
 from relay.console.commands import command, option
 from relay.console.failure import Failure
@@ -28,9 +28,10 @@ DAY_US: Final = 86_400 * SECOND_US
 @command("keys rotate identity")
 @option("--output", "-o", metavar="REQUEST", required=True)
 @option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
-def rotate_identity(choices: Choices, output: str, valid_days: int) -> None:
+@option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)))
+def rotate_identity(choices: Choices, output: str, valid_days: int, suite: str | None) -> None:
     """Make new signing keys beside those in force, and the request that renews them."""
-    _begin(choices, "identity", output, valid_days)
+    _begin(choices, "identity", output, valid_days, suite)
 
 
 @command("keys rotate tls")
@@ -104,8 +105,9 @@ def _named(one: Mapping[str, Any], lang: str) -> str:
     return f"{words} ({say('ended', lang)})" if one["past"] else words
 
 
-def _begin(choices: Choices, what: str, output: str, valid_days: int) -> None:
+def _begin(choices: Choices, what: str, output: str, valid_days: int, suite: str | None = None) -> None:
     from config.load import load
+    from keys.primitives import algorithm_of
     from keys.rotation import begin
     from relay.opening import find_office
 
@@ -115,6 +117,7 @@ def _begin(choices: Choices, what: str, output: str, valid_days: int) -> None:
     request = begin(
         home, what, office, trust, Path(output), time.time_ns() // 1_000, valid_us=valid_days * DAY_US,
         entropy=secrets.token_bytes, unlock=unlock_of_home(choices),
+        algorithm=None if suite is None else algorithm_of(SUITES[suite]),
     )  # fmt: skip
     shown = Shown("request", request.address, request.digest)
     if choices.json:

@@ -334,6 +334,10 @@ HELP: Final = MappingProxyType(
             "密码套件：1、2 或 gm（国密，即 3）；默认 1",
             "cipher suite: 1, 2 or gm (SM2, which is 3); default 1",
         ),
+        "keys rotate identity.suite": (
+            "新签名密钥的套件：1、2 或 gm（国密）；默认不变",
+            "suite of the new signing key: 1, 2 or gm; by default the one in force",
+        ),
         "engine": ("mosquitto、nats 或 rabbitmq", "mosquitto, nats or rabbitmq"),
         "out": ("写入的目录", "folder to write"),
         "user": (
