@@ -26,7 +26,7 @@ def test_g16_a_damaged_row_does_not_end_the_intake() -> None:
     store = _DamagedStore()
     entropy = SimpleNamespace(bytes=bytes)
     outbox = SimpleNamespace(get=lambda digest: None, offered=lambda digest, to: False)
-    ground: Any = SimpleNamespace(store=store, entropy=entropy, offload=InlineOffload(), outbox=outbox)
+    ground: Any = SimpleNamespace(store=store, entropy=entropy, offload=InlineOffload(), outbox=outbox, trust=None)
     neighbours: Any = SimpleNamespace(hear=lambda office, shown: None)
     unused: Any = SimpleNamespace(doubt_us=0)
     intake = Intake(ground, "fast", unused, unused, neighbours)
