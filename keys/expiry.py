@@ -77,9 +77,9 @@ def trust_expiries(files: Mapping[str, bytes]) -> Iterator[Expiry]:
         yield Expiry(until_us, role, "", since_us)
 
 
-def certificate_expiry(what: str, certificate: bytes) -> Expiry:
-    """A PEM certificate: `tls` of an office, `tls_ca` of the network. Raises `ValueError`."""
-    return Expiry(tls.expires_us(certificate), what, "", tls.begins_us(certificate))
+def certificate_expiry(what: str, certificate: bytes, name: str = "") -> Expiry:
+    """A PEM certificate: `tls` of an office, `tls_ca` of the network, `broker` of a broker. Raises `ValueError`."""
+    return Expiry(tls.expires_us(certificate), what, name, tls.begins_us(certificate))
 
 
 def prekey_expiry(record: PrekeyRecord) -> Expiry:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from keys.certificates import issued_certificates
 from keys.directory import Directory
 from keys.expiry import Expiry, certificate_expiry, network_expiries, office_expiries, prekey_expiry, trust_expiries
 from keys.keyfile import read_header
 from keys.prekeys import PrekeyRecord
 from keys.private_files import KeyFileError
 from protocol.errors import Refused
-from protocol.ids import OfficeId
+from protocol.ids import OfficeId, is_address
 from protocol.limits import SECOND_US
 from relay.times import parse_time_us, time_text
 
@@ -29,6 +30,7 @@ NEXT_OF_ROOT: Final[Mapping[str, str]] = {
     "targets": "relay keys publish",
     "snapshot": "relay keys publish",
     "timestamp": "relay keys publish",
+    "broker": "relay broker certificate",
 }
 """The same for the administrator, who waits for the offices' own requests."""
 
@@ -49,12 +51,24 @@ def of_office(
 
 
 def of_root(home: Path, directory: Directory, files: Mapping[str, bytes], now_us: int) -> Iterator[Expiry]:
-    """Everything that a network's administrator answers for. Raises `TrustError`, `KeyFileError`."""
+    """Everything that a network's administrator answers for. Raises `TrustError`, `KeyFileError`, `Refused`."""
     yield from trust_expiries(files)
     path = home / "keys" / "tls-ca.key"
     if path.exists():
         yield certificate_expiry("tls_ca", read_header(path).public)
+    yield from _brokers(home)
     yield from network_expiries(directory, now_us)
+
+
+def _brokers(home: Path) -> Iterator[Expiry]:
+    """The newest certificate of each broker on record; offices see to theirs themselves."""
+    newest: dict[str, Expiry] = {}
+    for one in issued_certificates(home):
+        name = one.subject.name
+        if not is_address(name):
+            found = certificate_expiry("broker", one.path.read_bytes(), name)
+            newest[name] = max(found, newest.get(name, found), key=lambda each: each.until_us)
+    yield from newest.values()
 
 
 def objects(

@@ -24,7 +24,7 @@ def test_the_sheet_has_the_same_fields_in_both_languages() -> None:
 
 
 @pytest.mark.live
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_g14_the_manual_leads_from_an_empty_disk_to_three_offices_one_rotated_and_one_revoked(tmp_path: Path) -> None:
     program = tmp_path / "bin"
     program.mkdir()

@@ -76,6 +76,20 @@ def test_a_folder_follows_the_directory(relay: Relay, lab: LabReport, tmp_path: 
     assert "无变动" in said.out
 
 
+def test_a_broker_s_certificate_is_renewed_before_it_ends(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    command = ("broker", "certificate", "soon.example", "--out", str(tmp_path), "--home", lab.root_home, "--json")
+    asking = ("keys", "needs-renewal", "--within", "100d", "--home", lab.root_home, "--json")
+
+    def ends() -> list[tuple[str, bool]]:
+        items = json.loads(relay(*asking).out)["items"]
+        return [(one["next"], one["due"]) for one in items if (one["what"], one["name"]) == ("broker", "soon.example")]
+
+    assert relay(*command, "--days", "70").exit == 0
+    assert ends() == [("relay broker certificate", True)]
+    assert relay(*command).exit == 0
+    assert ends() == [("relay broker certificate", False)]
+
+
 def test_a_withdrawn_certificate_is_listed_and_its_owner_stays(relay: Relay, lab: LabReport) -> None:
     root = Path(lab.root_home)
     listed = relay("broker", "revocations", "--withdraw", "320000-GO", "--home", str(root), "--json").object()
