@@ -16,6 +16,7 @@ from keys.backup import BACKUP_BYTES, Backup, HomeKind, gather, open_backup
 from keys.ceremony import read_network
 from keys.directory import Directory
 from keys.keyfile import KEY_FILE_BYTES, Unlock, open_secret, read_header
+from keys.office_home import TOKEN_KIND
 from keys.private_files import KeyFileError, fsync_directory, make_private_directory, read_private, write_new
 from keys.storage_key import BARE, SEALED, how_kept
 from keys.trust.store import TrustStore
@@ -44,6 +45,12 @@ def back_up(home: Path, unlock: Unlock, now_us: int) -> Backup:
         files[f"keys/{BARE}"] = storage_key
     kind: HomeKind = "root" if _is_root(home) else "office"
     return Backup(kind, directory.network_id, settings.office.address, now_us, files)
+
+
+def signs_in_token(home: Path) -> bool:
+    """Whether the home's signing key is in a token, and so in no backup. Raises `KeyFileError`."""
+    path = home / "keys" / "identity.key"
+    return path.exists() and read_header(path).kind == TOKEN_KIND
 
 
 def recover(

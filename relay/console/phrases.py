@@ -41,6 +41,10 @@ PHRASES: Final = MappingProxyType(
             "{file} 的口令已更改；此前的副本仍由旧口令打开。",
             "The passphrase of {file} is another now; copies made before still open with the old one.",
         ),
+        "backup_without_token": (
+            "签名密钥在密码令牌中，不在此备份内：恢复时需要该令牌。",
+            "The signing key is in a token and not in this file: a recovered home needs the token.",
+        ),
         "backup_made": (
             "{address} 的密钥和信任已备份到 {file}（{files} 个文件）。请把它与口令分开保管。",
             "Keys and trust of {address} are in {file} ({files} files). Keep file and passphrase apart.",

@@ -83,7 +83,7 @@ def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | N
 def backup(choices: Choices, output: Path, passphrase_file: str | None) -> None:
     """Write keys and trust of the home into one file under a passphrase of its own."""
     from keys.backup import seal_backup
-    from relay.safekeeping import back_up
+    from relay.safekeeping import back_up, signs_in_token
 
     home = choices.existing_home()
     if output.exists():
@@ -93,7 +93,10 @@ def backup(choices: Choices, output: Path, passphrase_file: str | None) -> None:
     passphrase = new_passphrase(choices, output.name, passphrase_file)
     label = f"{made.home_kind} {made.address} {time_text(made.made_us)}"
     write_new(output, seal_backup(made, passphrase, label=label, entropy=secrets.token_bytes))
-    _tell(choices, "backup_made", file=str(output), address=made.address, files=len(made.files))
+    token = signs_in_token(home)
+    _tell(choices, "backup_made", file=str(output), address=made.address, files=len(made.files), token=token)
+    if token and not choices.json:
+        click.echo(say("backup_without_token", choices.lang))
 
 
 @command("keys recover")

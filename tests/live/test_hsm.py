@@ -72,6 +72,9 @@ def enrol(lab: Network) -> None:
     keys(root, "approve", str(carried / "request"), "-o", str(carried / "response"))
     keys(home, "install", str(carried / "response"))
     assert keys(home, "passwd", "--keep", "token")["kept"] == "token"
+    (carried / "secret").write_text("of the backup\n")
+    saved = keys(home, "backup", "-o", str(carried / "backup"), "--passphrase-file", str(carried / "secret"))
+    assert saved["token"] is True
     lab.adopt(NEWCOMER)
     store, now_us = TrustStore(lab.home(PROVINCE)), time.time_ns() // 1_000
     store.load(now_us)

@@ -89,7 +89,7 @@ def kept_files(home: Path) -> dict[str, bytes]:
 def test_an_office_comes_back_from_its_backup(relay: Relay, office: Path, tmp_path: Path) -> None:
     file, new = tmp_path / "county.backup", tmp_path / "new machine" / "relay"
     said = relay(office, "backup", "-o", file, "--passphrase-file", tmp_path / "one").object()
-    assert (said["address"], file.stat().st_mode & 0o777) == (COUNTY, 0o600)
+    assert (said["address"], said["token"], file.stat().st_mode & 0o777) == (COUNTY, False, 0o600)
     header = read_header(file, BACKUP_BYTES)
     assert (header.kind, COUNTY in header.label) == ("backup", True)
     again = relay(office, "backup", "-o", file, "--passphrase-file", tmp_path / "one")
