@@ -137,6 +137,8 @@ def check_act(files: Files, act: Act) -> None:
         raise TrustError("TRUST_MISMATCH", "not the next root")
     if TARGETS in act.files and targets_of(act.files).version != targets_of(files).version + 1:
         raise TrustError("TRUST_MISMATCH", "not the next targets")
+    if SUSPENSIONS in act.files and _version(act.files) != _version(files) + 1:
+        raise TrustError("TRUST_MISMATCH", "not the next suspensions")
     if ROSTER_FILE in act.files:
         roster = Directory.decode(act.files[ROSTER_FILE])
         if TARGETS not in act.files or roster.network_id != directory.network_id:
@@ -179,6 +181,11 @@ def _needs(files: Files, act: Act) -> list[tuple[str, str, Root | Targets]]:
     if SUSPENSIONS in act.files:
         needs.append((SUSPENSIONS, SUSPENSIONS_ROLE, targets_of(after)))
     return needs
+
+
+def _version(files: Files) -> int:
+    """The version of suspensions.json."""
+    return parse(Targets, files[SUSPENSIONS], SUSPENSIONS).signed.version
 
 
 def _label(delegator: Root | Targets, role: str, key_id: str) -> str:
