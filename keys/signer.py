@@ -17,7 +17,7 @@ class Signer(Protocol):
 
     @property
     def suite(self) -> int:
-        """Number of the signature algorithm in the directory: 0 is Ed25519, which serves suites 1 and 2."""
+        """Number of the signature algorithm in the directory: 0 is Ed25519, 3 is SM2."""
         ...
 
     def public(self) -> bytes:

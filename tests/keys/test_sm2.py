@@ -3,6 +3,8 @@
 SM2: GB/T 32918.5, appendix A (the recommended curve). SM3: GB/T 32905, appendix A. SM4-GCM: RFC 8998, appendix A.1.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -235,6 +237,24 @@ def test_what_is_not_der_is_a_value_error(junk: bytes) -> None:
 def test_other_forms_of_a_der_signature_are_refused(der: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any words
         signature_from_der(bytes.fromhex(der))
+
+
+def test_many_threads_sign_verify_and_unwrap_at_once() -> None:
+    """As the daemon's worker threads do; GmSSL keeps Python's lock meanwhile, and nothing of one call meets another."""
+
+    def work(number: int) -> bool:
+        seed, data = sm3(bytes((number,))), bytes((number,)) * 40
+        key, prekey = Sm2Key(seed), sm2_public(seed)
+        done = []
+        for _ in range(8):
+            encapsulated, wrapped = Sm2Public(prekey).wrap(data[:16], data)
+            done.append(Sm2Private(seed).unwrap(encapsulated, wrapped, data) == data[:16])
+            done.append(verify_sm2(key.public(), key.sign(data), data))
+            done.append(not verify_sm2(key.public(), key.sign(data), data[1:]))
+        return all(done)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(24)))
 
 
 def test_failed_verifications_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
