@@ -144,7 +144,8 @@ def _fail_once(log: AuditLog, dice: random.Random) -> None:
 def _after_power_cut(safe: dict[str, bytes], whole: dict[str, bytes], dice: random.Random) -> dict[str, bytes]:
     """What was durable, and of the rest some beginning, perhaps with zeros up to a sector's end."""
     name = max(whole)
-    least = len(safe.get(name, b""))
+    # What was found at a start may hold a line that was not synced yet, and that a full disk had cut away since.
+    least = min(len(safe.get(name, b"")), len(whole[name]))
     cut = dice.randrange(least, len(whole[name]) + 1)
     zeros = dice.choice([0, -cut % 512])
     return whole | {name: whole[name][:cut] + bytes(zeros)}
