@@ -47,8 +47,8 @@ def test_g12_what_is_done_again_after_a_restore_is_sealed_under_other_keys_and_n
         used.append((key, nonce))
         return aes_gcm_seal(key, nonce, plaintext, aad)
 
-    for module in (keys.rows, keys.seal):
-        monkeypatch.setattr(module, "aes_gcm_seal", watched)
+    monkeypatch.setattr(keys.rows, "aes_gcm_seal", watched)
+    monkeypatch.setitem(keys.seal._SEAL, 1, watched)
     with office_store() as store:
         entropy: Any = store.database._entropy
         prekeys = {world.PROVINCE: (world.PREKEY_IDS[1], world.PREKEY_PUBLICS[1])}
@@ -68,11 +68,13 @@ def test_g12_what_is_done_again_after_a_restore_is_sealed_under_other_keys_and_n
 
 
 def test_g12_nothing_else_seals() -> None:
-    """Every use of AES-GCM is one of those looked at: rows and copies above, key files under a key of each file."""
+    """Every use of an AEAD is one of those looked at: rows and copies above, key files under a key of each file, and
+    the wrap of suite 3 under a key from a secret of its own.
+    """
     users = {
         str(path.relative_to(TOP))
         for room in ("protocol", "keys", "config", "relay")
         for path in (TOP / room).rglob("*.py")
-        if re.search(r"\baes_gcm_seal\(|\.encrypt\(", path.read_text("utf-8"))
+        if re.search(r"\b(?:aes|sm4)_gcm_seal\b|\.encrypt\(|\.encryptor\(", path.read_text("utf-8"))
     }
-    assert users == {"keys/keyfile.py", "keys/primitives.py", "keys/rows.py", "keys/seal.py"}
+    assert users == {"keys/gm.py", "keys/keyfile.py", "keys/primitives.py", "keys/rows.py", "keys/seal.py"}
