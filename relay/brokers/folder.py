@@ -66,8 +66,7 @@ def update(folder: Path, site: Site, engine: str, tls: Mapping[str, bytes]) -> U
     changed = tuple(name for name, data in wanted.items() if _read(folder / name) != data)
     # The list of offices comes last: after an interruption the next run tells the same changes again.
     for name in changed:
-        replace(folder / name, wanted[name])
-        _give_to_owner(folder / name)
+        put(folder / name, wanted[name])
     left = tuple(sorted(before - set(site.offices)))
     restart = not made and not RESTART.isdisjoint(changed)
     return Update(
@@ -123,6 +122,12 @@ def _own_files(engine: str) -> tuple[str, ...]:
 def _read(path: Path) -> bytes:
     """The bytes of a file, none when there is no file."""
     return path.read_bytes() if path.exists() else b""
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file of a broker's folder in one step; it belongs to the folder's owner, as whom the broker runs."""
+    replace(path, data)
+    _give_to_owner(path)
 
 
 def _give_to_owner(path: Path) -> None:

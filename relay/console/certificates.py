@@ -48,8 +48,8 @@ def broker_certificate(
     """Issue a broker's certificate for the names by which offices reach it; its key too, unless there is a request."""
     from keys.authorities import trusted_authorities
     from keys.certificates import keep_certificate
-    from keys.private_files import replace
     from keys.tls import subject_of
+    from relay.brokers.folder import put
     from relay.times import time_text
 
     root, folder = root_home(choices), Path(out)
@@ -60,14 +60,14 @@ def broker_certificate(
     if asked is None:
         issued = authority.issue_server(names, days=days)
         certificate = issued.certificate
-        replace(folder / "broker.key", issued.key)
+        put(folder / "broker.key", issued.key)
     else:
         try:
             certificate = authority.certify_server(asked, names, days=days)
         except ValueError as error:
             raise Refused("FILE_UNREADABLE", f"{request}: {error}", field="request") from None
-    replace(folder / "broker.pem", certificate)
-    replace(folder / "ca.pem", trusted_authorities(root))
+    put(folder / "broker.pem", certificate)
+    put(folder / "ca.pem", trusted_authorities(root))
     keep_certificate(root, certificate)
     found = subject_of(certificate)
     expires = time_text(found.expires_us)

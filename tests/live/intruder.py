@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from contextlib import suppress
 
 from relay.mqtt_socket import TlsFiles, tls_context
 from tests.live.raw_client import packet, text
@@ -67,6 +68,11 @@ class Intruder:
     async def close(self) -> None:
         self.vanish()
         await asyncio.wait([self._listening], timeout=DISCONNECT_S)
+        self._writer.close()
+        # The loop must not end before the transport has: its last word would come from nowhere.
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(DISCONNECT_S):
+                await self._writer.wait_closed()
 
     async def _write(self, data: bytes) -> None:
         """What a broker that has had enough does not take is lost."""

@@ -1,6 +1,7 @@
 """`relay broker …` in the administrator's directory: folders brought up to date, certificates, and revoked ones."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -74,6 +75,15 @@ def test_a_folder_follows_the_directory(relay: Relay, lab: LabReport, tmp_path: 
     assert (again["changed"], again["commands"]) == ([], [])
     said = relay(*command[:-1], "--lang", "zh_CN")
     assert "无变动" in said.out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_renewed_certificate_can_be_read_by_the_broker(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    os.chown(out, 12345, 12346)
+    assert relay("broker", "certificate", "mq.example", "--out", str(out), "--home", lab.root_home).exit == 0
+    assert {(file.stat().st_uid, file.stat().st_gid) for file in out.iterdir()} == {(12345, 12346)}
 
 
 def test_a_broker_s_certificate_is_renewed_before_it_ends(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
