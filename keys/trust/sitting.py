@@ -134,18 +134,21 @@ class Sitting:
         """The key of a file, or None when its holder is not there. A passphrase that does not fit is asked again."""
         if header.sealed_by == "storage":
             return read_holder(path, role, label, storage_key=load_storage_key(self._root_dir, unlock=self._unlock))
-        before = None
-        for left in range(TRIES - 1, -1, -1):
+        before: bytes | None = None
+        wrong: KeyFileError | None = None
+        for _ in range(TRIES):
             passphrase = self._unlock(label)
-            if passphrase is None:
-                return None
+            # Whoever gives the same again is no person, and a wrong try is counted and slow.
+            if passphrase is None or passphrase == before:
+                break
             try:
                 return read_holder(path, role, label, passphrase=passphrase)
             except KeyFileError as error:
-                # Whoever gives the same again is no person.
-                if error.code != "KEY_FILE_NOT_OPENED" or passphrase == before or not left:
+                if error.code != "KEY_FILE_NOT_OPENED":
                     raise
-                before = passphrase
+                before, wrong = passphrase, error
+        if wrong is not None:
+            raise wrong
         return None
 
     def _key_files(self, role: str) -> Iterator[tuple[bytes, tuple[Path, KeyFileHeader]]]:

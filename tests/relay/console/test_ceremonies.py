@@ -8,6 +8,7 @@ import pytest
 
 from keys.ceremony import read_network
 from keys.keyfile import read_header
+from keys.tries import wrong_tries
 from relay.console.main import main
 from tests.keys.networks import CHEAP
 from tests.relay.console.fake import Ran
@@ -211,6 +212,28 @@ def plain_in(keys: Keys, home: str, *arguments: str) -> Ran:
 def test_who_publishes_must_be_known(keys: Keys, root: Path, tmp_path: Path) -> None:
     assert keys("publish").error()["code"] == "BAD_CONFIG"
     assert keys("publish", "--office-home", str(tmp_path / "nowhere")).error()["code"] == "HOME_MISSING"
+
+
+def test_a_wrong_passphrase_is_counted_once_and_says_no_more_than_that_it_does_not_open(
+    keys: Keys, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong").write_text("guessed")
+    ran = keys("rotate", "timestamp", words="wrong")
+    assert (ran.exit, ran.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
+    assert "guessed" not in ran.out + ran.err
+    tries = {label: wrong_tries(root / "keys" / f"{label}.key") for label in ("root-1", "root-2", "targets-1")}
+    assert {label: one.count if one else 0 for label, one in tries.items()} == {
+        "root-1": 1,
+        "root-2": 1,
+        "targets-1": 0,
+    }
+    altered = bytearray((root / "keys" / "root-1.key").read_bytes())
+    altered[-1] ^= 1
+    (root / "keys" / "root-1.key").write_bytes(bytes(altered))
+    bent = keys("rotate", "timestamp", words="wrong")
+    assert (bent.exit, bent.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
+    # One damaged key is one holder less, and there are enough of the others.
+    assert keys("rotate", "timestamp").object()["state"] == "done"
 
 
 def test_a_suspension_takes_one_key_and_72_hours_at_most(keys: Keys, root: Path) -> None:
