@@ -134,7 +134,7 @@ class OfficeProcess:
         place.mkdir()
         self.prekeys = Prekeys()
         """Settings of the next start."""
-        self._prekeys_lost = False
+        self._prekeys_lost = self._first_kept = False
         self._first_record = make_prekey(
             seat.key, network_id=directory.network_id, office_id=seat.office, suite=1, seed=seat.prekey_seed,
             now_us=START_US,
@@ -351,8 +351,10 @@ class OfficeProcess:
         if self._prekeys_lost:
             self._prekeys_lost = False
             await store.write(Lane.PRIORITY, lose_all)
-        elif not await store.read(prekeys.own_epoch):
+        elif not self._first_kept and not await store.read(prekeys.own_epoch):
             await store.write(Lane.PRIORITY, partial(keep_first, record=self._first_record, seed=self.seat.prekey_seed))
+        # Like the file that the daemon erases: what was lost does not come back.
+        self._first_kept = True
         for record in self.knows_prekeys:
             await store.write(
                 Lane.PRIORITY,
