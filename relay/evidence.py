@@ -4,6 +4,7 @@ The file is canonical CBOR, so that it has one form: see protocol/SPEC.md. Witho
 words; the salted commitment still binds them.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from keys.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
 from keys.trust.chain import verify_roster
 from keys.trust.metadata import TrustError, root_fingerprint
+from keys.trust.store import TrustStore
 from keys.verify import read_content, verify_content, verify_receipt
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, Content, content_digest, decode_bundle, encode_bundle
@@ -99,6 +101,7 @@ def decode_evidence(data: bytes) -> Evidence:
 def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, Any]:
     """Check an evidence file offline against a root file, a root's fingerprint, or the home's pinned root.
 
+    A home that knows a newer directory of the same network judges by that.
     Gives the object of CONTRACT section 11; raises `Refused` NOT_FOUND when there is no such file.
     """
     try:
@@ -118,6 +121,8 @@ def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, An
     anchor = find_anchor(root, home)
     directory = anchored_directory(evidence.trust, anchor, found, problems)
     if directory is not None:
+        directory = newest_directory(directory, home, problems) if found["anchored"] else directory
+        found["directory_version"] = directory.version
         _check(evidence, directory, found, problems)
     if anchor is None:
         problems.append("UNANCHORED: no root to check against; give --root or a home")
@@ -162,6 +167,22 @@ def anchored_directory(
     except (TrustError, RemoteError) as error:
         problems.append(f"TRUST: {error}")
         return None
+
+
+def newest_directory(directory: Directory, home: Path | None, problems: list[str]) -> Directory:
+    """The home's own directory where it is of the same network and newer, else the file's.
+
+    A thief may pack what he signed with a stolen key beside a directory from before the revocation (G14).
+    """
+    if home is None or not (home / "trust" / "root.json").is_file():
+        return directory
+    try:
+        known = TrustStore(home).load(time.time_ns() // 1_000).directory
+    except TrustError as error:
+        problems.append(f"TRUST: what this home knows of the network does not verify: {error}")
+        return directory
+    newer = known.network_id == directory.network_id and known.version > directory.version
+    return known if newer else directory
 
 
 def _check(evidence: Evidence, directory: Directory, found: dict[str, Any], problems: list[str]) -> None:

@@ -1,20 +1,23 @@
 """Evidence of a message whose author was revoked since: it takes somebody else's word of before (G14)."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from keys.revocation import revoke_office
 from keys.signing import CONTENT, RECEIPT, sign_record
+from keys.trust.store import TrustStore
 from protocol.content import encode_bundle, encode_content
-from protocol.ids import Digest
+from protocol.ids import Digest, NetworkId
 from protocol.lanes import Lane
 from protocol.receipt import encode_receipt
 from relay import evidence
-from relay.evidence import Evidence
+from relay.evidence import Evidence, newest_directory
 from relay.presenting import inbox_object
 from relay.store.inbox import Received
 from tests import world
+from tests.keys.networks import NOW_US, Administrator
 
 SINCE = world.NOW_US + world.HOUR_US
 REVOKED = revoke_office(world.DIRECTORY, world.COUNTY_ADDRESS, SINCE, SINCE)
@@ -79,3 +82,24 @@ def test_g14_whoever_forwarded_an_original_before_is_its_witness(forwarded: int,
     assert shown["verified"]
     assert shown.get("doubted", False) is doubted
     assert "doubted" not in inbox_object(message, world.DIRECTORY)["original"]
+
+
+def test_g14_a_home_that_knows_a_newer_directory_judges_by_it(tmp_path: Path) -> None:
+    admin = Administrator(tmp_path / "root")
+    first = admin.network
+    home = tmp_path / "home"
+    store = TrustStore.install(home, first.files, NOW_US)
+    problems: list[str] = []
+    for knows in (home, tmp_path / "no home", None):
+        assert newest_directory(first.directory, knows, problems) is first.directory
+    second = admin.act("publish", NOW_US + 1)
+    assert store.update(second.files, NOW_US + 1).changed
+    assert newest_directory(first.directory, home, problems) == second.directory
+    assert newest_directory(second.directory, home, problems) is second.directory
+    foreign = replace(first.directory, network_id=NetworkId(bytes(16)))
+    assert newest_directory(foreign, home, problems) is foreign
+    assert problems == []
+    for file in (home / "trust" / "generations").rglob("timestamp.json"):
+        file.write_bytes(b"{}")
+    assert newest_directory(first.directory, home, problems) is first.directory
+    assert [problem.partition(":")[0] for problem in problems] == ["TRUST"]
