@@ -11,6 +11,7 @@ import click
 
 from keys.keyfile import Unlock
 from keys.office_record import is_name
+from keys.private_files import KeyFileError
 from protocol.errors import Refused
 from protocol.ids import NetworkId, parse_address
 from protocol.limits import NETWORK_ID_BYTES
@@ -215,7 +216,15 @@ def _rotate(
         making = Making(secrets.token_bytes, unlock, _places(home, media), PRODUCTION_COST)
         act, made = propose_rotation(home, network.files, rotation, now_us, making=making)
         signers = Signers(signers.unlock, (*signers.places, *map(Path, media)), made)
-        return acted_on(home, propose_jointly(home, act, now_us, signers))
+        try:
+            outcome = propose_jointly(home, act, now_us, signers)
+        except (Refused, KeyFileError):
+            if not any(one.act.name == act.name and one.files for one in waiting_acts(home, network.files)):
+                # Nobody signed for them, and no file names them.
+                for holder in made:
+                    (making.place(holder.label) / f"{holder.label}.key").unlink(missing_ok=True)
+            raise
+        return acted_on(home, outcome)
 
 
 rotate_root: Final = _rotation("root")

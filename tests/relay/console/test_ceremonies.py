@@ -221,6 +221,7 @@ def test_a_wrong_passphrase_is_counted_once_and_says_no_more_than_that_it_does_n
     ran = keys("rotate", "timestamp", words="wrong")
     assert (ran.exit, ran.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
     assert "guessed" not in ran.out + ran.err
+    assert not (root / "keys" / "timestamp-2.key").exists(), "no key is left that nobody signed for"
     tries = {label: wrong_tries(root / "keys" / f"{label}.key") for label in ("root-1", "root-2", "targets-1")}
     assert {label: one.count if one else 0 for label, one in tries.items()} == {
         "root-1": 1,
