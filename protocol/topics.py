@@ -86,6 +86,12 @@ def subscriptions(office: Address, group: str) -> tuple[str, ...]:
     return frames if group == "fast" else frames + shared
 
 
+def own_records(office: Address) -> tuple[str, ...]:
+    """Where an office retains what it says of itself, and announces the newest directory that it has."""
+    presence = tuple(presence_topic(office, group) for group in GROUPS)
+    return (*presence, prekey_topic(office, office), trust_topic(office, "timestamp.json"))
+
+
 def parse_topic(topic: str) -> Topic:
     """The parts of a topic; raises `RemoteError` WRONG_TOPIC for any other form."""
     parts = topic.split("/")

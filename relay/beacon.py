@@ -17,7 +17,7 @@ from protocol.errors import RemoteError
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence, is_newer
-from protocol.topics import PrekeyTopic, PresenceTopic, prekey_topic, presence_topic
+from protocol.topics import PrekeyTopic, PresenceTopic, own_records, prekey_topic, presence_topic
 from protocol.witness import Shown
 from relay.audit.notes import RELAY
 from relay.forks import Forks
@@ -30,6 +30,8 @@ from relay.renewal import Renewal
 from relay.sealer import Sealer
 from relay.store import prekeys
 
+NAMED_AT_ONCE: Final = 100
+"""So many records are asked for by name in one packet: some 4 KiB."""
 OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
 """A retained prekey that its office has replaced since."""
 
@@ -86,9 +88,22 @@ class Beacon:
             )  # fmt: skip
             if changed.group == "slow":
                 await self._publish_prekeys(changed.broker)
+                await self._ask_by_name(changed.broker)
         else:
             self._forget_broker(changed.broker, changed.group)
         ground.kick()
+
+    async def _ask_by_name(self, broker: str) -> None:
+        """RabbitMQ sends none of what it retains for a wildcard: there every neighbour's records are named."""
+        ground = self._ground
+        engines = {one.id: one.engine for one in ground.settings.brokers}
+        if engines.get(broker) != "rabbitmq" or self._transport is None:
+            return
+        shared = ground.directory.neighbours(ground.identity.office)
+        near = [ground.directory.offices[office].call_sign for office, brokers in shared.items() if broker in brokers]
+        wanted = [topic for office in sorted(near) for topic in own_records(office)]
+        for start in range(0, len(wanted), NAMED_AT_ONCE):
+            await self._transport.subscribe(broker, "slow", wanted[start : start + NAMED_AT_ONCE])
 
     async def tell_again(self) -> None:
         """Tell neighbours for ever how far the audit log is, when it grew: what they remember cannot be cut here."""

@@ -2,8 +2,8 @@
 
 RabbitMQ turns `/` into `.` and `+` into `*` and asks a topic exchange, so a grant becomes a regular expression over the
 routing key; our topics have no dots of their own. An office is a user without a password whose name is the common name
-of its certificate. Retained records do not answer subscriptions with wildcards there (rabbitmq-server issue 8824): a
-newcomer hears of its neighbours when they publish next, and until then tries to reach them unasked.
+of its certificate. What RabbitMQ retains does not answer subscriptions with wildcards (rabbitmq-server issue 8824), so
+relays ask there for the records of their neighbours by name (`relay/beacon.py`); nodes of a cluster do not share them.
 """
 
 from typing import Any, Final

@@ -4,6 +4,7 @@ It takes ten seconds to start and Erlang to install, so continuous integration d
 rabbitmq-server` brings it, and the tests that can use it find it.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,13 @@ def write(site: Site, folder: Path, mapper_port: int, node_port: int) -> None:
     words = [f"{name}={value}" for name, value in environment.items()]
     write_argv(folder, ["/usr/bin/env", *words, str(SCRIPTS / "rabbitmq-server")])
     (folder / "epmd").write_text(str(mapper_port))
+
+
+def start(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start the broker of a folder; its clients wait for it by themselves."""
+    argv = json.loads((folder / "argv.json").read_text())
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(argv, cwd="/", stdout=log, stderr=log, start_new_session=True)
 
 
 def end(process: "subprocess.Popen[bytes]", folder: Path) -> None:

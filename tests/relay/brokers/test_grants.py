@@ -1,5 +1,7 @@
 """D8, D9: what a broker lets one office do, checked against every topic there is."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +11,7 @@ from protocol.topics import (
     PREFIX,
     TIMESTAMPS,
     frame_topic,
+    own_records,
     prekey_topic,
     presence_topic,
     subscriptions,
@@ -16,6 +19,7 @@ from protocol.topics import (
 )
 from relay.brokers.grants import grants_of
 from relay.brokers.nats import subject
+from relay.brokers.rabbitmq import read_pattern
 
 addresses = st.from_regex(r"[0-9]{6}([0-9]{3})?-[A-Z]{1,2}[0-9]{0,4}", fullmatch=True).map(Address)
 files = st.sampled_from(["1.root.json", "roster.cbor", "timestamp.json"])
@@ -67,3 +71,12 @@ def test_every_subscription_is_granted_as_it_is_written(office: Address) -> None
         assert "." not in text
         assert " " not in text
         assert subject(text).count(".") == text.count("/")
+
+
+@given(addresses, addresses)
+def test_what_is_asked_for_by_name_is_what_the_wildcards_mean(office: Address, other: Address) -> None:
+    wildcards = subscriptions(office, "slow")
+    for topic in own_records(other):
+        assert allowed(wildcards, topic)
+        assert allowed(grants_of(other).publish, topic)
+        assert re.search(read_pattern(office), topic.replace("/", "."))
