@@ -155,9 +155,14 @@ def adopt(home: Path, named: Collection[KeyId]) -> bool:
     The second key goes first: with either of them in place, what the home signs is by keys that the directory names.
     Raises `KeyFileError`, `Refused` HOME_IN_USE, `OSError`.
     """
-    if waiting_key(home) not in named:
-        return False
     keys, folder = home / "keys", home / "keys" / NEXT
+    waiting = waiting_key(home)
+    if waiting is None and folder.exists() and pending(home) is None:
+        with held(home):
+            # What an interrupted removal left.
+            _remove(folder)
+    if waiting not in named:
+        return False
     with held(home):
         for name in ("second.key", "identity.key"):
             old = folder / f"{name}.old"

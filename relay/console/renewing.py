@@ -177,9 +177,9 @@ def _ends_of_stopped(choices: Choices, home: Path, within_us: int, now_us: int) 
 
 def rotates(home: Path) -> bool:
     """Whether a rotation waits for the network's answer."""
-    from keys.rotation import NEXT
+    from keys.rotation import NEXT, REQUEST
 
-    return (home / "keys" / NEXT).is_dir()
+    return (home / "keys" / NEXT / REQUEST).exists()
 
 
 def install_renewal(choices: Choices, home: Path, response: str, data: bytes) -> None:
