@@ -5,7 +5,7 @@ from itertools import chain
 
 from keys.act import Act, Files, newest_root, targets_of
 from keys.changes import Change
-from keys.directory import Directory
+from keys.directory import Directory, Rules
 from keys.office_record import OfficeRecord
 from keys.suspensions import decode_suspensions
 from keys.trust.metadata import ROSTER_FILE, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, fingerprint, tuf_time
@@ -55,7 +55,9 @@ def _directory(files: Files, after: Files) -> list[str]:
     found += [f"+ {_planned(new, one)}" for one in new.changes if one not in old.changes]
     found += [f"- {_planned(old, one)}" for one in old.changes if one not in new.changes]
     found += [f"network: {old.network} -> {new.network}"] if old.network != new.network else []
-    found += [f"rules: {old.rules} -> {new.rules}"] if old.rules != new.rules else []
+    for name in (one.name for one in fields(Rules)):
+        earlier, now = getattr(old.rules, name), getattr(new.rules, name)
+        found += [f"rule {name}: {_words(earlier)} -> {_words(now)}"] if earlier != now else []
     found += [f"groups: {' '.join(new.groups) or 'none'}"] if old.groups != new.groups else []
     return found
 
@@ -78,8 +80,16 @@ def _named(directory: Directory, office_id: OfficeId | None) -> str:
 def _differences(before: OfficeRecord, after: OfficeRecord, among: frozenset[str] | None = None) -> str:
     names = [one.name for one in fields(OfficeRecord) if getattr(before, one.name) != getattr(after, one.name)]
     names = [name for name in names if among is None or name in among]
-    plain = [f"{name} {getattr(before, name)} -> {getattr(after, name)}" for name in names if name not in _LONG]
+    values = [(name, getattr(before, name), getattr(after, name)) for name in names if name not in _LONG]
+    plain = [f"{name} {_words(old)} -> {_words(new)}" for name, old, new in values]
     return ", ".join([*plain, *(name for name in names if name in _LONG)])
+
+
+def _words(value: object) -> str:
+    """One value as people read it: several are listed, none is said."""
+    if isinstance(value, frozenset | tuple):
+        return " ".join(sorted(map(str, value))) or "none"
+    return "none" if value is None else str(value)
 
 
 _LONG = frozenset({"keys", "persons", "id", "parent", "successor"})

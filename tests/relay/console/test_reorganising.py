@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from keys.ceremony import read_network
+from keys.directory import Directory
 from keys.effects import effects_of
 from keys.proposals import propose_change
 from keys.reorganisation import Reform, reorganise
@@ -109,6 +111,25 @@ def test_people_are_told_what_is_planned(root: Path, capsys: pytest.CaptureFixtu
         )
         assert status == 0
         assert SECOND in capsys.readouterr().out
+
+
+def test_whoever_signs_reads_rules_and_lists_as_words(root: Path) -> None:
+    def ruled(one: Directory, _at_us: int) -> Directory:
+        rules = replace(one.rules, require_reviewer=frozenset({"report", "letter"}))
+        first = one.by_address(FIRST)
+        assert first is not None
+        moved = replace(first, brokers=("b2", "b1"), standing="direct")
+        return replace(one, rules=rules, offices={**one.offices, first.id: moved})
+
+    network = read_network(root)
+    before = network.directory.by_address(FIRST)
+    assert before is not None
+    act = propose_change(network.files, ruled, "change", time.time_ns() // 1_000, SMALL)
+    standing = "none" if before.standing is None else before.standing
+    assert effects_of(network.files, act) == [
+        f"~ {FIRST}: standing {standing} -> direct, brokers {' '.join(before.brokers) or 'none'} -> b1 b2",
+        "rule require_reviewer: none -> letter report",
+    ]
 
 
 def test_what_is_planned_is_shown_before_and_after_it_is_signed(
