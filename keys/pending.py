@@ -82,17 +82,18 @@ def waiting_acts(root_dir: Path, files: Files) -> list[Waiting]:
     place = root_dir / "pending"
     names = sorted(path for path in place.iterdir() if _NAME.fullmatch(path.name)) if place.is_dir() else []
     found = []
-    under: Files | None = files
+    under = files
     for path in names:
         act = read_act(path)
-        if under is not None:
-            try:
-                check_act(under, act)
-            except TrustError:
-                # What it followed was not carried out, or something else was: its signatures are for nothing.
-                under = None
-        found.append(Waiting(path, act, under))
-        under = None if under is None else {**under, **act.files}
+        try:
+            check_act(under, act)
+        except TrustError:
+            # What it followed was not carried out, or something else was: its signatures are for nothing. What was
+            # begun later does not follow it.
+            found.append(Waiting(path, act, None))
+        else:
+            found.append(Waiting(path, act, under))
+            under = {**under, **act.files}
     return found
 
 

@@ -100,8 +100,11 @@ def test_enough_holders_at_one_table_do_not_wait_for_what_waits(admin: Administr
     assert [one.files for one in waiting] == [None]
     with pytest.raises(Refused, match="ACT_OUTDATED"):
         sign_waiting(admin.place, read_network(admin.place), waiting[0], SOON_US, only(admin, "targets-2"))
-    drop_waiting(admin.place, waiting[0])
+    # Begun again beside the outdated one, it gathers its signatures like any other.
     assert change(admin, "one", "targets-2", at_us=SOON_US + 9).path is not None
+    assert change(admin, "one", "targets-1", at_us=SOON_US + 10).done
+    drop_waiting(admin.place, waiting[0])
+    assert waiting_acts(admin.place, read_network(admin.place).files) == []
 
 
 def test_nobody_signs_what_his_own_command_would_not_do(admin: Administrator) -> None:
