@@ -42,7 +42,9 @@ def test_every_office_publishes_and_reads_what_is_its_own(tmp_path: Path, engine
                     topic = frame_topic(PROVINCE, lane, COUNTY)
                     assert await county.transport.publish("province", lane.group, topic, lane.label.encode())
                 large = bytes(200_000)
-                assert await county.transport.publish("province", "slow", trust_topic(COUNTY, "1.root.json"), large)
+                roster = trust_topic(COUNTY, "roster.cbor")
+                assert await province.transport.subscribe("province", "slow", [roster])
+                assert await county.transport.publish("province", "slow", roster, large)
                 await until(lambda: len(province.arrived) == 6)
                 assert set(province.payloads()) == {lane.label.encode() for lane in Lane} | {large}
 
