@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography import x509
 
 from keys.ceremony import publish_directory, read_network
 from relay.lab.create import LabReport, create_lab
+from tests.keys.test_certificates import server_request
 from tests.relay.console.fake import Ran
 from tests.relay.console.test_tools import PLAN
 
@@ -123,12 +123,9 @@ def test_an_authority_is_replaced_in_steps(relay: Relay, lab: LabReport, tmp_pat
     assert left["serial"] == new["serial"]
 
 
-def test_a_request_made_by_openssl_is_answered(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-subj", "/CN=whatever", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "request")],
-        check=True, capture_output=True,
-    )  # fmt: skip
+def test_a_request_made_where_the_broker_is_is_answered(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
+    (tmp_path / "request").write_bytes(server_request())
+    (tmp_path / "key").write_bytes(b"-----BEGIN PRIVATE KEY-----")
     out = tmp_path / "out"
     command = ("broker", "certificate", "mq.example", "--home", lab.root_home, "--out", str(out), "--json", "--request")
     assert relay(*command, str(tmp_path / "request")).exit == 0
