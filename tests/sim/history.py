@@ -51,6 +51,8 @@ class History:
     """The same of lives that are lost: true when they were signed, and still on their way."""
     places: dict[tuple[bytes, bytes, bytes], Place] = field(default_factory=dict)
     """Where messages stand that their authors declared dead, by author, id and recipient."""
+    tombstones: set[bytes] = field(default_factory=set)
+    """Of authors: each was recorded when it was first published."""
     lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """What an office did between two virtual times is gone from its disk, since it was restored."""
     _epochs: dict[str, bytes] = field(default_factory=dict)
