@@ -45,7 +45,7 @@ _MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", 
                     "stream", "timers", "witness")  # fmt: skip
 _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debts", "routing", "scheduler", "gaps",
                   "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
-_CODECS: Final = ("boundaries", "names", "codecs", "padding", "presence", "delivery")
+_CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
 PLANS: Final = (
     Plan(
         tuple(f"protocol/{name}.py" for name in _MACHINES),

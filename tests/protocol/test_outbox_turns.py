@@ -261,3 +261,52 @@ def test_a_frame_is_full_to_the_byte() -> None:
         for one in (first, parcel(2, trail=(A,), size=rest)):
             outbox.hold(one, NOW)
         assert len(sent(outbox).digests) == taken
+
+
+def test_what_is_lost_while_it_is_sent_goes_on_by_the_only_way() -> None:
+    outbox = outbox_of(E)
+    outbox.hold(parcel(1, origin=E, recipient=A), NOW)
+    sent(outbox)
+    outbox.lost(parcel(1).digest, D, NOW + 1)
+    assert sent(outbox, NOW + 1).receiver == D
+    now_us = NOW + 1
+    for _ in range(12):
+        due_us = outbox.next_due_us()
+        assert due_us is not None
+        now_us = due_us
+        outbox.expire_timers(now_us)
+        outbox.plan("slow", now_us)
+    assert outbox.holds(parcel(1).digest)
+
+
+def test_what_was_sent_when_every_way_vanished_is_looked_at_again_later() -> None:
+    outbox = outbox_of(E)
+    outbox.hold(parcel(1, origin=E, recipient=D), NOW)
+    sent(outbox)
+    outbox.set_graph(graph_of({}), {}, NOW + 1)
+    assert outbox.expire_timers(NOW + SECOND) == []
+    assert outbox.plan("slow", NOW + SECOND) is None
+    due_us = outbox.next_due_us()
+    assert due_us is not None
+    assert due_us > NOW + SECOND
+
+
+def test_a_lane_remembers_its_own_turns_only() -> None:
+    outbox = outbox_of(D, timing=WIDE)
+    outbox.hold(parcel(1, lane=Lane.PRIORITY, origin=D, recipient=B), NOW)
+    for number, to in ((2, B), (3, C)):
+        outbox.hold(parcel(number, origin=D, recipient=to), NOW)
+    assert [sent(outbox).receiver for _ in range(3)] == [B, B, C]
+
+
+def test_a_parcel_goes_by_the_broker_that_has_room() -> None:
+    members = {**MEMBERS, "second": (E, D)}
+    outbox = Outbox(E, WIDE)
+    outbox.set_graph(graph_of(members), shared_with(E, members), NOW)
+    outbox.set_present(D, True, NOW)
+    for broker in ("far", "second"):
+        outbox.set_link(broker, "slow", up=True, now_us=NOW)
+    pace = outbox.paces["far", "slow"]
+    pace.began(pace.window, NOW)
+    outbox.hold(parcel(1, origin=E, recipient=D), NOW)
+    assert sent(outbox).broker == "second"
