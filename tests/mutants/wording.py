@@ -16,7 +16,12 @@ NAMED: Final = {"cast": 0, "Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 
 """Readers of fields, and the place of the argument that only names the object in errors."""
 CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
-_SQL: Final = re.compile(r"\s*(select|insert|update|delete|pragma|begin|commit|rollback)\b[^']*", re.IGNORECASE)
+_SQL: Final = re.compile(
+    r"\s*(select|insert|update|delete|pragma|begin|commit|rollback)\b[^']*"
+    r"|[\w\s.]+(=|<=?|>=?) (\?|\d)[^']*|\w+( desc)(, \w+ desc)*",
+    re.IGNORECASE,
+)
+"""Whole statements, conditions and orders without a quoted text."""
 _MUTANT: Final = re.compile(r"(x.*)__mutmut_(orig|\d+)$")
 
 
