@@ -13,12 +13,12 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from keys.ceremony import init_network
-from keys.directory import Directory
-from keys.keyfile import LAB_COST
-from keys.office_record import OfficeKey, OfficeRecord
+from keys.ceremony.network import init_network
+from keys.files.keyfile import LAB_COST
 from keys.primitives import SigningKey, sha256
-from keys.revocation import is_doubted, revocations
+from keys.roster.directory import Directory
+from keys.roster.office_record import OfficeKey, OfficeRecord
+from keys.roster.revocation import is_doubted, revocations
 from keys.verify import verify_copy
 from protocol.ids import Address, OfficeId
 from protocol.topics import PREFIX, TIMESTAMPS, trust_topic

@@ -16,10 +16,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from keys.directory import Directory, Rules
 from keys.gm import require_gm
-from keys.office_record import TIME_MAX_US, OfficeKey
 from keys.primitives import SUITES, PrekeyPrivate, PrekeyPublic, algorithm_of, key_id, prekey_public
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import TIME_MAX_US, OfficeKey
 from keys.seal import KEY_BYTES, NONCE_BYTES, seal_copy
 from keys.signing import CONTENT, RECEIPT, UnverifiedRecord, sign_record
 from keys.signing_key import PrivateKey, make_private_key

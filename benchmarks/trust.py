@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.revocation import OFFICES, province
-from keys.ceremony import init_network, publish_directory, renew_timestamp
-from keys.directory import Directory
-from keys.keyfile import LAB_COST
-from keys.office_record import OfficeKey
+from keys.ceremony.network import init_network, publish_directory, renew_timestamp
+from keys.files.keyfile import LAB_COST
+from keys.roster.directory import Directory
+from keys.roster.office_record import OfficeKey
 from keys.trust import TrustStore
 
 ROUNDS: Final = 5

@@ -9,8 +9,8 @@ a stolen personal key cannot sign into the time before its revocation (G14).
 from dataclasses import dataclass
 from typing import Final
 
-from keys.directory import Directory
-from keys.office_record import OfficeRecord, Person
+from keys.roster.directory import Directory
+from keys.roster.office_record import OfficeRecord, Person
 from keys.signing import APPROVAL, SIGNED_FOR, UnverifiedRecord
 from protocol.approval import APPROVERS, Approval, decode_approval, differs
 from protocol.content import Content

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
-from keys.keyfile import Unlock
+from keys.files.keyfile import Unlock
+from keys.files.private_files import credential
 from keys.primitives import signing_key_id
-from keys.private_files import credential
 from keys.signer import SignerLost
 from protocol.errors import Refused
 from protocol.ids import KeyId

@@ -12,9 +12,9 @@ Pure: no clock, no file. Private halves live in the store; they go MAX_LIFE afte
 from dataclasses import dataclass
 from typing import Final
 
-from keys.directory import Directory
 from keys.mldsa import MLDSA, PUBLIC_BYTES, SIGNATURE_BYTES, SecondKey, verify_mldsa
 from keys.primitives import PREKEY_PUBLIC_BYTES, SERVES, NotAuthentic, PrekeyPublic, key_id, prekey_public, sha256
+from keys.roster.directory import Directory
 from keys.signer import Signer
 from keys.signing import PREKEY, UnverifiedRecord, sign_record
 from protocol import cbor

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from keys.files.keyfile import read_header, read_secret
+from keys.files.private_files import KeyFileError
 from keys.gm import Sm2Key
-from keys.keyfile import read_header, read_secret
 from keys.primitives import ED25519, SUITE_SM2, SigningKey, signature_suite
-from keys.private_files import KeyFileError
 
 PrivateKey: TypeAlias = SigningKey | Sm2Key
 

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from keys.approvals import check_signed_for
-from keys.directory import Directory
 from keys.primitives import PrekeyPrivate
+from keys.roster.directory import Directory
 from keys.seal import open_ciphertext
 from keys.signing import CONTENT, COPY, FRAME, PRESENCE, RECEIPT, UnverifiedRecord
 from protocol import limits

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keys.approvals import rests_on_revoked, signed_by_revoked
-from keys.office_record import OfficeRecord
-from keys.revocation import is_doubted, revoked_since_us
+from keys.roster.office_record import OfficeRecord
+from keys.roster.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
 from protocol.copy import OUTER_BYTES, read_outer, split_copy
 from protocol.delivery import State

@@ -10,9 +10,9 @@ import msgspec
 
 from config.schema import Messages
 from keys.approvals import objection_to
-from keys.directory import BUILT_IN_GROUPS, Directory
-from keys.office_record import OfficeRecord
-from keys.policy import bypass_city, must_go_through_city
+from keys.roster.directory import BUILT_IN_GROUPS, Directory
+from keys.roster.office_record import OfficeRecord
+from keys.roster.policy import bypass_city, must_go_through_city
 from keys.signing import CONTENT, sign_record
 from protocol import limits
 from protocol.content import (

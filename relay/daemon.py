@@ -20,10 +20,10 @@ import structlog
 from config.load import load
 from config.logs import set_up_logging
 from config.schema import Settings
-from keys.keyfile import Unlock
+from keys.enrol.rotation import adopt
+from keys.files.keyfile import Unlock
+from keys.files.private_files import KeyFileError
 from keys.mldsa import SecondKey
-from keys.private_files import KeyFileError
-from keys.rotation import adopt
 from keys.rows import RowCipher
 from keys.signer import Signer, SignerLost
 from keys.trust.metadata import TrustError

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from keys.expiry import Expiry
+from keys.enrol.expiry import Expiry
 from keys.trust.store import TrustStore
 from protocol.errors import Refused, RemoteError
 from protocol.lanes import GROUPS, Lane

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from keys.approvals import approvers_of
-from keys.directory import Directory
 from keys.primitives import sha256
-from keys.revocation import is_doubted, revoked_since_us
+from keys.roster.directory import Directory
+from keys.roster.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
 from keys.trust.chain import verify_roster
 from keys.trust.metadata import TrustError, root_fingerprint

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from keys.approvals import objection_to
-from keys.directory import Directory
-from keys.policy import refusal_of
-from keys.revocation import is_doubted
+from keys.roster.directory import Directory
+from keys.roster.policy import refusal_of
+from keys.roster.revocation import is_doubted
 from keys.verify import (
     OpenedCopy,
     VerifiedContent,

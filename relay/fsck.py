@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from keys.keyfile import Unlock
-from keys.private_files import KeyFileError
+from keys.files.keyfile import Unlock
+from keys.files.private_files import KeyFileError
 from keys.rows import RowCipher
 from protocol.errors import Refused
 from relay.opening import row_key

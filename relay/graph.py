@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from keys.directory import Directory
+from keys.roster.directory import Directory
 from protocol.ids import OfficeId
 from protocol.routing import Graph
 

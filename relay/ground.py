@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from config.schema import Settings
-from keys.directory import Directory
-from keys.office_record import OfficeRecord
+from keys.roster.directory import Directory
+from keys.roster.office_record import OfficeRecord
 from keys.trust.store import Trust
 from protocol.clock_guard import Witnesses
 from protocol.errors import Refused

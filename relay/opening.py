@@ -8,13 +8,13 @@ from typing import Final
 import structlog
 
 from config.schema import Settings
-from keys.directory import Directory
+from keys.files.keyfile import read_secret
+from keys.files.private_files import erase
 from keys.gm import require_gm
-from keys.keyfile import read_secret
 from keys.mldsa import SecondKey
 from keys.prekeys import PrekeyRecord, parse_prekey, supersedes, verify_prekey
 from keys.primitives import SUITE_SM2, PrekeyPrivate, hkdf
-from keys.private_files import erase
+from keys.roster.directory import Directory
 from keys.rows import RowCipher
 from keys.signer import Signer
 from keys.signing_key import open_private_key

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from keys.approvals import Approver, approvers_of
-from keys.directory import Directory
-from keys.revocation import is_doubted, revoked_since_us
+from keys.roster.directory import Directory
+from keys.roster.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
 from keys.verify import verify_content
 from protocol.content import Bundle, Content, content_digest, decode_bundle, decode_content

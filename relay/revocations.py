@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import structlog
 
-from keys.directory import Directory
-from keys.persons import person_revocations
 from keys.prekeys import PrekeyRecord, verify_prekey
 from keys.primitives import sha256
-from keys.revocation import revocations
+from keys.roster.directory import Directory
+from keys.roster.persons import person_revocations
+from keys.roster.revocation import revocations
 from protocol.cbor import Value, dumps
 from protocol.errors import RemoteError
 from protocol.ids import OfficeId

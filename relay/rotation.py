@@ -13,10 +13,10 @@ from pathlib import Path
 
 import structlog
 
-from keys.directory import Directory
+from keys.enrol.rotation import adopt, waiting_key
+from keys.files.private_files import KeyFileError
 from keys.mldsa import MLDSA, SecondKey
-from keys.private_files import KeyFileError
-from keys.rotation import adopt, waiting_key
+from keys.roster.directory import Directory
 from keys.signer import Signer
 from keys.trust.store import Trust
 from protocol.errors import Refused

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from config.load import load
+from keys.enrol.office_home import read_token_identity, token_of_identity
+from keys.files.keyfile import Unlock
+from keys.files.storage_key import load_storage_key
 from keys.hsm import Place, Token, open_token
-from keys.keyfile import Unlock
-from keys.office_home import read_token_identity, token_of_identity
 from keys.signer import Signer, SignerLost
-from keys.storage_key import load_storage_key
 from keys.trust.store import Trust
 from protocol.errors import Refused
 from protocol.ids import OfficeId

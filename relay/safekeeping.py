@@ -1,4 +1,4 @@
-"""A home's keys and trust in one file, and a home made of such a file (keys/backup.py, CONTRACT section 9).
+"""A home's keys and trust in one file, and a home made of such a file (keys/files/backup.py, CONTRACT section 9).
 
 A home that comes back has no store: it begins a new life with a new epoch, its neighbours show it what it signed before
 and it sounds RESTORED (relay/home.py), and what was sealed to prekeys that are gone is answered PREKEY_GONE.
@@ -12,13 +12,13 @@ from typing import Final
 
 from config.load import FILE_NAME, parse
 from config.schema import Settings
-from keys.backup import BACKUP_BYTES, Backup, HomeKind, gather, open_backup
-from keys.ceremony import read_network
-from keys.directory import Directory
-from keys.keyfile import KEY_FILE_BYTES, Unlock, open_secret, read_header
-from keys.office_home import TOKEN_KIND
-from keys.private_files import KeyFileError, fsync_directory, make_private_directory, read_private, write_new
-from keys.storage_key import BARE, SEALED, how_kept
+from keys.ceremony.network import read_network
+from keys.enrol.office_home import TOKEN_KIND
+from keys.files.backup import BACKUP_BYTES, Backup, HomeKind, gather, open_backup
+from keys.files.keyfile import KEY_FILE_BYTES, Unlock, open_secret, read_header
+from keys.files.private_files import KeyFileError, fsync_directory, make_private_directory, read_private, write_new
+from keys.files.storage_key import BARE, SEALED, how_kept
+from keys.roster.directory import Directory
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
 from relay.opening import find_office
@@ -33,7 +33,7 @@ def back_up(home: Path, unlock: Unlock, now_us: int) -> Backup:
 
     A storage key that only this machine or a token can open goes in as it is: new hardware has neither. One under a
     passphrase stays under it. A signing key in a token stays there. Raises `ConfigError`; `Refused` and `KeyFileError`
-    of keys/backup.py and relay/safe.py; `TrustError`; `OSError`.
+    of keys/files/backup.py and relay/safe.py; `TrustError`; `OSError`.
     """
     settings = parse((home / FILE_NAME).read_bytes()).settings
     directory, _ = _directory(home, settings, now_us)

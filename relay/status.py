@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from keys.expiry import Expiry
-from keys.private_files import KeyFileError
+from keys.enrol.expiry import Expiry
+from keys.files.private_files import KeyFileError
 from keys.trust.metadata import TrustError
 from protocol.errors import Refused
 from protocol.ids import digest_text, message_id_text

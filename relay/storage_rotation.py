@@ -13,11 +13,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from keys.candidate import held
-from keys.keyfile import KEY_FILE_BYTES, STORAGE_KEY_BYTES, Unlock, read_header, read_secret, seal_secret, write_secret
-from keys.private_files import KeyFileError, erase, read_private, replace
+from keys.enrol.candidate import held
+from keys.files.keyfile import (
+    KEY_FILE_BYTES,
+    STORAGE_KEY_BYTES,
+    Unlock,
+    read_header,
+    read_secret,
+    seal_secret,
+    write_secret,
+)
+from keys.files.private_files import KeyFileError, erase, read_private, replace
+from keys.files.storage_key import BARE, LABEL, SEALED, how_kept, keep_bare, seal_under_passphrase, seal_under_token
 from keys.rows import RowCipher
-from keys.storage_key import BARE, LABEL, SEALED, how_kept, keep_bare, seal_under_passphrase, seal_under_token
 from protocol.errors import Refused
 from relay.clock import SystemEntropy
 from relay.opening import row_key

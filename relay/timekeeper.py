@@ -68,7 +68,7 @@ class Timekeeper:
         self._turn()
 
     def _turn(self) -> None:
-        """Put changes of the directory into force whose date has come, with nobody's help (keys/changes.py)."""
+        """Put changes of the directory into force whose date has come, with nobody's help (keys/roster/changes.py)."""
         ground, before = self._ground, self._directory
         now = self._directory = ground.directory
         if now is before or now.version != before.version:

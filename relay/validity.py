@@ -4,12 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from keys.certificates import issued_certificates
-from keys.directory import Directory
-from keys.expiry import Expiry, certificate_expiry, network_expiries, office_expiries, prekey_expiry, trust_expiries
-from keys.keyfile import read_header
+from keys.ceremony.certificates import issued_certificates
+from keys.enrol.expiry import (
+    Expiry,
+    certificate_expiry,
+    network_expiries,
+    office_expiries,
+    prekey_expiry,
+    trust_expiries,
+)
+from keys.files.keyfile import read_header
+from keys.files.private_files import KeyFileError
 from keys.prekeys import PrekeyRecord
-from keys.private_files import KeyFileError
+from keys.roster.directory import Directory
 from protocol.errors import Refused
 from protocol.ids import OfficeId, is_address
 from protocol.limits import SECOND_US

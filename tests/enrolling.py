@@ -3,10 +3,10 @@
 from typing import Final
 
 from keys import tls
-from keys.enrolment import REQUEST_VALID_US, EnrolmentRequest, Wish, make_request
+from keys.enrol.enrolment import REQUEST_VALID_US, EnrolmentRequest, Wish, make_request
+from keys.enrol.response import BrokerPlace, EnrolmentResponse
 from keys.mldsa import SecondKey
 from keys.primitives import SigningKey
-from keys.response import BrokerPlace, EnrolmentResponse
 from protocol.ids import Address, OfficeId
 from tests.world import CITY_ADDRESS, NOW_US, seed
 

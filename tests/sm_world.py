@@ -6,9 +6,9 @@ Its signers and wraps draw no random numbers, so that what they make is the same
 from dataclasses import replace
 from typing import Final
 
-from keys.directory import Directory, Rules
-from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.primitives import PrekeyPrivate, key_id
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from tests.sm2 import FixedSm2Key, FixedSm2Public
 from tests.world import (
     CITY,

@@ -5,10 +5,10 @@ Three offices report upward: Sheyang county, Yancheng city, Jiangsu province. Gu
 
 from typing import Final
 
-from keys.directory import Directory, Rules
 from keys.mldsa import SecondKey
-from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.primitives import PrekeyPrivate, PrekeyPublic, SigningKey, key_id, prekey_public, sha256
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from protocol.approval import Approval, subject_digest, subject_of
 from protocol.content import AttachmentRecord, Bundle, Content, body_digest, encode_content, file_digest, salt_digest
 from protocol.copy import CopyHeader, round_deadline

@@ -19,8 +19,8 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
-from keys.directory import Directory
-from keys.suspensions import Suspension, decode_suspensions
+from keys.roster.directory import Directory
+from keys.roster.suspensions import Suspension, decode_suspensions
 from keys.trust.metadata import (
     CURRENT_FILES,
     FAULTS,

@@ -12,10 +12,10 @@ from typing import Any, Final
 from securesystemslib.signer import Signature
 from tuf.api.metadata import Metadata
 
-from keys.keyfile import Argon2Cost, KeyFileHeader, read_secret, write_secret
+from keys.files.keyfile import Argon2Cost, KeyFileHeader, read_secret, write_secret
+from keys.files.private_files import KeyFileError
 from keys.mldsa import SEED_BYTES, SecondKey
 from keys.primitives import SigningKey
-from keys.private_files import KeyFileError
 from keys.trust.metadata import SECOND_ROLES, Pair, purpose_of, second_id, tuf_key
 
 Entropy = Callable[[int], bytes]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tuf.api.metadata import DelegatedRole, Delegations, Key, Role, Root, Targets
 
-from keys.keyfile import Argon2Cost, Unlock
-from keys.storage_key import load_storage_key
+from keys.files.keyfile import Argon2Cost, Unlock
+from keys.files.storage_key import load_storage_key
 from keys.trust.holder import Entropy, Holder, new_holder, write_holder
 from keys.trust.metadata import HOLDERS_FIELD, SECOND_ROLES, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, Pair, tuf_key
 from keys.trust.policy import ONLINE_ROLES

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
-from keys.directory import Directory
-from keys.keyfile import KeyFileHeader, Unlock, read_header
-from keys.private_files import KeyFileError
-from keys.storage_key import load_storage_key
-from keys.suspensions import Suspension, encode_suspensions
+from keys.files.keyfile import KeyFileHeader, Unlock, read_header
+from keys.files.private_files import KeyFileError
+from keys.files.storage_key import load_storage_key
+from keys.roster.directory import Directory
+from keys.roster.suspensions import Suspension, encode_suspensions
 from keys.trust.holder import Holder, pair_of, read_holder
 from keys.trust.metadata import (
     ISSUED_FIELD,

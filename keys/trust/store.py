@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from keys.directory import Directory
-from keys.generations import list_generations, read_generation, write_generation
+from keys.files.generations import list_generations, read_generation, write_generation
+from keys.files.private_files import replace, write_new
 from keys.primitives import sha256
-from keys.private_files import replace, write_new
-from keys.suspensions import Suspension
+from keys.roster.directory import Directory
+from keys.roster.suspensions import Suspension
 from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root, verify_timestamp
 from keys.trust.metadata import (
     METADATA_BYTES,

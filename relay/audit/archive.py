@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from keys.directory import Directory
+from keys.roster.directory import Directory
 from keys.signing import UnverifiedRecord
 from protocol.audit import START, decode_head
 from protocol.errors import RemoteError

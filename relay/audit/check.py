@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from keys.directory import Directory
+from keys.roster.directory import Directory
 from keys.signing import AUDIT, open_record
 from protocol.audit import GENESIS, LINE_BYTES, START, AuditHead, Mark, decode_head, require_next, split_line
 from protocol.errors import RemoteError

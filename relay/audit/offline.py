@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from config.load import load
-from keys.keyfile import Unlock
-from keys.private_files import KeyFileError
+from keys.files.keyfile import Unlock
+from keys.files.private_files import KeyFileError
 from keys.rows import RowCipher, RowDamaged
 from keys.signing import AUDIT, sign_record
 from keys.trust.metadata import TrustError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keys.private_files import make_private_directory, replace
+from keys.files.private_files import make_private_directory, replace
 from protocol.errors import Refused
 from relay.brokers import mosquitto, nats, rabbitmq
 from relay.brokers.site import PID_FILE, Site

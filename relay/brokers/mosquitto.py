@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from keys.private_files import make_private_directory, write_new
+from keys.files.private_files import make_private_directory, write_new
 from protocol.errors import Refused
 from relay.brokers.grants import grants_of
 from relay.brokers.site import (

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from keys.private_files import make_private_directory, write_new
+from keys.files.private_files import make_private_directory, write_new
 from keys.tls import dns_name
 from protocol.errors import Refused
 from relay.brokers.grants import grants_of

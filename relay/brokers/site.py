@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from keys.private_files import make_private_directory, write_new
+from keys.files.private_files import make_private_directory, write_new
 from keys.tls import Credential
 from protocol.ids import Address
 from protocol.limits import DIRECTORY_BYTES, FRAME_BYTES

@@ -83,7 +83,7 @@ def audit_verify(choices: Choices, file: str | None, head: tuple[str, ...], root
         if failure.code != "DAEMON_DOWN":
             raise
         from relay.audit.offline import anchors_of, check_home
-        from relay.console.unlocking import unlock_of_home
+        from relay.console.keys.unlocking import unlock_of_home
 
         found = check_home(choices.home, unlock_of_home(choices), anchors_of(heads))
     return show_verdict(choices, found)
@@ -156,7 +156,7 @@ def _archive(choices: Choices) -> Iterator[bytes]:
         if failure.code != "DAEMON_DOWN":
             raise
         from relay.audit.offline import export_home
-        from relay.console.unlocking import unlock_of_home
+        from relay.console.keys.unlocking import unlock_of_home
 
         return export_home(choices.home, unlock_of_home(choices))
 

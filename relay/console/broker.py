@@ -15,7 +15,7 @@ from relay.console.output import emit
 from relay.console.phrases import say
 
 if TYPE_CHECKING:
-    from keys.directory import Directory
+    from keys.roster.directory import Directory
     from protocol.ids import Address
     from relay.brokers.folder import Update
     from relay.brokers.site import Site
@@ -141,9 +141,9 @@ def _attached(home: Path, broker: str) -> "tuple[tuple[Address, ...], int, bool]
 
 def _directory(home: Path) -> "Directory":
     """The newest verified directory of an office's home or of the administrator's. Raises `Failure` BAD_TRUST."""
-    from keys.ceremony import read_network
+    from keys.ceremony.network import read_network
     from keys.trust.store import TrustStore
-    from relay.console.acting import ceremony
+    from relay.console.keys.acting import ceremony
 
     with ceremony():
         if (home / "network").is_dir():
@@ -153,8 +153,8 @@ def _directory(home: Path) -> "Directory":
 
 def _tls_files(home: Path) -> dict[str, bytes]:
     """The authorities' certificates, and the list of revoked ones where there is one."""
-    from keys.authorities import authority_files, trusted_authorities
-    from keys.certificates import LIST_FILE
+    from keys.ceremony.authorities import authority_files, trusted_authorities
+    from keys.ceremony.certificates import LIST_FILE
 
     own, revoked = home / "keys" / "ca.pem", home / LIST_FILE
     found: dict[str, bytes] = {}

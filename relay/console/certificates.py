@@ -13,12 +13,12 @@ import click
 
 from protocol.errors import Refused
 from protocol.ids import is_address
-from relay.console.acting import ceremony, signing_options
 from relay.console.choices import Choices
 from relay.console.commands import argument, command, option
-from relay.console.homes import root_home
+from relay.console.keys.acting import ceremony, signing_options
+from relay.console.keys.homes import root_home
+from relay.console.keys.passphrases import new_passphrase, unlock_of
 from relay.console.output import emit, local_time
-from relay.console.passphrases import new_passphrase, unlock_of
 from relay.console.phrases import say
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def broker_certificate(
     choices: Choices, names: tuple[str, ...], *, out: str, days: int, request: str | None, passphrase_file: str | None
 ) -> None:
     """Issue a broker's certificate for the names by which offices reach it; its key too, unless there is a request."""
-    from keys.authorities import trusted_authorities
-    from keys.certificates import keep_certificate
+    from keys.ceremony.authorities import trusted_authorities
+    from keys.ceremony.certificates import keep_certificate
     from keys.tls import subject_of
     from relay.brokers.folder import put
     from relay.times import time_text
@@ -82,8 +82,8 @@ def broker_certificate(
 @signing_options
 def broker_revocations(choices: Choices, *, withdraw: tuple[str, ...], passphrase_file: str | None) -> None:
     """Make the list of revoked certificates anew: of revoked offices, and what was withdrawn one by one."""
-    from keys.ceremony import read_network
-    from keys.certificates import LIST_FILE, withdraw_certificates, write_revocation_list
+    from keys.ceremony.certificates import LIST_FILE, withdraw_certificates, write_revocation_list
+    from keys.ceremony.network import read_network
     from relay.times import time_text
 
     root = root_home(choices)
@@ -109,8 +109,8 @@ def broker_revocations(choices: Choices, *, withdraw: tuple[str, ...], passphras
 @signing_options
 def broker_authority(choices: Choices, *, new: bool, drop_older: bool, passphrase_file: str | None) -> None:
     """Show the authorities for TLS, make a new one, or end the trust in older ones."""
-    from keys.authorities import authority_files, drop_authorities, replace_authority
-    from keys.keyfile import read_header
+    from keys.ceremony.authorities import authority_files, drop_authorities, replace_authority
+    from keys.files.keyfile import read_header
     from keys.tls import subject_of
     from relay.times import time_text
 
@@ -163,7 +163,7 @@ def authority_of(choices: Choices, root: Path, passphrase_file: str | None) -> "
 
 def _opened(choices: Choices, root: Path, passphrase_file: str | None, *, every: bool = False) -> "list[Authority]":
     """The authority that issues, with `every` also those before it. Raises like `authority_of`."""
-    from keys.authorities import authority_files, open_authority
+    from keys.ceremony.authorities import authority_files, open_authority
 
     unlock = unlock_of(choices, root, passphrase_file)
     found = []

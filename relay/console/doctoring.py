@@ -39,7 +39,7 @@ def _examine(choices: Choices) -> list[dict[str, Any]]:
     except Failure as failure:
         if failure.code != "DAEMON_DOWN":
             raise
-        from relay.console.unlocking import unlock_of_home
+        from relay.console.keys.unlocking import unlock_of_home
         from relay.doctor.stopped import examine_stopped
 
         return [finding.as_json() for finding in examine_stopped(choices.home, unlock_of_home(choices))]

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from config.problems import ConfigError
-from keys.private_files import KeyFileError
+from keys.files.private_files import KeyFileError
 from protocol.errors import Refused
 from relay.codes import CODES, error_object, human_lines, lookup
 from relay.console.choices import Choices

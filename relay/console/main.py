@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from config.problems import ConfigError
-from keys.private_files import KeyFileError
+from keys.files.private_files import KeyFileError
 from protocol.errors import Refused
 from relay.console.choices import Choices, read_choices
 from relay.console.commands import LazyGroup
@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "overdue": "relay.console.following:overdue",
     "doctor": "relay.console.doctoring:doctor",
     "audit": "relay.console.auditing:group",
-    "keys": "relay.console.keys:group",
+    "keys": "relay.console.keys.group:group",
     "config": "relay.console.operating:config_group",
     "fsck": "relay.console.operating:fsck",
     "broker": "relay.console.broker:group",

@@ -32,7 +32,7 @@ config_group: Final = LazyGroup(
 def run(choices: Choices) -> int:
     """Run the relay in the foreground."""
     home = choices.existing_home()
-    from relay.console.unlocking import unlock_of_home
+    from relay.console.keys.unlocking import unlock_of_home
     from relay.daemon import run as run_daemon
 
     return run_daemon(home, unlock_of_home(choices))
@@ -165,7 +165,7 @@ def fsck(choices: Choices) -> int:
     except Failure as failure:
         if failure.code != "DAEMON_DOWN":
             raise
-        from relay.console.unlocking import unlock_of_home
+        from relay.console.keys.unlocking import unlock_of_home
         from relay.fsck import check_home
 
         found = check_home(choices.home, unlock_of_home(choices))

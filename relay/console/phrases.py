@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import Any, Final
 
-from relay.console.phrases_keys import PHRASES as KEYS
+from relay.console.keys.phrases import PHRASES as KEYS
 
 PHRASES: Final = MappingProxyType(
     {

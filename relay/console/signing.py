@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from keys.keyfile import read_header
-from keys.private_files import KeyFileError
+from keys.files.keyfile import read_header
+from keys.files.private_files import KeyFileError
 from keys.signer import Signer
 from keys.signing import APPROVAL, SIGNED_FOR, sign_record
 from keys.signing_key import PrivateKey, open_private_key
@@ -26,7 +26,7 @@ from protocol.signing_for import SigningFor, encode_signing_for
 from relay.console.choices import Choices
 from relay.console.client import Daemon, path_of
 from relay.console.failure import Failure
-from relay.console.passphrases import ask_passphrase, tell_tries
+from relay.console.keys.passphrases import ask_passphrase, tell_tries
 from relay.memory import leave_no_core
 from relay.times import parse_duration_us, parse_time_us
 

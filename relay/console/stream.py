@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
-from keys.private_files import KeyFileError
+from keys.files.private_files import KeyFileError
 from protocol.errors import Refused
 from protocol.limits import CONTENT_BYTES
 from relay.console.choices import Choices

@@ -7,7 +7,7 @@ command means something else by it. `help_text` is the only reader.
 from types import MappingProxyType
 from typing import Final
 
-from relay.console.wording_keys import HELP as KEYS
+from relay.console.keys.wording import HELP as KEYS
 
 HELP: Final = MappingProxyType(
     {

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from keys.private_files import make_private_directory
+from keys.files.private_files import make_private_directory
 from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.client import Daemon
 from relay.console.failure import Failure
-from relay.console.passphrases import LAB_PASSPHRASE
+from relay.console.keys.passphrases import LAB_PASSPHRASE
 from relay.console.signing import Signing
 from relay.demo.cast import CITY_BROKER, OFFICES, PROVINCE_BROKER, Ports, plan_text
 from relay.demo.processes import TERM_S, Child, own_environment, postponed, relay_command

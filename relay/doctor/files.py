@@ -8,8 +8,8 @@ from typing import Final
 from config.load import load
 from config.problems import ConfigError
 from config.schema import Settings
-from keys.storage_key import BARE, SEALED
-from keys.tries import wrong_tries
+from keys.files.storage_key import BARE, SEALED
+from keys.files.tries import wrong_tries
 from relay.doctor.finding import Finding
 from relay.times import time_text
 

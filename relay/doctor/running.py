@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from config.schema import Settings
-from keys.directory import Directory
 from keys.prekeys import PrekeyRecord
+from keys.roster.directory import Directory
 from protocol.errors import Refused
 from protocol.ids import KeyId
 from protocol.lanes import Lane

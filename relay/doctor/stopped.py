@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from config.problems import ConfigError
-from keys.keyfile import Unlock
-from keys.private_files import KeyFileError
+from keys.files.keyfile import Unlock
+from keys.files.private_files import KeyFileError
 from keys.rows import RowDamaged
 from keys.trust.metadata import TrustError
 from keys.trust.store import Trust, TrustStore

@@ -18,18 +18,18 @@ from config.load import parse
 from config.problems import ConfigError, Problem
 from config.schema import HOME_VERSION
 from keys import tls
-from keys.authorities import found_authority
-from keys.ceremony import Network, init_network
-from keys.certificates import keep_certificate
-from keys.directory import Directory, Rules
+from keys.ceremony.authorities import found_authority
+from keys.ceremony.certificates import keep_certificate
+from keys.ceremony.network import Network, init_network
+from keys.enrol.office_home import OfficeSecrets, furnish, keep_first_prekey, keep_secrets, keep_tls
+from keys.files.keyfile import LAB_COST, write_secret
+from keys.files.private_files import fsync_directory, make_private_directory, write_new
 from keys.gm import require_gm
-from keys.keyfile import LAB_COST, write_secret
-from keys.membership import office_keys
-from keys.office_home import OfficeSecrets, furnish, keep_first_prekey, keep_secrets, keep_tls
-from keys.office_record import OfficeRecord, Person
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SUITE_SM2, algorithm_of
-from keys.private_files import fsync_directory, make_private_directory, write_new
+from keys.roster.directory import Directory, Rules
+from keys.roster.membership import office_keys
+from keys.roster.office_record import OfficeRecord, Person
 from keys.signing_key import make_private_key
 from keys.tls import LOOPBACK_NAMES, Authority
 from keys.trust.store import TrustStore

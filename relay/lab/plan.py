@@ -13,7 +13,7 @@ from msgspec import Meta
 from config.lines import lines_of_settings
 from config.problems import ConfigError, Problem
 from config.schema import Name, Port
-from keys.office_record import NAME_CHARS, OFFICE_CLASSES, ROLES, STANDINGS, is_name
+from keys.roster.office_record import NAME_CHARS, OFFICE_CLASSES, ROLES, STANDINGS, is_name
 from protocol.ids import is_address, is_group
 from protocol.lanes import KINDS
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from keys.private_files import overwrite
+from keys.files.private_files import overwrite
 from keys.rows import RowCipher
 from protocol.cbor import dumps
 from protocol.lanes import Lane

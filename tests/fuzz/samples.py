@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from keys.act import Act
-from keys.carried import encode_carried
+from keys.ceremony.act import Act
+from keys.ceremony.carried import encode_carried
+from keys.enrol.response import encode_response
 from keys.prekeys import make_prekey
 from keys.primitives import sha256
-from keys.response import encode_response
+from keys.roster.suspensions import Suspension, encode_suspensions
 from keys.signing import CONTENT, UnverifiedRecord, sign_record
-from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor
 from protocol.approval import encode_approval
 from protocol.audit import AuditHead, Mark, encode_head, make_line

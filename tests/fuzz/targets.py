@@ -12,18 +12,18 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from config.load import parse as parse_settings
 from config.problems import ConfigError
-from keys.act import Act
 from keys.approvals import approvers_of, check_signed_for
-from keys.carried import decode_carried, encode_carried
-from keys.directory import Directory
-from keys.enrolment import parse_request
-from keys.person_request import read_request
+from keys.ceremony.act import Act
+from keys.ceremony.carried import decode_carried, encode_carried
+from keys.enrol.enrolment import parse_request
+from keys.enrol.person_request import read_request
+from keys.enrol.response import decode_response, encode_response
 from keys.prekeys import parse_prekey, verify_prekey
 from keys.primitives import NotAuthentic
-from keys.response import decode_response, encode_response
+from keys.roster.directory import Directory
+from keys.roster.suspensions import decode_suspensions, encode_suspensions
 from keys.rows import RowCipher
 from keys.signing import APPROVAL, SIGNED_FOR, UnverifiedRecord, sign_record
-from keys.suspensions import decode_suspensions, encode_suspensions
 from keys.trust.metadata import TrustError
 from keys.trust.metadata import parse as parse_trust
 from keys.verify import verify_copy, verify_receipt

@@ -6,12 +6,19 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from keys.ceremony import Network, init_network, publish_directory, publish_suspensions, renew_timestamp, rotate_keys
-from keys.directory import Directory, Rules
-from keys.keyfile import Argon2Cost
-from keys.office_record import OFFICE_CLASSES, ROLES, STANDINGS, OfficeKey, OfficeRecord, Person
+from keys.ceremony.network import (
+    Network,
+    init_network,
+    publish_directory,
+    publish_suspensions,
+    renew_timestamp,
+    rotate_keys,
+)
+from keys.files.keyfile import Argon2Cost
 from keys.primitives import SigningKey
-from keys.suspensions import SUSPENSION_US, Suspension
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OFFICE_CLASSES, ROLES, STANDINGS, OfficeKey, OfficeRecord, Person
+from keys.roster.suspensions import SUSPENSION_US, Suspension
 from keys.trust.policy import Policy
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import KINDS

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.approvals import Approver, approvers_of, objection_to
-from keys.directory import Directory, Rules
-from keys.office_record import OfficeKey, OfficeRecord, Person
 from keys.primitives import SigningKey
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from keys.signing import APPROVAL, sign_record
 from protocol.approval import Approval, decode_approval, differs, encode_approval, subject_digest, subject_of
 from protocol.content import Content

@@ -10,17 +10,17 @@ from random import Random
 
 import pytest
 
-from keys.candidate import Candidate, apply, check_response, install, own_request
-from keys.ceremony import publish_directory
-from keys.enrolment import REQUEST_VALID_US, EnrolmentRequest, Wish, verify_request
-from keys.keyfile import read_secret
-from keys.membership import Decision, admit
-from keys.office_home import read_secrets
+from keys.ceremony.network import publish_directory
+from keys.ceremony.registrar import Registrar
+from keys.enrol.candidate import Candidate, apply, check_response, install, own_request
+from keys.enrol.enrolment import REQUEST_VALID_US, EnrolmentRequest, Wish, verify_request
+from keys.enrol.office_home import read_secrets
+from keys.enrol.response import EnrolmentResponse, decode_response, encode_response, make_response, verify_response
+from keys.files.keyfile import read_secret
+from keys.files.private_files import KeyFileError
+from keys.files.storage_key import load_storage_key
 from keys.prekeys import parse_prekey, verify_prekey
-from keys.private_files import KeyFileError
-from keys.registrar import Registrar
-from keys.response import EnrolmentResponse, decode_response, encode_response, make_response, verify_response
-from keys.storage_key import load_storage_key
+from keys.roster.membership import Decision, admit
 from keys.tls import Authority, new_authority
 from keys.trust.metadata import TrustError
 from keys.trust.store import TrustStore

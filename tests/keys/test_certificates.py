@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from keys.authorities import (
+from keys.ceremony.authorities import (
     authority_files,
     drop_authorities,
     found_authority,
@@ -18,14 +18,14 @@ from keys.authorities import (
     replace_authority,
     trusted_authorities,
 )
-from keys.certificates import (
+from keys.ceremony.certificates import (
     LIST_FILE,
     issued_certificates,
     keep_certificate,
     withdraw_certificates,
     write_revocation_list,
 )
-from keys.keyfile import LAB_COST
+from keys.files.keyfile import LAB_COST
 from keys.tls import Authority, new_authority, subject_of
 from protocol.errors import Refused
 from protocol.ids import Address
@@ -142,7 +142,7 @@ def test_replacing_an_authority_that_is_cut_at_any_step_leaves_one_that_issues(
 
     for name in ("fsync_directory", "seal_secret", "replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"keys.authorities.{name}", cut if name != "seal_secret" else lambda *_, **__: cut())
+            patch.setattr(f"keys.ceremony.authorities.{name}", cut if name != "seal_secret" else lambda *_, **__: cut())
             with pytest.raises(OSError, match="cut"):
                 replace_authority(tmp_path, b"new", secrets.token_bytes, cost=LAB_COST)
         assert open_authority(authority_files(tmp_path)[0], b"old").credential == first.credential

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory import Directory, Rules
-from keys.office_record import OfficeKey, OfficeRecord, Person
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from protocol import cbor
 from protocol.errors import RemoteError
 from protocol.ids import Address, OfficeId

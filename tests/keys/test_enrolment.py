@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import tls
-from keys.enrolment import REQUEST_BYTES, EnrolmentRequest, make_request, parse_request, verify_in_force, verify_request
+from keys.enrol.enrolment import (
+    REQUEST_BYTES,
+    EnrolmentRequest,
+    make_request,
+    parse_request,
+    verify_in_force,
+    verify_request,
+)
 from keys.mldsa import SecondKey
 from keys.primitives import SigningKey
 from protocol import cbor

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.expiry import SHORT_LIFE_US, Expiry, network_expiries, office_expiries
+from keys.enrol.expiry import SHORT_LIFE_US, Expiry, network_expiries, office_expiries
 from keys.mldsa import SecondKey
-from keys.office_record import OfficeKey
+from keys.roster.office_record import OfficeKey
 from tests.keys.networks import DAY_US, NOW_US, key_of, make_directory, make_office
 
 TIMES = st.integers(0, 4_000 * DAY_US)

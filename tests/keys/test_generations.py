@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.generations import list_generations, read_generation, write_generation
+from keys.files.generations import list_generations, read_generation, write_generation
 
 names = st.text("abc.", min_size=1, max_size=8).filter(lambda name: name.strip("."))
 contents = st.dictionaries(names, st.binary(max_size=20), min_size=1, max_size=4)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keys.files.keyfile import read_header
+from keys.files.private_files import KeyFileError
+from keys.files.storage_key import create_storage_key, how_kept, load_storage_key, seal_under_token
 from keys.hsm import Place, Token, open_token
-from keys.keyfile import read_header
 from keys.primitives import signing_key_id, verify_ed25519
-from keys.private_files import KeyFileError
 from keys.signer import SignerLost
 from keys.signing import FRAME, UnverifiedRecord, sign_record
-from keys.storage_key import create_storage_key, how_kept, load_storage_key, seal_under_token
 from protocol.errors import Refused
 from tests.tokens import LABEL, MODULE, PIN, SoftToken, make_token
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import Network, read_network, renew_timestamp
-from keys.pending import Signers, change_jointly, find_waiting, propose_jointly, sign_waiting, waiting_acts
-from keys.proposals import Making, Rotation, propose_rotation, propose_suspensions
-from keys.suspensions import SUSPENSION_US, Suspension
+from keys.ceremony.network import Network, read_network, renew_timestamp
+from keys.ceremony.pending import Signers, change_jointly, find_waiting, propose_jointly, sign_waiting, waiting_acts
+from keys.ceremony.proposals import Making, Rotation, propose_rotation, propose_suspensions
+from keys.roster.suspensions import SUSPENSION_US, Suspension
 from keys.trust import TrustStore
 from tests.keys.networks import CHEAP, NOW_US, SMALL, Administrator, make_office
 from tests.keys.test_trust_roots import SOON_US

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.keyfile import Argon2Cost, read_header, read_secret, write_secret
-from keys.private_files import KeyFileError, erase, read_private, replace
+from keys.files.keyfile import Argon2Cost, read_header, read_secret, write_secret
+from keys.files.private_files import KeyFileError, erase, read_private, replace
 from protocol.errors import Refused
 from tests.keys.networks import CHEAP
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.ceremony import carry_out, publish_directory, read_network
-from keys.pending import Signers, change_jointly, waiting_acts
-from keys.proposals import Making, Rotation, propose_rotation, sitting_over
-from keys.roles import roles_of
+from keys.ceremony.network import carry_out, publish_directory, read_network
+from keys.ceremony.pending import Signers, change_jointly, waiting_acts
+from keys.ceremony.proposals import Making, Rotation, propose_rotation, sitting_over
+from keys.ceremony.roles import roles_of
 from keys.trust import TrustStore
 from keys.trust.policy import Policy
 from protocol.errors import Refused

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory import Directory
-from keys.enrolment import EnrolmentRequest, Wish, make_request
-from keys.membership import Decision, admit, admitted
-from keys.office_record import OfficeKey
+from keys.enrol.enrolment import EnrolmentRequest, Wish, make_request
 from keys.primitives import SigningKey
-from keys.reorganisation import Reform, reorganise
+from keys.roster.directory import Directory
+from keys.roster.membership import Decision, admit, admitted
+from keys.roster.office_record import OfficeKey
+from keys.roster.reorganisation import Reform, reorganise
 from protocol.errors import Refused
 from protocol.ids import Address, OfficeId
 from tests.enrolling import ADDRESS, ID, IDENTITY, SECOND, request, request_of, wanted

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.act import Act
-from keys.ceremony import read_network
-from keys.directory import Directory
-from keys.pending import Outcome, Signers, change_jointly, drop_waiting, sign_waiting, waiting_acts
+from keys.ceremony.act import Act
+from keys.ceremony.network import read_network
+from keys.ceremony.pending import Outcome, Signers, change_jointly, drop_waiting, sign_waiting, waiting_acts
+from keys.roster.directory import Directory
 from keys.trust import TrustError
 from protocol.errors import Refused, RemoteError
 from tests.keys.networks import NOW_US, Administrator

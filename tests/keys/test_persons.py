@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.approvals import standing_of
-from keys.directory import Directory
-from keys.office_record import ROLES, OfficeRecord, Person
-from keys.person_request import make_request, read_request
-from keys.persons import add_person, revoke_person
+from keys.enrol.person_request import make_request, read_request
 from keys.primitives import SigningKey
+from keys.roster.directory import Directory
+from keys.roster.office_record import ROLES, OfficeRecord, Person
+from keys.roster.persons import add_person, revoke_person
 from protocol.errors import Refused, RemoteError
 from protocol.limits import CLOCK_AHEAD_US
 from tests.keys.networks import key_of

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.directory import Directory, Rules
 from keys.mldsa import SecondKey
-from keys.office_record import OfficeKey
 from keys.prekeys import (
     PREKEY_VALID_US,
     PrekeyRecord,
@@ -22,6 +20,8 @@ from keys.prekeys import (
     verify_prekey,
 )
 from keys.primitives import ED25519, SERVES, prekey_public
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OfficeKey
 from keys.signing import PREKEY, PRESENCE, sign_record
 from protocol import cbor
 from protocol.errors import RemoteError

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory import Directory
-from keys.office_record import OFFICE_CLASSES, STANDINGS, OfficeRecord
-from keys.policy import refusal_of
-from keys.reorganisation import KEPT_US, Reform, cancel, reorganise, settle
+from keys.roster.directory import Directory
+from keys.roster.office_record import OFFICE_CLASSES, STANDINGS, OfficeRecord
+from keys.roster.policy import refusal_of
+from keys.roster.reorganisation import KEPT_US, Reform, cancel, reorganise, settle
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Address, OfficeId
 from tests.keys.networks import DAY_US, NOW_US, key_of, make_directory, make_office

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory import Directory
-from keys.office_record import OfficeKey
-from keys.revocation import is_doubted, revocations, revoke_key, revoke_office, revoked_since_us
+from keys.roster.directory import Directory
+from keys.roster.office_record import OfficeKey
+from keys.roster.revocation import is_doubted, revocations, revoke_key, revoke_office, revoked_since_us
 from protocol.errors import Refused
 from protocol.limits import CLOCK_AHEAD_US, TIME_MAX_US
 from tests import world

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory import Directory, Rules
-from keys.office_record import TIME_MAX_US, OfficeKey
 from keys.primitives import SUITES
-from keys.rules import RulesChange, change_rules
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import TIME_MAX_US, OfficeKey
+from keys.roster.rules import RulesChange, change_rules
 from protocol.errors import Refused
 from protocol.lanes import KINDS
 from tests.keys.networks import NOW_US, directories, make_directory, make_office

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.directory import Directory, Rules
 from keys.primitives import PrekeyPrivate, PrekeyPublic
+from keys.roster.directory import Directory, Rules
 from keys.seal import open_ciphertext, seal_copy
 from keys.signer import Signer
 from keys.signing import CONTENT, sign_record

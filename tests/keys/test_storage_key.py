@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.keyfile import Argon2Cost, change_passphrase, read_secret, write_secret
-from keys.primitives import hkdf
-from keys.private_files import KeyFileError
-from keys.storage_key import (
+from keys.files.keyfile import Argon2Cost, change_passphrase, read_secret, write_secret
+from keys.files.private_files import KeyFileError
+from keys.files.storage_key import (
     create_storage_key,
     how_kept,
     keep_bare,
@@ -22,7 +21,8 @@ from keys.storage_key import (
     seal_under_passphrase,
     seal_under_token,
 )
-from keys.tries import wrong_tries
+from keys.files.tries import wrong_tries
+from keys.primitives import hkdf
 from protocol.errors import Refused
 
 CHEAP = Argon2Cost(8, 1, 1)

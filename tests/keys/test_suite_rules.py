@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import gm
-from keys.directory import Directory, Rules
+from keys.files.keyfile import write_secret
+from keys.files.private_files import KeyFileError
 from keys.gm import GmMissing, Sm2Key, require_gm
-from keys.keyfile import write_secret
-from keys.office_record import TIME_MAX_US, OfficeKey, OfficeRecord, Person
 from keys.prekeys import make_prekey, verify_prekey
 from keys.primitives import (
     NotAuthentic,
@@ -25,7 +24,8 @@ from keys.primitives import (
     prekey_public,
     suite_for,
 )
-from keys.private_files import KeyFileError
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import TIME_MAX_US, OfficeKey, OfficeRecord, Person
 from keys.signer import Signer
 from keys.signing import PREKEY, RECEIPT, UnverifiedRecord, sign_record
 from keys.signing_key import make_private_key, open_private_key

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
-from keys.ceremony import init_network, publish_directory, read_network
-from keys.keyfile import LAB_COST
+from keys.ceremony.network import init_network, publish_directory, read_network
+from keys.files.keyfile import LAB_COST
 from keys.mldsa import SecondKey
-from keys.suspensions import SUSPENSION_US
+from keys.roster.suspensions import SUSPENSION_US
 from keys.trust import TrustError, TrustStore, UpdateResult
 from keys.trust.metadata import HOLDERS_FIELD, ISSUED_FIELD, encode, parse, root_file, tuf_key
 from keys.trust.policy import Policy

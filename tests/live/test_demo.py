@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import read_network
+from keys.ceremony.network import read_network
 from keys.prekeys import parse_prekey
 from tests.gm import needs_gm
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.ceremony import read_network
+from keys.ceremony.network import read_network
 from keys.trust.store import TrustStore
 from tests.live.network import (
     CITY,

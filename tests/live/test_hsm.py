@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import read_network
+from keys.ceremony.network import read_network
 from keys.trust.store import TrustStore
 from relay.console.failure import Failure
 from tests.live.network import (

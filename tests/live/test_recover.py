@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import publish_directory, read_network
+from keys.ceremony.network import publish_directory, read_network
 from keys.trust.store import TrustStore
 from tests.live.network import (
     CITY,

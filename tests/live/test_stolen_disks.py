@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.keyfile import read_secret
+from keys.files.keyfile import read_secret
 from keys.primitives import PrekeyPrivate
 from keys.rows import RowCipher
 from keys.seal import open_ciphertext

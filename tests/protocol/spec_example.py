@@ -1,11 +1,11 @@
 """The parts of SPEC.md that code decides: limits, codes, the worked example, and the fields of every map."""
 
-from keys.changes import Change
-from keys.person_request import make_request as make_person_request
+from keys.enrol.person_request import make_request as make_person_request
+from keys.enrol.response import make_response
 from keys.primitives import key_id, prekey_public, sha256
-from keys.response import make_response
+from keys.roster.changes import Change
+from keys.roster.suspensions import Suspension, encode_suspensions
 from keys.signing import CONTENT, RECEIPT, sign_record
-from keys.suspensions import Suspension, encode_suspensions
 from protocol import cbor, limits
 from protocol.approval import encode_approval
 from protocol.audit import START, AuditHead, encode_head

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.schema import Messages
-from keys.directory import Directory, Rules
-from keys.office_record import OfficeKey, OfficeRecord
 from keys.primitives import SigningKey
-from keys.reorganisation import Reform, reorganise
+from keys.roster.directory import Directory, Rules
+from keys.roster.office_record import OfficeKey, OfficeRecord
+from keys.roster.reorganisation import Reform, reorganise
 from protocol.errors import Refused
 from protocol.ids import Address, OfficeId
 from protocol.lanes import KINDS, Lane

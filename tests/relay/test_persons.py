@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from keys.directory import Directory
-from keys.persons import revoke_person
 from keys.primitives import SigningKey
+from keys.roster.directory import Directory
+from keys.roster.persons import revoke_person
 from keys.signing import APPROVAL, RECEIPT, SIGNED_FOR, sign_record
 from protocol.approval import encode_approval
 from protocol.content import Content

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.revocation import revoke_office
+from keys.roster.revocation import revoke_office
 from keys.signing import CONTENT, RECEIPT, sign_record
 from keys.trust.store import TrustStore
 from protocol.content import encode_bundle, encode_content

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.directory import Directory
-from keys.revocation import revoke_key, revoke_office
+from keys.roster.directory import Directory
+from keys.roster.revocation import revoke_key, revoke_office
 from keys.signing import FRAME, RECEIPT, sign_record
 from protocol.copy import copy_digest
 from protocol.frame import (

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from keys.candidate import parse_request
-from keys.enrolment import EnrolmentRequest, verify_in_force, verify_request
-from keys.office_home import read_secrets
+from keys.enrol.candidate import parse_request
+from keys.enrol.enrolment import EnrolmentRequest, verify_in_force, verify_request
+from keys.enrol.office_home import read_secrets
+from keys.enrol.rotation import adopt, begin, cancel, pending, waiting_key
+from keys.files.storage_key import load_storage_key
 from keys.primitives import signing_key_id
-from keys.rotation import adopt, begin, cancel, pending, waiting_key
-from keys.storage_key import load_storage_key
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
 from protocol.ids import KeyId

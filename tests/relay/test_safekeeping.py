@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from config.problems import ConfigError
-from keys.backup import BACKUP_BYTES, Backup, open_backup, seal_backup
-from keys.keyfile import Argon2Cost, read_header, read_secret
-from keys.private_files import KeyFileError
-from keys.storage_key import how_kept, load_storage_key
+from keys.files.backup import BACKUP_BYTES, Backup, open_backup, seal_backup
+from keys.files.keyfile import Argon2Cost, read_header, read_secret
+from keys.files.private_files import KeyFileError
+from keys.files.storage_key import how_kept, load_storage_key
 from keys.trust.metadata import TrustError
 from keys.trust.store import TrustStore
 from protocol.errors import Refused

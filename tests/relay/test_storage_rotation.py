@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from keys.keyfile import read_header, read_secret
-from keys.private_files import KeyFileError
+from keys.files.keyfile import read_header, read_secret
+from keys.files.private_files import KeyFileError
+from keys.files.storage_key import load_storage_key, nobody, seal_under_passphrase
 from keys.rows import RowCipher
-from keys.storage_key import load_storage_key, nobody, seal_under_passphrase
 from protocol.errors import Refused
 from relay.clock import SystemEntropy
 from relay.daemon import MIGRATIONS

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from keys.directory import Directory
+from keys.roster.directory import Directory
 from keys.signing import UnverifiedRecord
 from protocol import limits
 from protocol.copy import OUTER_BYTES, read_outer, split_copy

@@ -7,9 +7,9 @@ import random
 import tempfile
 from pathlib import Path
 
-from keys.directory import Directory
-from keys.office_record import OfficeKey, OfficeRecord
 from keys.primitives import SigningKey, sha256
+from keys.roster.directory import Directory
+from keys.roster.office_record import OfficeKey, OfficeRecord
 from protocol.ids import Address, OfficeId
 from protocol.limits import SECOND_US
 from tests.sim.broker import Broker

@@ -11,11 +11,11 @@ from typing import Any
 
 from config.schema import Broker as BrokerSettings
 from config.schema import Limits, Links, Office, Patience, Prekeys, Settings, Store
-from keys.directory import Directory
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SigningKey, sha256
+from keys.roster.directory import Directory
+from keys.roster.suspensions import Suspension
 from keys.rows import RowCipher
-from keys.suspensions import Suspension
 from keys.trust.store import Trust, UpdateResult
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import Lane

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.schema import Patience
-from keys import directory
+from keys.roster import directory
 from protocol.delivery import Due
 from protocol.lanes import Lane
 from protocol.life import Life

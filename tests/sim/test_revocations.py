@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from keys.revocation import revoke_key, revoke_office
-from keys.suspensions import Suspension
+from keys.roster.revocation import revoke_key, revoke_office
+from keys.roster.suspensions import Suspension
 from protocol.errors import Refused
 from protocol.ids import Address
 from protocol.limits import SECOND_US

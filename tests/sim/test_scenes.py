@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keys.primitives import NotAuthentic
-from keys.reorganisation import Reform, reorganise
+from keys.roster.reorganisation import Reform, reorganise
 from protocol.errors import Refused
 from protocol.ids import Address, message_id_text, uuid7
 from protocol.limits import SECOND_US

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keys import tls
-from keys.enrolment import REQUEST_BYTES
+from keys.enrol.enrolment import REQUEST_BYTES
 from keys.primitives import SigningKey, sha256
 from keys.signing import PREKEY, RENEWAL, REQUEST, sign_record
 from protocol import cbor

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from keys.person_request import REQUEST_LIFE_US, make_request
+from keys.enrol.person_request import REQUEST_LIFE_US, make_request
 from keys.primitives import SigningKey
 from keys.signing import APPROVAL, CONTENT, PERSON_REQUEST, RECEIPT, SIGNED_FOR, sign_record
 from protocol import cbor

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from keys.approvals import approvers_of
-from keys.directory import Directory
-from keys.enrolment import verify_request
-from keys.person_request import read_request
+from keys.enrol.enrolment import verify_request
+from keys.enrol.person_request import read_request
 from keys.prekeys import verify_prekey
+from keys.roster.directory import Directory
 from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
 from protocol import cbor, limits
 from protocol.approval import decode_approval, encode_approval

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from keys.ceremony import read_network
-from keys.directory import Directory
-from keys.keyfile import change_passphrase
-from keys.private_files import KeyFileError
+from keys.ceremony.network import read_network
+from keys.files.keyfile import change_passphrase
+from keys.files.private_files import KeyFileError
+from keys.roster.directory import Directory
 from protocol.errors import Refused
-from relay.console.acting import change_directory, tell_acted
 from relay.console.choices import Choices
 from relay.console.failure import Failure
-from relay.console.homes import office_home, root_home
-from relay.console.journal import read_journal
+from relay.console.keys.acting import change_directory, tell_acted
+from relay.console.keys.homes import office_home, root_home
+from relay.console.keys.journal import read_journal
 from tests.keys.networks import CHEAP, Administrator
 from tests.relay.console.fake import make_home
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from keys.ceremony import publish_directory, read_network
+from keys.ceremony.network import publish_directory, read_network
 from relay.lab.create import LabReport, create_lab
 from tests.keys.test_certificates import server_request
 from tests.relay.console.fake import Ran

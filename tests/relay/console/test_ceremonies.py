@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from keys.ceremony import read_network
-from keys.keyfile import read_header
-from keys.tries import wrong_tries
+from keys.ceremony.network import read_network
+from keys.files.keyfile import read_header
+from keys.files.tries import wrong_tries
 from relay.console.main import main
 from tests.keys.networks import CHEAP
 from tests.relay.console.fake import Ran
@@ -19,7 +19,7 @@ Keys = Callable[..., Ran]
 @pytest.fixture
 def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Keys:
     """`relay --home ROOT keys …`, with cheap passphrases from one file."""
-    monkeypatch.setattr("keys.keyfile.PRODUCTION_COST", CHEAP)
+    monkeypatch.setattr("keys.files.keyfile.PRODUCTION_COST", CHEAP)
     (tmp_path / "words").write_text("the words of all holders\n")
 
     def run(*arguments: str, home: str = "root", words: str | None = "words", json: bool = True) -> Ran:
@@ -94,7 +94,7 @@ def test_an_interrupted_ceremony_goes_on_with_the_keys_that_are_there(
     keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After each single file, as if the machine had been switched off."""
-    from keys import founding
+    from keys.ceremony import founding
 
     made = 0
     whole = founding.make_key
@@ -116,7 +116,7 @@ def test_an_interrupted_ceremony_goes_on_with_the_keys_that_are_there(
         before = there
         assert not (tmp_path / "root" / "network").exists()
     monkeypatch.undo()
-    monkeypatch.setattr("keys.keyfile.PRODUCTION_COST", CHEAP)
+    monkeypatch.setattr("keys.files.keyfile.PRODUCTION_COST", CHEAP)
     (tmp_path / "wrong").write_text("others")
     assert keys(*FOUND, words="wrong").error()["code"] == "KEY_FILE_NOT_OPENED"
     assert keys(*FOUND[:-2], "--targets", "1/1").error()["code"] == "FILE_EXISTS"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from config.load import load
-from keys.ceremony import read_network
-from keys.generations import list_generations
-from keys.keyfile import LAB_COST, write_secret
+from keys.ceremony.network import read_network
+from keys.files.generations import list_generations
+from keys.files.keyfile import LAB_COST, write_secret
+from keys.files.storage_key import load_storage_key
 from keys.spoken import digest_of
-from keys.storage_key import load_storage_key
 from keys.tls import new_authority
 from keys.trust.store import TrustStore
 from relay.console.main import main

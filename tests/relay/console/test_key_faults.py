@@ -19,7 +19,7 @@ from typing import Any
 import click
 import pytest
 
-from keys.ceremony import read_network
+from keys.ceremony.network import read_network
 from keys.primitives import hkdf
 from keys.trust.store import TrustStore
 from relay.console.main import main
@@ -139,7 +139,9 @@ class Trial:
 def _cheap_passphrases() -> Iterator[None]:
     """What a guess costs is asked elsewhere (tests/keys/test_keyfile.py)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keys.keyfile.argon2id", lambda passphrase, salt, **_: hkdf(passphrase + salt, b"cheap", 32))
+        patch.setattr(
+            "keys.files.keyfile.argon2id", lambda passphrase, salt, **_: hkdf(passphrase + salt, b"cheap", 32)
+        )
         yield
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from protocol.errors import Refused
 from relay.console.choices import Choices
-from relay.console.passphrases import ask_passphrase, new_passphrase, read_passphrase, unlock_of
+from relay.console.keys.passphrases import ask_passphrase, new_passphrase, read_passphrase, unlock_of
 
 EN = Choices("en")
 

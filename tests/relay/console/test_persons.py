@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import read_network
-from keys.office_record import OfficeRecord
+from keys.ceremony.network import read_network
+from keys.roster.office_record import OfficeRecord
 from protocol.limits import SECOND_US
 from relay.console.main import main
 from relay.times import time_text

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import read_network
-from keys.directory import Directory
-from keys.effects import effects_of
-from keys.proposals import propose_change
-from keys.reorganisation import Reform, reorganise
+from keys.ceremony.network import read_network
+from keys.ceremony.proposals import propose_change
+from keys.roster.directory import Directory
+from keys.roster.effects import effects_of
+from keys.roster.reorganisation import Reform, reorganise
 from protocol.ids import Address
 from relay.console.main import main
 from relay.doctor.running import judge_office

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.ceremony import read_network
+from keys.ceremony.network import read_network
 from protocol.limits import SECOND_US
 from relay.console.main import main
 from relay.times import time_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony import read_network
+from keys.ceremony.network import read_network
 from keys.prekeys import parse_prekey
 from keys.trust.store import TrustStore
 from relay.console.main import main

@@ -10,9 +10,9 @@ import pytest
 
 from config.schema import Office, Settings
 from keys import gm
-from keys.directory import Rules
+from keys.files.storage_key import nobody
 from keys.prekeys import make_prekey
-from keys.storage_key import nobody
+from keys.roster.directory import Rules
 from relay import doctor
 from relay.alarms import AlarmCode
 from relay.console.advice import ADVICE, advice

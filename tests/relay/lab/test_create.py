@@ -9,11 +9,11 @@ import pytest
 
 from config.load import load
 from config.problems import ConfigError
-from keys.ceremony import publish_directory, read_network
-from keys.keyfile import read_header, read_secret
+from keys.ceremony.network import publish_directory, read_network
+from keys.files.keyfile import read_header, read_secret
+from keys.files.storage_key import load_storage_key
 from keys.prekeys import verify_prekey
 from keys.primitives import SigningKey, prekey_public
-from keys.storage_key import load_storage_key
 from keys.tls import Authority, Credential
 from keys.trust.store import TrustStore
 from protocol.errors import Refused

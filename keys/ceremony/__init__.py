@@ -1,0 +1,1 @@
+"""What the network's administrators do: found a network, propose acts, sign them, answer requests."""

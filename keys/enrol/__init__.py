@@ -1,0 +1,1 @@
+"""How an office comes into the network and stays in it: requests, answers, its home, new keys in time."""

@@ -1,0 +1,1 @@
+"""`relay keys`: the commands of keys, persons and the network directory."""
