@@ -10,6 +10,7 @@ from keys.prekeys import parse_prekey
 from protocol.delivery import SAID_BY, Effect, State, apply
 from protocol.errors import RemoteError
 from protocol.ids import Digest, MessageId, OfficeId
+from protocol.limits import CLOCK_AHEAD_US
 from protocol.receipt import Receipt
 from relay.store import endings, events, held, prekeys, sent
 from relay.store.database import Txn
@@ -128,8 +129,9 @@ class Verdicts:
     def _prekey_gone(self, story: _Story, receipt: Receipt) -> None:
         """The recipient has no private half for that copy: it is sealed again to the prekey that came along.
 
-        One that comes with an older prekey than it has used was restored, and will have another as soon as it knows:
-        to seal to what it lost would use up the tries (SPEC M45).
+        One that comes with an older prekey than it has used, or with another of the same epoch, was restored, and one
+        that comes with a prekey of the future has a wrong clock: each will have another as soon as it knows, and
+        sealing to what it lost would use up the tries (SPEC M45).
         """
         message_id, office = receipt.id, receipt.recipient
         told = events.of_recipient(self.txn, message_id, office)
@@ -138,7 +140,7 @@ class Verdicts:
         if receipt.by != office or receipt.digest not in copies or tries >= RESEALS_MAX or story.state.final:
             return
         self.prekeys.append(receipt.proof)
-        if _epoch_of(receipt.proof) < prekeys.epoch_of(self.txn, office):
+        if not _is_usable(receipt.proof, prekeys.record_of(self.txn, office), self.txn.now_us):
             return
         if not sent.seal_again(self.txn, message_id, office):
             return
@@ -168,9 +170,11 @@ class Verdicts:
         )
 
 
-def _epoch_of(record: bytes) -> int:
-    """The epoch of a prekey record that nobody has verified yet; 0 for what is none."""
+def _is_usable(data: bytes, held: bytes | None, now_us: int) -> bool:
+    """Whether a prekey record that nobody has verified yet may take the place of the one held, or is that one."""
     try:
-        return parse_prekey(record).epoch
+        record = parse_prekey(data)
+        follows = held is None or data == held or record.epoch > parse_prekey(held).epoch
     except RemoteError:
-        return 0
+        return False
+    return follows and record.not_before_us <= now_us + CLOCK_AHEAD_US

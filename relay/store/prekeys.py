@@ -39,10 +39,10 @@ def records(txn: Txn) -> list[bytes]:
     return [row.body for row in PREKEYS.select(txn)]
 
 
-def epoch_of(txn: Txn, office: bytes) -> int:
-    """The highest epoch seen of an office; 0 for one of which none was."""
+def record_of(txn: Txn, office: bytes) -> bytes | None:
+    """The kept record of an office, the one of the highest epoch seen; None for one of which none was."""
     row = PREKEYS.get(txn, office)
-    return 0 if row is None else number(row["epoch"])
+    return None if row is None else row.body
 
 
 def keep_own(txn: Txn, prekey_id: bytes, epoch: int, forget_us: int, seed: bytes, record: bytes) -> None:

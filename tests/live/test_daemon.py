@@ -64,12 +64,16 @@ def test_ready_and_accepting_without_any_broker(lab: Network) -> None:
 def test_a_second_run_exits_73_and_touches_nothing(lab: Network) -> None:
     lab.start(COUNTY)
     lab.send(COUNTY, PROVINCE, "一")
-    time.sleep(0.5)
+    said = lab.command("run", "--json", home=COUNTY)
+    assert (said.exit, said.error()["code"], said.out) == (73, "HOME_IN_USE", "")
+    # While the owner stands still, whatever changes was changed by somebody else.
+    lab.offices[COUNTY].pause()
     before = picture(lab.home(COUNTY))
     for _ in range(3):
         said = lab.command("run", "--json", home=COUNTY)
         assert (said.exit, said.error()["code"], said.out) == (73, "HOME_IN_USE", "")
     assert picture(lab.home(COUNTY)) == before
+    lab.offices[COUNTY].resume()
     lab.send(COUNTY, PROVINCE, "二")
     # A paused daemon answers nobody, and still owns its home.
     lab.offices[COUNTY].pause()

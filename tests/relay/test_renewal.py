@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from config.schema import Prekeys
+from keys.prekeys import parse_prekey
 from protocol.ids import message_id_text, uuid7
 from relay.draft import Draft
 from relay.store import prekeys, sent
@@ -18,7 +19,8 @@ PREKEYS = Prekeys(renew_s=70, valid_s=450, keep_s=450, look_s=1)
 
 def epochs(network: Network, office: str, of: str) -> int:
     """The highest epoch that an office holds of another."""
-    return int(network.offices[office].look(lambda txn: prekeys.epoch_of(txn, network.offices[of].seat.office)))
+    record = network.offices[office].look(lambda txn: prekeys.record_of(txn, network.offices[of].seat.office))
+    return parse_prekey(record).epoch
 
 
 def events(story: dict[str, Any]) -> list[tuple[str, str | None]]:

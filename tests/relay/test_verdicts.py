@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from keys.prekeys import make_prekey
 from protocol.content import content_digest
 from protocol.copy import copy_digest
 from protocol.delivery import State
 from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, MessageId
 from protocol.lanes import Lane
+from protocol.limits import CLOCK_AHEAD_US
 from protocol.parcel import Parcel
 from protocol.receipt import Receipt
-from relay.store import events, held, sent
+from relay.store import events, held, prekeys, sent
 from relay.store.database import Txn
 from relay.store.held import Held
 from relay.store.inline import InlineStore
@@ -106,14 +108,43 @@ def test_what_we_did_not_send_is_not_ours(store: InlineStore) -> None:
     tried(store, change)
 
 
+def prekey(epoch: int, at_us: int) -> bytes:
+    """A prekey of the province of this epoch, valid from that time on."""
+    return make_prekey(
+        world.PROVINCE_KEY, network_id=world.NETWORK, office_id=world.PROVINCE, suite=1, seed=bytes([epoch]) * 32,
+        now_us=at_us, epoch_seen=epoch - 1,
+    ).data  # fmt: skip
+
+
+def test_g16_a_recipient_that_has_no_prekey_to_seal_to_uses_up_no_try(store: InlineStore) -> None:
+    """It was restored, or has a wrong clock, and will have another as soon as it knows (SPEC M45)."""
+
+    def change(txn: Txn) -> None:
+        accept(txn)
+        known = prekey(5, txn.now_us)
+        prekeys.keep(txn, world.PROVINCE, 5, known)
+        twin = prekey(5, txn.now_us - 1)
+        for useless in (b"no prekey", prekey(4, txn.now_us), twin, prekey(6, txn.now_us + CLOCK_AHEAD_US + 1)):
+            for _ in range(RESEALS_MAX + 1):
+                verdicts, _ = say(txn, type="prekey_gone", digest=copy_digest(COPY), proof=useless)
+                assert (verdicts.prekeys, verdicts.released) == ([useless], [])
+        for usable in (known, prekey(6, txn.now_us + CLOCK_AHEAD_US)):
+            verdicts, _ = say(txn, type="prekey_gone", digest=copy_digest(COPY), proof=usable)
+            assert verdicts.released == [copy_digest(COPY)]
+            seal(txn)
+
+    tried(store, change)
+
+
 def test_d07_a_copy_is_sealed_again_at_most_three_times(store: InlineStore) -> None:
     def change(txn: Txn) -> None:
         accept(txn)
-        gone = {"type": "prekey_gone", "digest": copy_digest(COPY), "proof": b"a prekey"}
+        fresh = prekey(5, txn.now_us)
+        gone = {"type": "prekey_gone", "digest": copy_digest(COPY), "proof": fresh}
         assert say(txn, **gone, by=world.CITY)[0].prekeys == []
         assert say(txn, **{**gone, "digest": Digest(bytes(32))})[0].prekeys == []
         for _ in range(RESEALS_MAX):
-            assert say(txn, **gone)[0].prekeys == [b"a prekey"]
+            assert say(txn, **gone)[0].prekeys == [fresh]
             seal(txn)
         assert RESEALS_MAX == 3
         for _ in range(3):
