@@ -200,6 +200,8 @@ def test_g13_junk_trust_and_invented_publishers_cost_little(lab: Network) -> Non
             for number in range(150):
                 publisher = f"{100_000 + number}-GO"
                 await publish(peer, f"relay/1/trust/{publisher}/2_root_json", random_.randbytes(1_000_000))
+                # Timestamps are all that is heard without being asked for.
+                await publish(peer, f"relay/1/trust/{publisher}/timestamp_json", random_.randbytes(2_000))
             for name in ("timestamp_json", "2_root_json", "3_root_json", "targets_json", "1_snapshot_json"):
                 await publish(peer, f"relay/1/trust/{COUNTY}/{name}", random_.randbytes(5_000))
                 await publish(peer, f"relay/1/trust/{COUNTY}/{name}", b"{}")

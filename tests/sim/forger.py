@@ -83,7 +83,7 @@ class Forger:
             forged = replace(payload, online=not payload.online, session=payload.session + dice.randrange(1000))
             broker.inject(message.topic, sign_record(key, PRESENCE, encode_presence(forged)), retain=True)
             return "presence"
-        if not isinstance(topic, FrameTopic):
+        if not isinstance(topic, FrameTopic) or not self._history.tried:
             return None
         kind = dice.choice(("other_key", "retarget", "network", "copy", "report", "report", "receipt", "retained"))
         if kind == "retarget":

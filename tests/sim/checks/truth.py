@@ -54,6 +54,9 @@ def check_custody(history: "History", digests: Sequence[bytes], speaker: "Office
         copy = history.copies.get(digest)
         if copy is None or copy.is_receipt or history.now_us >= copy.expires_us:
             continue
+        # Mail from and for a revoked office is dropped when that is known; custody may be owed for it still (G14).
+        if history.revoked is not None and history.revoked.office in (copy.sender, copy.recipient):
+            continue
         if speaker.seat.office == copy.recipient and copy.prekey_id not in speaker.ground.keyring.own:
             continue
 
