@@ -57,6 +57,8 @@ class Revocations:
         self._came = asyncio.Event()
         self._suspended: frozenset[OfficeId] = frozenset()
         self._counts: dict[OfficeId, Counter[str]] = {}
+        self._goes_on = False
+        """Whether a turn was interrupted, so that what it did is still to be noted."""
         self._revoked: dict[OfficeId, int] = {}
 
     def came(self) -> None:
@@ -79,17 +81,25 @@ class Revocations:
                 if self._ground.suspended() != self._suspended:
                     self._redraw()
 
-    async def _act(self, done: Value) -> bytes:
-        """Give the revocations in force their effect; the mark of those that had it, where `done` was it before."""
+    async def _act(self, done: Value) -> Value:
+        """Give the revocations in force their effect; the mark of those that had it, where `done` was it before.
+
+        When another directory comes meanwhile nothing is noted yet: the next turn does it all again, and notes it once.
+        """
         await self._drop_prekeys()
         await self._end_mail()
         mark = _mark(self._ground)
         if mark != done:
-            self._counts.clear()
+            if not self._goes_on:
+                self._counts.clear()
             await self._sweep()
             await asyncio.sleep(AGAIN_S)
             await self._end_mail()
             await self._sweep()
+            self._goes_on = self._came.is_set()
+            if self._goes_on:
+                self._sound()
+                return done
             self._note()
             await self._ground.commit(Lane.ROUTINE, partial(counters.remember, name=DONE, value=mark))
         self._sound()
