@@ -60,6 +60,7 @@ class AuditLog:
         `stored` is the mark in the store. Raises `OSError`.
         """
         files = files_of(folder)[-1:]
+        size = files[0].stat().st_size if files else 0
         walk = Walk(verify_head, (Anchor("the store", stored),) if stored.count else ())
         check = Check(files, walk, stored)
         for _ in check.slices():
@@ -74,8 +75,9 @@ class AuditLog:
         log = cls(folder, sign_head, mark)
         if not files or problems:
             log._begin_file(now_us)
-        else:
-            log._go_on(files[0], check.torn_at)
+        elif not log._go_on(files[0], size, check.torn_at):
+            problems.append(_changed(files[0]))
+            log._begin_file(now_us)
         found = Found(tuple(problems), check.torn_bytes)
         log._say_what_was_found(found, now_us)
         return log, found
@@ -149,17 +151,20 @@ class AuditLog:
         path, notes = self._path, [note for note in self._unsynced if note.did != HEAD]
         self.mark = self.durable
         self._begin_file(now_us)
-        self.problems.append(f"CHANGED {path.name}: another program wrote, cut or removed it")
+        self.problems.append(_changed(path))
         self.append(notes)
 
-    def _go_on(self, path: Path, torn_at: int | None) -> None:
-        """Append to the file that is there, without its torn end."""
+    def _go_on(self, path: Path, size: int, torn_at: int | None) -> bool:
+        """Append to the file that is there, without its torn end; not when it is another size than was looked at."""
         self._open(path)
+        if os.fstat(self._handle).st_size != size:
+            return False
         if torn_at is not None:
             os.ftruncate(self._handle, torn_at)
         os.fsync(self._handle)
-        self._size = os.fstat(self._handle).st_size
+        self._size = size if torn_at is None else torn_at
         self._is_durable()
+        return True
 
     def _open(self, path: Path) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -213,6 +218,10 @@ def _write_lines(notes: Sequence[Note], after: Mark) -> tuple[bytes, Mark]:
         line, after = write_line(note, after)
         lines.append(line)
     return b"".join(lines), after
+
+
+def _changed(path: Path) -> str:
+    return f"CHANGED {path.name}: another program wrote, cut or removed it"
 
 
 def _set_aside(path: Path, now_us: int) -> None:

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from protocol.audit import LINE_BYTES, START, Mark, decode_head, encode_head, make_line, split_line
 from protocol.errors import RemoteError
+from relay.audit.check import Check
 from relay.audit.entry import read_line, write_line
 from relay.audit.folder import files_of, last_lines
 from relay.audit.log import AuditLog
@@ -179,6 +180,31 @@ def test_g15_what_another_program_does_while_the_log_is_open_is_noticed_and_the_
         assert checked(folder, mark).mark == mark
         # A file that was replaced by an equal one holds what was said, so only the moment of it was suspicious.
         assert checked(folder, mark).ok == (change is replace)
+
+
+def test_g15_what_another_program_does_while_the_log_is_being_opened_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, _ = open_log(tmp_path, START)
+    log.append(some_notes(20, DICE))
+    mark = log.sync(NOW_US)
+    log.close()
+    (path,) = files_of(tmp_path)
+
+    class Slow(Check):
+        """Between the look at the file and the first line that is added to it the file is cut."""
+
+        def slices(self) -> Iterator[None]:
+            yield from super().slices()
+            path.write_bytes(path.read_bytes()[:-200])
+
+    monkeypatch.setattr("relay.audit.log.Check", Slow)
+    log, found = open_log(tmp_path, mark)
+    assert [problem.split()[0] for problem in found.problems] == ["CHANGED"]
+    log.append(some_notes(3, DICE))
+    log.sync(NOW_US)
+    log.close()
+    assert len(files_of(tmp_path)) == 2
 
 
 def test_retention_deletes_whole_old_files_and_what_is_left_verifies(tmp_path: Path) -> None:
