@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.revocation import OFFICES, province
-from keys.ceremony.network import init_network, publish_directory, renew_timestamp
+from keys.ceremony.network import init_network, renew_timestamp
+from keys.ceremony.pending import Signers, change_jointly
 from keys.files.keyfile import LAB_COST
 from keys.roster.directory import Directory
 from keys.roster.office_record import OfficeKey
@@ -63,8 +64,10 @@ def main() -> None:
         for number in range(ROUNDS):
             files = renew_timestamp(place / "root", now_us + 10 * number + 1).files
             stamps.append(_once_ms(lambda: store.update(files, now_us + 10 * number + 1)))  # noqa: B023
-            next_ = publish_directory(place / "root", directory, now_us + 10 * number + 5, unlock=unlock).files
-            acts.append(_once_ms(lambda: store.update(next_, now_us + 10 * number + 5)))  # noqa: B023
+            at_us = now_us + 10 * number + 5
+            outcome = change_jointly(place / "root", lambda known, _: known, f"turn {number}", at_us, Signers(unlock))
+            next_ = outcome.network.files
+            acts.append(_once_ms(lambda: store.update(next_, at_us)))  # noqa: B023
         for what, cost in (
             ("first load into a new home", fresh),
             ("load at a start", start),

@@ -6,7 +6,6 @@ animals and those at odd places things, so that swapped or skipped words are not
 of a picture mean the same; both were chosen to sound apart, also with the accents of Jiangsu.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 SPOKEN_BYTES: Final = 16
@@ -48,17 +47,6 @@ def digit_groups(digest: bytes) -> tuple[str, ...]:
 def words(digest: bytes, lang: str) -> tuple[str, ...]:
     """Sixteen pictures, in `zh_CN` or `en`: `红骆驼 大窗户 …`, `red camel, big window …`."""
     return tuple(_picture(byte, place, lang) for place, byte in enumerate(digest[:SPOKEN_BYTES]))
-
-
-def digest_of(spoken: Sequence[str], lang: str) -> bytes | None:
-    """The bytes that these pictures say, or None when one of them is unknown or stands at a wrong place."""
-    found = bytearray()
-    for place, picture in enumerate(spoken):
-        known = {_picture(byte, place, lang): byte for byte in range(256)}
-        if picture not in known:
-            return None
-        found.append(known[picture])
-    return bytes(found)
 
 
 def _picture(byte: int, place: int, lang: str) -> str:

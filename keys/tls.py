@@ -137,11 +137,6 @@ class Authority:
             builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def issue_client(self, address: Address, *, days: int) -> Credential:
-        """An office's certificate, valid `days` from now: common name the address, DNS name for NATS."""
-        names: list[x509.GeneralName] = [x509.DNSName(dns_name(address))]
-        return self._issue(address, names, ExtendedKeyUsageOID.CLIENT_AUTH, days)
-
     def issue_spare(self, *, days: int) -> Credential:
         """A client certificate that no office owns: it may connect and nothing more."""
         return self._issue("spare", [x509.DNSName("spare.invalid")], ExtendedKeyUsageOID.CLIENT_AUTH, days)

@@ -17,12 +17,11 @@ from protocol.copy import OUTER_BYTES, read_outer, split_copy
 from protocol.delivery import State
 from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, NetworkId, OfficeId
-from protocol.lanes import receipt_lane
 from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, RECORD_BYTES
-from protocol.receipt import END_TO_END, Receipt, decode_receipt
+from protocol.receipt import END_TO_END, decode_receipt
 from relay.identity import Identity
 from relay.presenting import content_of
-from relay.receipting import make_receipt, receipt_expiry_us
+from relay.receipting import custody_lost
 from relay.store import counters, events, held, inbox, quarantine, sent
 from relay.store.database import Txn
 from relay.store.events import Event
@@ -152,21 +151,8 @@ class Aftermath:
 
     def _notify(self, one: Held) -> None:
         """To the origin, signed: this is not carried any further."""
-        parcel, now_us = one.parcel, self._txn.now_us
-        receipt = Receipt(
-            network=self._network,
-            type="custody_lost",
-            id=parcel.message_id,
-            by=self._identity.office,
-            recipient=parcel.recipient,
-            to=parcel.origin,
-            digest=parcel.digest,
-            at_us=now_us,
-            lane=receipt_lane(parcel.lane),
-            expires_us=receipt_expiry_us(one.expires_us, now_us),
-            code="REVOKED",
-        )
-        self._hold.append(make_receipt(self._identity, receipt))
+        lost = custody_lost(self._identity, self._network, one.parcel, one.expires_us, self._txn.now_us, "REVOKED")
+        self._hold.append(lost)
 
     def _is_corrected(self, event: Event) -> bool:
         known = [*events.of_recipient(self._txn, event.message_id, event.office), *self._log]

@@ -6,8 +6,9 @@ from keys.signing import RECEIPT, UnverifiedRecord, sign_record
 from protocol import limits
 from protocol.copy import OUTER_BYTES, CopyHeader, copy_digest, read_outer, split_copy
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM
-from protocol.ids import KeyId, OfficeId, uuid7
+from protocol.ids import KeyId, NetworkId, OfficeId, uuid7
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
+from protocol.lanes import receipt_lane
 from protocol.padding import pack
 from protocol.parcel import Parcel
 from protocol.receipt import SEALED_TYPES, Receipt, decode_receipt, encode_receipt
@@ -28,6 +29,26 @@ def receipt_expiry_us(message_expires_us: int, at_us: int) -> int:
 def make_receipt(identity: Identity, receipt: Receipt) -> Held:
     """A signed receipt as a parcel of ours, in the clear."""
     return _clear_parcel(sign_record(identity.key, RECEIPT, encode_receipt(receipt)), receipt)
+
+
+def custody_lost(
+    identity: Identity, network: NetworkId, parcel: Parcel, expires_us: int, now_us: int, code: str
+) -> Held:
+    """To the origin of a parcel in our custody, signed: it is not carried any further. `expires_us` is its own end."""
+    receipt = Receipt(
+        network=network,
+        type="custody_lost",
+        id=parcel.message_id,
+        by=identity.office,
+        recipient=parcel.recipient,
+        to=parcel.origin,
+        digest=parcel.digest,
+        at_us=now_us,
+        lane=receipt_lane(parcel.lane),
+        expires_us=receipt_expiry_us(expires_us, now_us),
+        code=code,
+    )
+    return make_receipt(identity, receipt)
 
 
 def seal_receipt(

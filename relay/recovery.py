@@ -11,13 +11,13 @@ from protocol.content import encode_bundle
 from protocol.copy import copy_digest
 from protocol.errors import RemoteError
 from protocol.ids import Digest, MessageId, OfficeId
-from protocol.lanes import Lane, receipt_lane
+from protocol.lanes import Lane
 from protocol.limits import MAX_LIFE_US, RECORD_BYTES
 from protocol.padding import pack
-from protocol.parcel import Parcel, Rerouted
-from protocol.receipt import Receipt, decode_receipt
+from protocol.parcel import Rerouted
+from protocol.receipt import decode_receipt
 from relay.ground import Ground
-from relay.receipting import ENTROPY_BYTES, make_receipt, prekey_of, receipt_expiry_us, seal_receipt
+from relay.receipting import ENTROPY_BYTES, custody_lost, prekey_of, seal_receipt
 from relay.sealer import Sealer
 from relay.sealing import ENTROPY_BYTES as SEALING_BYTES
 from relay.sealing import seal
@@ -140,27 +140,12 @@ class Recovery:
         if parcel.origin == ground.identity.office or not parcel.carries_message:
             # A receipt: the stored one is sent again when the message comes again.
             return
-        lost = self._custody_lost(parcel)
+        now_us = ground.clock.now_us()
+        lost = custody_lost(
+            ground.identity, ground.directory.network_id, parcel, now_us + MAX_LIFE_US, now_us, "DAMAGED"
+        )
         ground.hold(await ground.commit(parcel.lane, partial(_hold_notice, notice=lost, digest=digest)))
         ground.kick()
-
-    def _custody_lost(self, parcel: Parcel) -> Held:
-        """To the origin, signed: we can no longer forward this."""
-        now_us = self._ground.clock.now_us()
-        receipt = Receipt(
-            network=self._ground.directory.network_id,
-            type="custody_lost",
-            id=parcel.message_id,
-            by=self._ground.identity.office,
-            recipient=parcel.recipient,
-            to=parcel.origin,
-            digest=parcel.digest,
-            at_us=now_us,
-            lane=receipt_lane(parcel.lane),
-            expires_us=receipt_expiry_us(now_us + MAX_LIFE_US, now_us),
-            code="DAMAGED",
-        )
-        return make_receipt(self._ground.identity, receipt)
 
 
 def _hold_notice(txn: Txn, notice: Held, digest: Digest) -> list[Held]:

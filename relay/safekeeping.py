@@ -4,8 +4,6 @@ A home that comes back has no store: it begins a new life with a new epoch, its 
 and it sounds RESTORED (relay/home.py), and what was sealed to prekeys that are gone is answered PREKEY_GONE.
 """
 
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,7 +14,14 @@ from keys.ceremony.network import read_network
 from keys.enrol.office_home import TOKEN_KIND
 from keys.files.backup import BACKUP_BYTES, Backup, HomeKind, gather, open_backup
 from keys.files.keyfile import KEY_FILE_BYTES, Unlock, open_secret, read_header
-from keys.files.private_files import KeyFileError, fsync_directory, make_private_directory, read_private, write_new
+from keys.files.private_files import (
+    KeyFileError,
+    make_private_directory,
+    read_private,
+    require_empty,
+    whole_directory,
+    write_new,
+)
 from keys.files.storage_key import BARE, SEALED, how_kept
 from keys.roster.directory import Directory
 from keys.trust.store import TrustStore
@@ -63,21 +68,12 @@ def recover(
     `OSError`.
     """
     target = home.resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise Refused("FILE_EXISTS", f"{target} exists and is not empty", field="home")
+    # Before anybody is asked for a passphrase.
+    require_empty(target, "home")
     backup = read_backup(file, passphrase)
-    make_private_directory(target.parent)
-    building = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    building.mkdir(mode=0o700)
-    try:
+    with whole_directory(target, "home") as building:
         _write(building, backup)
         _check(building, backup, now_us, root)
-        # Over an empty directory this succeeds, over one that was filled meanwhile it fails.
-        building.rename(target)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    fsync_directory(target.parent)
     return backup
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from keys import tls
-from keys.enrol.enrolment import REQUEST_VALID_US, EnrolmentRequest, Wish, make_request
+from keys.enrol.enrolment import EnrolmentRequest, Wish, make_request
 from keys.enrol.response import BrokerPlace, EnrolmentResponse
 from keys.mldsa import SecondKey
 from keys.primitives import SigningKey
@@ -47,7 +47,7 @@ def wanted(**changes: object) -> EnrolmentRequest:
         "tls_request": tls.make_request(TLS_KEY, ADDRESS, NONCE),
         "nonce": NONCE,
         "created_us": NOW_US,
-        "expires_us": NOW_US + REQUEST_VALID_US,
+        "expires_us": NOW_US + 30 * 86_400_000_000,
     }
     return EnrolmentRequest(**(fields | changes))  # type: ignore[arg-type]
 

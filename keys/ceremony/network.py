@@ -16,14 +16,9 @@ from typing import Final
 
 from tuf.api.metadata import Root, Targets, Timestamp
 
-from keys.ceremony.act import Act, Files, check_act, sign_act, signatures_of
+from keys.ceremony.act import Act, Files, check_act
 from keys.ceremony.proposals import (
-    Making,
-    Rotation,
     nobody,
-    propose_change,
-    propose_rotation,
-    propose_suspensions,
     sitting_over,
 )
 from keys.files.generations import list_generations, locked, read_generation, write_generation
@@ -46,7 +41,7 @@ from keys.trust.metadata import (
     tuf_time,
 )
 from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, PASSPHRASE_ROLES, Policy
-from keys.trust.sitting import Sitting, not_enough
+from keys.trust.sitting import Sitting
 from protocol.errors import Refused
 
 KEPT_GENERATIONS: Final = 16
@@ -126,43 +121,6 @@ def found_network(
     return _keep(root_dir, files, now_us, None)
 
 
-def publish_directory(
-    root_dir: Path,
-    directory: Directory,
-    now_us: int,
-    *,
-    unlock: Unlock,
-    policy: Policy = DEFAULT_POLICY,
-    places: Sequence[Path] = (),
-) -> Network:
-    """Sign `directory` as the next version, issued now, and everything that depends on it.
-
-    `places` are further folders with key files. Raises `Refused` NOT_ENOUGH_KEYS when fewer holders are there than the
-    threshold of the targets role, BAD_FIELD for a directory of another network; `TrustError` when the files on disk
-    are damaged; `KeyFileError`; `OSError`.
-    """
-    files = read_network(root_dir).files
-    act = propose_change(files, lambda _before, _at_us: directory, "publish", now_us, policy)
-    return carry_out(root_dir, act, now_us, unlock=unlock, policy=policy, places=places)
-
-
-def publish_suspensions(
-    root_dir: Path,
-    suspensions: Sequence[Suspension],
-    now_us: int,
-    *,
-    unlock: Unlock,
-    policy: Policy = DEFAULT_POLICY,
-    places: Sequence[Path] = (),
-) -> Network:
-    """Sign these as the suspensions in force, in the place of those before; one key of the role is enough.
-
-    Raises like `publish_directory`; `RemoteError` MALFORMED for an office suspended twice.
-    """
-    act = propose_suspensions(read_network(root_dir).files, suspensions, "suspend", now_us, policy)
-    return carry_out(root_dir, act, now_us, unlock=unlock, policy=policy, places=places)
-
-
 def renew_timestamp(
     root_dir: Path, now_us: int, *, unlock: Unlock = nobody, policy: Policy = DEFAULT_POLICY
 ) -> Network:
@@ -175,52 +133,6 @@ def renew_timestamp(
         files = dict(network.files)
         files |= sitting_over(root_dir, files, unlock, policy, now_us).renewed(files)
         return _keep(root_dir, files, now_us, network)
-
-
-def rotate_keys(
-    root_dir: Path,
-    role: str,
-    now_us: int,
-    *,
-    unlock: Unlock,
-    entropy: Entropy,
-    policy: Policy = DEFAULT_POLICY,
-    cost: Argon2Cost = PRODUCTION_COST,
-) -> Network:
-    """Give a role all new keys, as many as `policy` says, and sign again what it signs.
-
-    Old key files stay and count no more. Raises like `publish_directory`; `ValueError` for an unknown role.
-    """
-    files = read_network(root_dir).files
-    rotation = Rotation(role, new=policy.keys_of(role), threshold=policy.threshold_of(role))
-    making = Making(entropy, unlock, lambda _label: root_dir / "keys", cost)
-    act, made = propose_rotation(root_dir, files, rotation, now_us, making=making, policy=policy)
-    return carry_out(root_dir, act, now_us, unlock=unlock, policy=policy, made=made)
-
-
-def carry_out(
-    root_dir: Path,
-    act: Act,
-    now_us: int,
-    *,
-    unlock: Unlock,
-    policy: Policy = DEFAULT_POLICY,
-    places: Sequence[Path] = (),
-    made: Sequence[Holder] = (),
-) -> Network:
-    """Let the act be signed and keep what it makes of the network as a new generation.
-
-    `made` are keys that are open already. Raises `Refused` NOT_ENOUGH_KEYS when it has too few signatures then.
-    """
-    files = read_network(root_dir).files
-    check_act(files, act)
-    sitting = sitting_over(root_dir, files, unlock, policy, now_us, places)
-    sitting.trust_new(made)
-    act = sign_act(files, act, sitting)
-    missing = next((one for one in signatures_of(files, act) if one.missing), None)
-    if missing is not None:
-        raise sitting.troubles[0] if sitting.troubles else not_enough(missing.role, missing.missing)
-    return finish(root_dir, act, now_us, unlock=unlock, policy=policy)
 
 
 def finish(
@@ -266,9 +178,7 @@ def read_network(root_dir: Path) -> Network:
 def _verified(files: Files, now_us: int | None, before: Network | None) -> Network:
     """The network these files describe, checked as an office would that knows the one before."""
     roots = chain_roots(files[root_file(1)], files)
-    known = None
-    if before is not None:
-        known = verify_generation(chain_roots(before.files[root_file(1)], before.files)[-1], before.files, now_us=None)
+    known = None if before is None else before.generation
     generation = verify_generation(roots[-1], files, now_us=now_us, before=known)
     named = {root_file(number): root for number, root in enumerate(roots, start=1)}
     fingerprint = verify_root(roots[-1])[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from keys import tls
-from keys.enrol.enrolment import NONCE_BYTES, REQUEST_BYTES, EnrolmentRequest, Wish, make_request, parse_request
+from keys.enrol.enrolment import REQUEST_BYTES, EnrolmentRequest, Wish, make_request, parse_request
 from keys.enrol.office_home import (
     Entropy,
     OfficeSecrets,
@@ -189,21 +189,9 @@ def _make(
         identity = None if place is None else _key_in_token(open_token(place, unlock), who.address)
         secrets = OfficeSecrets.make(entropy, algorithm, identity)
         keep_secrets(building, who.address, secrets, entropy, place)
-        nonce = entropy(NONCE_BYTES)
-        said = EnrolmentRequest(
-            kind="enrol",
-            network=who.network,
-            root=who.root,
-            office_id=OfficeId(entropy(OFFICE_ID_BYTES)),
-            address=who.address,
-            wish=who.wish,
-            suite=secrets.identity.suite,
-            identity=secrets.identity.public(),
-            second=secrets.second.public(),
-            tls_request=tls.make_request(secrets.tls_key, who.address, nonce),
-            nonce=nonce,
-            created_us=now_us,
-            expires_us=now_us + valid_us,
+        office_id = OfficeId(entropy(OFFICE_ID_BYTES))
+        said = secrets.request(
+            "enrol", who.network, who.root, office_id, who.address, who.wish, now_us, valid_us, entropy
         )
         write_new(building / "keys" / PENDING, make_request(said, secrets.identity, secrets.second).data)
         try:

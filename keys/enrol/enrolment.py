@@ -26,9 +26,6 @@ REQUEST_VERSION: Final = 1
 REQUEST_BYTES: Final = 64 * 1024
 """Longest request file: keys and signatures take 7 KiB."""
 
-REQUEST_VALID_US: Final = 30 * 86_400 * SECOND_US
-"""Validity of a request: time to carry it to the administrators and for two of them to meet."""
-
 REQUEST_VALID_MAX_US: Final = 90 * 86_400 * SECOND_US
 NONCE_BYTES: Final = 16
 KINDS: Final = ("enrol", "renew")

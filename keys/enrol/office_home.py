@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from keys import tls
+from keys.enrol.enrolment import NONCE_BYTES, EnrolmentRequest, Wish
 from keys.files.keyfile import KEY_FILE_BYTES, Unlock, read_header, read_secret, write_secret
 from keys.files.private_files import make_private_directory, read_private, replace, write_new
 from keys.files.storage_key import create_storage_key, nobody
@@ -29,7 +30,7 @@ from keys.signer import SignerLost
 from keys.signing_key import PrivateKey, make_private_key, open_private_key
 from protocol import cbor
 from protocol.errors import Refused
-from protocol.ids import Address
+from protocol.ids import Address, OfficeId
 
 Entropy: TypeAlias = Callable[[int], bytes]
 
@@ -52,6 +53,28 @@ class OfficeSecrets:
         """New ones; `algorithm` is that of the identity key, Ed25519 or SM2, unless a token has made it already."""
         made = identity or make_private_key(algorithm, entropy(32))
         return OfficeSecrets(made, SecondKey.from_seed(entropy(32)), tls.new_key())
+
+    def request(
+        self, kind: str, network: str, root: bytes, office_id: OfficeId, address: Address, wish: Wish, now_us: int,
+        valid_us: int, entropy: Entropy,
+    ) -> EnrolmentRequest:  # fmt: skip
+        """What an office with these keys asks the network, valid from now on for `valid_us`; not signed yet."""
+        nonce = entropy(NONCE_BYTES)
+        return EnrolmentRequest(
+            kind=kind,
+            network=network,
+            root=root,
+            office_id=office_id,
+            address=address,
+            wish=wish,
+            suite=self.identity.suite,
+            identity=self.identity.public(),
+            second=self.second.public(),
+            tls_request=tls.make_request(self.tls_key, address, nonce),
+            nonce=nonce,
+            created_us=now_us,
+            expires_us=now_us + valid_us,
+        )
 
 
 def furnish(home: Path) -> None:

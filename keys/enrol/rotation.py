@@ -16,7 +16,7 @@ from typing import Final
 
 from keys import tls
 from keys.enrol.candidate import check_answer, held, read_request, take_trust, write_again
-from keys.enrol.enrolment import NONCE_BYTES, EnrolmentRequest, Wish, make_request
+from keys.enrol.enrolment import EnrolmentRequest, Wish, make_request
 from keys.enrol.office_home import Entropy, OfficeSecrets, keep_tls, read_secrets, token_of_identity
 from keys.enrol.response import EnrolmentResponse
 from keys.files.keyfile import KEY_FILE_BYTES, Unlock, read_header, write_secret
@@ -66,21 +66,9 @@ def begin(
                 raise Refused("KEY_IN_TOKEN", str(home / "keys" / "identity.key"))
             inforce = read_secrets(home, storage_key, unlock)
             fresh = _fresh(what, inforce, entropy, algorithm)
-            nonce = entropy(NONCE_BYTES)
-            said = EnrolmentRequest(
-                kind="renew",
-                network=trust.directory.network,
-                root=bytes.fromhex(trust.root_fingerprint),
-                office_id=office,
-                address=record.address,
-                wish=Wish(),
-                suite=fresh.identity.suite,
-                identity=fresh.identity.public(),
-                second=fresh.second.public(),
-                tls_request=tls.make_request(fresh.tls_key, record.address, nonce),
-                nonce=nonce,
-                created_us=now_us,
-                expires_us=now_us + valid_us,
+            root = bytes.fromhex(trust.root_fingerprint)
+            said = fresh.request(
+                "renew", trust.directory.network, root, office, record.address, Wish(), now_us, valid_us, entropy
             )
             made = make_request(said, fresh.identity, fresh.second, inforce.identity)
             _write(home, what, made, fresh, storage_key, entropy)

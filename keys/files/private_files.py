@@ -5,6 +5,7 @@ place in one step, and the directory is fsynced. Modes are checked before anythi
 """
 
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
@@ -54,6 +55,33 @@ def make_private_directory(directory: Path) -> None:
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
     fsync_directory(directory.parent)
+
+
+@contextmanager
+def whole_directory(target: Path, field: str) -> "Iterator[Path]":
+    """A directory that appears under its name whole or not at all: what is made is made under the name given here.
+
+    `target` must not exist, or be empty; when what is done with it fails, nothing is left. Raises `Refused`
+    FILE_EXISTS about `field`, `OSError`.
+    """
+    require_empty(target, field)
+    make_private_directory(target.parent)
+    building = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
+    building.mkdir(mode=0o700)
+    try:
+        yield building
+        # Over an empty directory this succeeds, over one that was filled meanwhile it fails.
+        building.rename(target)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    fsync_directory(target.parent)
+
+
+def require_empty(target: Path, field: str) -> None:
+    """Raise `Refused` FILE_EXISTS about `field` for anything but a directory that is empty, or nothing."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise Refused("FILE_EXISTS", f"{target} exists and is not empty", field=field)
 
 
 @contextmanager

@@ -80,10 +80,6 @@ class Trust:
             return "expired"
         return "stale" if at_us >= self.fresh_until_us or self.superseded else "ok"
 
-    def suspension_of(self, office_id: bytes, at_us: int) -> Suspension | None:
-        """The suspension that stops this office at this time, or None."""
-        return next((one for one in self.suspensions if one.office_id == office_id and one.covers(at_us)), None)
-
     def suspended(self, at_us: int) -> frozenset[OfficeId]:
         """The offices of which nothing is believed at this time: suspended by one administrator, or by the roster."""
         return self.directory.suspended | {one.office_id for one in self.suspensions if one.covers(at_us)}

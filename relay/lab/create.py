@@ -7,7 +7,6 @@ never looks like one that can be used.
 import os
 import secrets
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from keys.ceremony.certificates import keep_certificate
 from keys.ceremony.network import Network, init_network
 from keys.enrol.office_home import OfficeSecrets, furnish, keep_first_prekey, keep_secrets, keep_tls
 from keys.files.keyfile import LAB_COST, write_secret
-from keys.files.private_files import fsync_directory, make_private_directory, write_new
+from keys.files.private_files import make_private_directory, whole_directory, write_new
 from keys.gm import require_gm
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SUITE_SM2, algorithm_of
@@ -102,21 +101,9 @@ def create_lab(plan_path: Path, directory: Path, passphrase_file: Path | None = 
         require_gm()
     settings = _settings(plan)
     target = directory.resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise Refused("FILE_EXISTS", f"{target} exists and is not empty", field="directory")
     passphrase = _passphrase(passphrase_file)
-    make_private_directory(target.parent)
-    building = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    building.mkdir(mode=0o700)
-    try:
-        report = _build(plan, settings, building, target, passphrase)
-        # Over an empty directory this succeeds, over one that was filled meanwhile it fails.
-        building.rename(target)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    fsync_directory(target.parent)
-    return report
+    with whole_directory(target, "directory") as building:
+        return _build(plan, settings, building, target, passphrase)
 
 
 def _build(plan: Plan, settings: Mapping[str, str], building: Path, target: Path, passphrase: bytes) -> LabReport:

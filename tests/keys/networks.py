@@ -6,14 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from keys.ceremony.network import (
-    Network,
-    init_network,
-    publish_directory,
-    publish_suspensions,
-    renew_timestamp,
-    rotate_keys,
-)
+from keys.ceremony.network import Network, init_network, renew_timestamp
 from keys.files.keyfile import Argon2Cost
 from keys.primitives import SigningKey
 from keys.roster.directory import Directory, Rules
@@ -23,6 +16,7 @@ from keys.trust.policy import Policy
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import KINDS
 from protocol.limits import TIME_MAX_US
+from tests.keys.acts import publish_directory, publish_suspensions, rotate_keys
 
 NOW_US = 1_790_000_000_000_000
 DAY_US = 86_400_000_000

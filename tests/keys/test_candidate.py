@@ -10,10 +10,9 @@ from random import Random
 
 import pytest
 
-from keys.ceremony.network import publish_directory
 from keys.ceremony.registrar import Registrar
 from keys.enrol.candidate import Candidate, apply, check_response, install, own_request
-from keys.enrol.enrolment import REQUEST_VALID_US, EnrolmentRequest, Wish, verify_request
+from keys.enrol.enrolment import EnrolmentRequest, Wish, verify_request
 from keys.enrol.office_home import read_secrets
 from keys.enrol.response import EnrolmentResponse, decode_response, encode_response, make_response, verify_response
 from keys.files.keyfile import read_secret
@@ -27,6 +26,8 @@ from keys.trust.store import TrustStore
 from protocol import cbor
 from protocol.errors import Refused, RemoteError
 from protocol.ids import Address
+from tests.certificates import office_credential
+from tests.keys.acts import publish_directory
 from tests.keys.networks import DAY_US, NOW_US, SMALL, Administrator, key_of
 
 ADDRESS = Address("320925-GO")
@@ -42,7 +43,7 @@ def who(admin: Administrator, **changes: object) -> Candidate:
 
 def ask(home: Path, candidate: Candidate, now_us: int = NOW_US) -> EnrolmentRequest:
     output = home.with_suffix(".request")
-    return apply(home, candidate, output, now_us, valid_us=REQUEST_VALID_US, entropy=os.urandom)
+    return apply(home, candidate, output, now_us, valid_us=30 * DAY_US, entropy=os.urandom)
 
 
 def answer(admin: Administrator, request: EnrolmentRequest, now_us: int = NOW_US) -> bytes:
@@ -198,7 +199,7 @@ def test_g10_only_the_networks_own_answer_to_this_very_request_enters(asked: Ask
     edited = encode_response(replace(decode_response(payload), issued_us=NOW_US - 1))
     assert code_of(home, cbor.dumps([protected, {}, edited, signature])) == "BAD_SIGNATURE"
     assert code_of(home, bent(admin, data, office_id=request.office_id, issued_us=NOW_US + DAY_US)) == "CLOCK_BEHIND"
-    foreign = AUTHORITY.issue_client(ADDRESS, days=1).certificate
+    foreign = office_credential(AUTHORITY, ADDRESS, days=1).certificate
     assert code_of(home, bent(admin, data, certificate=foreign)) == "RESPONSE_NOT_OURS"
     assert code_of(home, bent(admin, data, authority=new_authority("x", days=1).credential.certificate)) == (
         "RESPONSE_NOT_OURS"

@@ -29,6 +29,7 @@ from keys.files.keyfile import LAB_COST
 from keys.tls import Authority, new_authority, subject_of
 from protocol.errors import Refused
 from protocol.ids import Address
+from tests.certificates import office_credential
 
 COUNTY, PROVINCE = Address("320924-GO"), Address("320000-GO")
 NOW_US = int(datetime.now(UTC).timestamp() * 1_000_000)
@@ -58,9 +59,10 @@ def listed(root: Path, authority: Authority) -> set[int]:
 
 def test_the_list_holds_what_revoked_offices_have_and_what_was_withdrawn(tmp_path: Path, authority: Authority) -> None:
     issued = {
-        name: authority.issue_client(Address(name), days=2).certificate for name in (COUNTY, PROVINCE, "320900-GO")
+        name: office_credential(authority, Address(name), days=2).certificate
+        for name in (COUNTY, PROVINCE, "320900-GO")
     }
-    issued["county again"] = authority.issue_client(COUNTY, days=3).certificate
+    issued["county again"] = office_credential(authority, COUNTY, days=3).certificate
     for certificate in issued.values():
         keep_certificate(tmp_path, certificate)
         keep_certificate(tmp_path, certificate)
@@ -119,7 +121,7 @@ def test_a_new_authority_issues_and_the_old_one_is_trusted_until_it_is_dropped(t
     assert open_authority(older, b"old").credential == first.credential
     assert trusted_authorities(tmp_path) == second.credential.certificate + first.credential.certificate
 
-    certificate = first.issue_client(COUNTY, days=2).certificate
+    certificate = office_credential(first, COUNTY, days=2).certificate
     keep_certificate(tmp_path, certificate)
     write_revocation_list(tmp_path, [second, first], {COUNTY}, NOW_US)
     found = [

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.ceremony.network import carry_out, publish_directory, read_network
+from keys.ceremony.network import read_network
 from keys.ceremony.pending import Signers, change_jointly, waiting_acts
 from keys.ceremony.proposals import Making, Rotation, propose_rotation, sitting_over
 from keys.ceremony.roles import roles_of
 from keys.trust import TrustStore
 from keys.trust.policy import Policy
 from protocol.errors import Refused
+from tests.keys.acts import carry_out, publish_directory
 from tests.keys.networks import CHEAP, NOW_US, SMALL, Administrator
 from tests.keys.test_trust_roots import SOON_US
 

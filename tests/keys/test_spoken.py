@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.spoken import SPOKEN_BYTES, digest_of, digit_groups, hex_groups, words
+from keys.spoken import SPOKEN_BYTES, digit_groups, hex_groups, words
+from tests.keys.hearing import digest_of
 
 DIGESTS = st.binary(min_size=32, max_size=32)
 LANGS = ("zh_CN", "en")

@@ -9,6 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.tls import LOOPBACK_NAMES, Authority, Credential, dns_name, expires_us, new_authority
 from protocol.ids import Address
+from tests.certificates import office_credential
 
 OFFICE = Address("320924-GO")
 
@@ -46,13 +47,13 @@ def context(folder: Path, kind: int, authority: Authority, own: Credential) -> s
 @pytest.mark.parametrize("name", LOOPBACK_NAMES)
 def test_both_sides_accept_each_other(tmp_path: Path, authority: Authority, name: str) -> None:
     server = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, authority, authority.issue_server(LOOPBACK_NAMES, days=9))
-    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, authority, authority.issue_client(OFFICE, days=9))
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, authority, office_credential(authority, OFFICE, days=9))
     assert handshake(server, client, name).version() == "TLSv1.3"
 
 
 def test_a_broker_under_another_name_is_refused(tmp_path: Path, authority: Authority) -> None:
     server = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, authority, authority.issue_server(("10.1.1.1",), days=9))
-    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, authority, authority.issue_client(OFFICE, days=9))
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, authority, office_credential(authority, OFFICE, days=9))
     with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
         handshake(server, client, "127.0.0.1")
 
@@ -60,7 +61,7 @@ def test_a_broker_under_another_name_is_refused(tmp_path: Path, authority: Autho
 @pytest.mark.parametrize("swapped", ["server", "client"])
 def test_a_certificate_serves_one_purpose(tmp_path: Path, authority: Authority, swapped: str) -> None:
     """An office's certificate makes no broker, and a broker's no office."""
-    as_server, as_client = authority.issue_server(LOOPBACK_NAMES, days=9), authority.issue_client(OFFICE, days=9)
+    as_server, as_client = authority.issue_server(LOOPBACK_NAMES, days=9), office_credential(authority, OFFICE, days=9)
     if swapped == "client":
         as_client = as_server
     else:
@@ -75,13 +76,13 @@ def test_a_certificate_serves_one_purpose(tmp_path: Path, authority: Authority, 
 def test_another_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
     stranger = new_authority("lab", days=30)
     server = context(tmp_path, ssl.PROTOCOL_TLS_SERVER, stranger, stranger.issue_server(LOOPBACK_NAMES, days=9))
-    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, authority, authority.issue_client(OFFICE, days=9))
+    client = context(tmp_path, ssl.PROTOCOL_TLS_CLIENT, authority, office_credential(authority, OFFICE, days=9))
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(server, client, "127.0.0.1")
 
 
 def test_names_by_which_brokers_know_an_office(authority: Authority) -> None:
-    found = x509.load_pem_x509_certificate(authority.issue_client(OFFICE, days=9).certificate)
+    found = x509.load_pem_x509_certificate(office_credential(authority, OFFICE, days=9).certificate)
     assert found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == OFFICE
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [dns_name(OFFICE)] == ["320924-go.office"]
@@ -91,8 +92,8 @@ def test_names_by_which_brokers_know_an_office(authority: Authority) -> None:
 
 
 def test_validity_is_what_was_asked_for(authority: Authority) -> None:
-    short = expires_us(authority.issue_client(OFFICE, days=1).certificate)
-    long = expires_us(authority.issue_client(OFFICE, days=11).certificate)
+    short = expires_us(office_credential(authority, OFFICE, days=1).certificate)
+    long = expires_us(office_credential(authority, OFFICE, days=11).certificate)
     assert abs(long - short - 10 * 86_400 * 1_000_000) < 60 * 1_000_000
 
 
@@ -104,6 +105,6 @@ def test_no_key_shows_in_a_repr(authority: Authority) -> None:
 
 def test_an_authority_is_read_again(authority: Authority) -> None:
     again = Authority(authority.credential)
-    assert again.issue_client(OFFICE, days=1).certificate.startswith(b"-----BEGIN CERTIFICATE-----")
+    assert office_credential(again, OFFICE, days=1).certificate.startswith(b"-----BEGIN CERTIFICATE-----")
     with pytest.raises(ValueError, match=r"PEM|deserialize|key"):
         Authority(Credential(authority.credential.certificate, b"nonsense"))

@@ -19,12 +19,14 @@ SCRIPTS = next(iter(sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*
 NEWER = ("mqtt.max_session_expiry_interval_seconds", "mqtt.max_packet_size_authenticated")
 """Settings that 3.10 does not know; 3.12 and 3.13 brought them."""
 
-needs_rabbitmq = pytest.mark.skipif(SCRIPTS is None, reason="RabbitMQ is not installed")
+needs_rabbitmq = pytest.mark.skipif(
+    SCRIPTS is None and not (os.environ.get("CI") and os.geteuid() == 0), reason="RabbitMQ is not installed"
+)
 
 
 def write(site: Site, folder: Path, mapper_port: int, node_port: int) -> None:
     """The files of the folder, and the command that starts this very broker beside any other."""
-    assert SCRIPTS is not None
+    assert SCRIPTS is not None, "RabbitMQ is missing: run the tests by scripts/test"
     for name, text in rabbitmq.files(site).items():
         lines = [line for line in text.splitlines(keepends=True) if not line.startswith(NEWER)]
         (folder / name).write_text("".join(lines))
@@ -32,6 +34,8 @@ def write(site: Site, folder: Path, mapper_port: int, node_port: int) -> None:
         "HOME": folder,
         "RABBITMQ_NODENAME": f"yizhan-{site.port}@localhost",
         "ERL_EPMD_PORT": mapper_port,
+        # The port mapper outlives the node, and may then be ended although it has not noticed that the node is gone.
+        "ERL_EPMD_RELAXED_COMMAND_CHECK": "true",
         "RABBITMQ_DIST_PORT": node_port,
         "RABBITMQ_CONFIG_FILE": folder / "rabbitmq.conf",
         "RABBITMQ_CONF_ENV_FILE": folder / "rabbitmq-env.conf",
@@ -57,6 +61,7 @@ def end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     """End the node with all that it started: its own process group, and the port mapper that it left behind."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
-    port = (folder / "epmd").read_text()
-    environment = {**os.environ, "ERL_EPMD_RELAXED_COMMAND_CHECK": "true"}
-    subprocess.run(["epmd", "-port", port, "-kill"], capture_output=True, check=False, env=environment)
+    said = subprocess.run(
+        ["epmd", "-port", (folder / "epmd").read_text(), "-kill"], capture_output=True, text=True, check=False
+    )
+    assert said.stdout == "Killed\n" or "Cannot connect to local epmd" in said.stdout, said

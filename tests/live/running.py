@@ -19,6 +19,7 @@ from relay.mqtt import MqttTransport, QueueBounds, Will
 from relay.mqtt_link import Timing
 from relay.mqtt_socket import TlsFiles
 from relay.ports import Arrived, LinkChanged
+from tests.certificates import office_credential
 from tests.live import rabbit
 
 ENGINES = {"mosquitto": mosquitto.write, "nats": nats.write}
@@ -77,7 +78,7 @@ class RunningBroker:
     def files_of(self, office: Address) -> TlsFiles:
         certificate, key = self.folder / f"{office}.pem", self.folder / f"{office}.key"
         if not certificate.exists():
-            issued = self.authority.issue_client(office, days=2)
+            issued = office_credential(self.authority, office, days=2)
             certificate.write_bytes(issued.certificate)
             key.write_bytes(issued.key)
         return TlsFiles(self.folder / "ca.pem", certificate, key)

@@ -14,6 +14,7 @@ from protocol.lanes import Lane
 from protocol.topics import TIMESTAMPS, frame_topic, prekey_topic, presence_topic, trust_topic
 from relay.mqtt import PACKET_BYTES_MAX, Will
 from relay.mqtt_socket import TlsFiles, tls_context
+from tests.certificates import office_credential
 from tests.live.intruder import Intruder
 from tests.live.running import ENGINES, Peer, RunningBroker, running, until
 
@@ -198,7 +199,7 @@ def test_the_spare_certificate_can_publish_nothing(tmp_path: Path, engine: str) 
 
 def test_only_the_network_s_own_authority_is_believed(tmp_path: Path, engine: str) -> None:
     stranger = new_authority("stranger", days=2)
-    issued = stranger.issue_client(COUNTY, days=2)
+    issued = office_credential(stranger, COUNTY, days=2)
     for name, text in (
         ("stranger-ca.pem", stranger.credential.certificate),
         ("stranger.pem", issued.certificate),

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from keys.ceremony.network import publish_directory, read_network
+from keys.ceremony.network import read_network
 from keys.trust.store import TrustStore
+from tests.keys.acts import publish_directory
 from tests.live.network import (
     CITY,
     COUNTY,

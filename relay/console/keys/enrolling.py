@@ -17,7 +17,7 @@ from relay.console.choices import HOME_VERSION, SUITES, Choices
 from relay.console.commands import argument, command, option
 from relay.console.keys.fingerprints import Shown, tell
 from relay.console.keys.renewing import install_renewal, rotates
-from relay.console.keys.requests import carried, read_carried, require_absent
+from relay.console.keys.requests import carried, read_carried, require_absent, validity
 from relay.console.keys.unlocking import unlock_of_home
 from relay.console.output import emit, local_time
 from relay.console.phrases import say
@@ -39,7 +39,7 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 @option("--broker", "brokers", metavar="ID", multiple=True)
 @option("--hsm-module", metavar="FILE", default="")
 @option("--hsm-token", metavar="LABEL", default="")
-@option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
+@validity
 @option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)), default="1")
 def init(
     choices: Choices,

@@ -16,7 +16,7 @@ from relay.console.commands import command, option
 from relay.console.failure import Failure
 from relay.console.keys.fingerprints import Shown, tell
 from relay.console.keys.homes import office_home
-from relay.console.keys.requests import carried
+from relay.console.keys.requests import carried, validity
 from relay.console.keys.unlocking import unlock_of_home
 from relay.console.output import emit, local_time, table
 from relay.console.phrases import say
@@ -27,7 +27,7 @@ DAY_US: Final = 86_400 * SECOND_US
 
 @command("keys rotate identity")
 @option("--output", "-o", metavar="REQUEST", required=True)
-@option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
+@validity
 @option("--suite", metavar="1|2|gm", type=click.Choice(list(SUITES)))
 def rotate_identity(choices: Choices, output: str, valid_days: int, suite: str | None) -> None:
     """Make new signing keys beside those in force, and the request that renews them."""
@@ -36,7 +36,7 @@ def rotate_identity(choices: Choices, output: str, valid_days: int, suite: str |
 
 @command("keys rotate tls")
 @option("--output", "-o", metavar="REQUEST", required=True)
-@option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
+@validity
 def rotate_tls(choices: Choices, output: str, valid_days: int) -> None:
     """Make a new TLS key, and the request for its certificate."""
     _begin(choices, "tls", output, valid_days)

@@ -5,8 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import click
+
 from keys.trust.metadata import TrustError
 from protocol.errors import Refused, RemoteError
+from relay.console.commands import option
 
 _OWN_CODES: Final = {
     "EXPIRED": "REQUEST_EXPIRED",
@@ -15,6 +18,10 @@ _OWN_CODES: Final = {
     "WRONG_NETWORK": "WRONG_NETWORK",
 }
 """Faults of a carried file that have a code of their own; any other means that it is not whole or was altered."""
+
+
+validity: Final = option("--valid-days", metavar="DAYS", type=click.IntRange(1, 90), default=30)
+"""How long a request may be answered: time to carry it to the administrators, and for two of them to meet."""
 
 
 def read_carried(name: str, limit: int, field: str) -> bytes:

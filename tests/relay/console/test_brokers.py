@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from keys.ceremony.network import publish_directory, read_network
+from keys.ceremony.network import read_network
 from relay.lab.create import LabReport, create_lab
+from tests.keys.acts import publish_directory
 from tests.keys.test_certificates import server_request
 from tests.relay.console.fake import Ran
 from tests.relay.console.test_tools import PLAN

@@ -15,12 +15,12 @@ from keys.ceremony.network import read_network
 from keys.files.generations import list_generations
 from keys.files.keyfile import LAB_COST, write_secret
 from keys.files.storage_key import load_storage_key
-from keys.spoken import digest_of
 from keys.tls import new_authority
 from keys.trust.store import TrustStore
 from relay.console.main import main
 from relay.lab.create import create_lab
 from relay.opening import find_office, read_signing_key
+from tests.keys.hearing import digest_of
 from tests.keys.networks import Administrator
 
 PLAN = """

@@ -9,7 +9,7 @@ import pytest
 
 from config.load import load
 from config.problems import ConfigError
-from keys.ceremony.network import publish_directory, read_network
+from keys.ceremony.network import read_network
 from keys.files.keyfile import read_header, read_secret
 from keys.files.storage_key import load_storage_key
 from keys.prekeys import verify_prekey
@@ -19,6 +19,7 @@ from keys.trust.store import TrustStore
 from protocol.errors import Refused
 from relay.lab import create
 from relay.lab.create import LabReport, create_lab
+from tests.keys.acts import publish_directory
 from tests.relay.lab.plans import SMALL
 
 ADDRESSES = ("320000-GO", "320900-GO", "320924-GO")
