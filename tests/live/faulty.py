@@ -13,13 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.live.network import until
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.environ.get("CI"), reason="mounts, tracing and namespaces need root"
-)
 
 
 def tool(name: str) -> str:

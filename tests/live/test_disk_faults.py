@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from relay.console.failure import Failure
-from tests.live.faulty import failing_calls, fill, needs_root, open_files, small_disk, tool
+from tests.live.faulty import failing_calls, fill, open_files, small_disk, tool
 from tests.live.network import COUNTY, PROVINCE, Network, network, plan_text, province_city_counties, until
+from tests.root import needs_root
 
 pytestmark = [pytest.mark.live, needs_root]
 

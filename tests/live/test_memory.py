@@ -14,6 +14,7 @@ import pytest
 
 from relay.memory import PR_SET_DUMPABLE, leave_no_core
 from tests.live.network import COUNTY, ROOT, Network, network, plan_text, province_city_counties, until
+from tests.root import needs_root
 
 pytestmark = pytest.mark.live
 NOBODY = 65534
@@ -32,7 +33,7 @@ def cores(tmp_path: Path) -> Iterator[Path]:
     before = resource.getrlimit(resource.RLIMIT_CORE)
     if os.geteuid() == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    elif before[1] == 0:
+    elif before[1] == 0 and not os.environ.get("CI"):
         pytest.skip("core files are forbidden here, which only root may change")
     else:
         resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
@@ -65,7 +66,7 @@ def test_g11_a_daemon_that_dies_leaves_no_core_where_another_program_does(lab: N
     assert [path.name for path in cores.iterdir()] == ["out"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+@needs_root
 @pytest.mark.parametrize("guarded", [False, True])
 def test_g11_no_other_process_of_the_same_user_reads_the_memory(guarded: bool) -> None:
     reader = os.fork()

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.faulty import needs_root, tool
+from tests.live.faulty import tool
 from tests.live.network import CITY, COUNTY, ROOT, BrokerPlan, Network, OfficePlan, network, new_id, plan_text, until
+from tests.root import needs_root
 
 pytestmark = [pytest.mark.live, needs_root]
 

@@ -12,6 +12,7 @@ from protocol.errors import Refused
 from protocol.ids import Address
 from relay.brokers.folder import FILES, update
 from relay.brokers.site import Site
+from tests.root import needs_root
 
 COUNTY, PROVINCE, CITY = Address("320924-GO"), Address("320000-GO"), Address("320900-GO")
 TLS = {"ca.pem": b"authority", "crl.pem": b"list"}
@@ -60,7 +61,7 @@ def test_the_folder_of_another_engine_is_left_alone(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@needs_root
 def test_new_files_belong_to_whom_the_broker_runs_as(tmp_path: Path, engine: str) -> None:
     site = site_of(tmp_path, PROVINCE)
     os.chown(tmp_path, 12345, 12346)

@@ -113,6 +113,10 @@ def serve(home: Path) -> Iterator[FakeDaemon]:
     thread.join()
 
 
+Run = Callable[..., dict[str, Any]]
+"""Runs a command of `keys` on a home; what it printed, with its exit status."""
+
+
 @dataclass
 class Ran:
     """What a command left behind."""

@@ -15,6 +15,7 @@ from tests.keys.acts import publish_directory
 from tests.keys.test_certificates import server_request
 from tests.relay.console.fake import Ran
 from tests.relay.console.test_tools import PLAN
+from tests.root import needs_root
 
 Relay = Callable[..., Ran]
 
@@ -78,7 +79,7 @@ def test_a_folder_follows_the_directory(relay: Relay, lab: LabReport, tmp_path: 
     assert "无变动" in said.out
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@needs_root
 def test_a_renewed_certificate_can_be_read_by_the_broker(relay: Relay, lab: LabReport, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -1,6 +1,5 @@
 """Enrolment by the commands themselves: from an empty directory to a home that runs, and what is refused on the way."""
 
-import json
 import os
 import stat
 import time
@@ -22,6 +21,7 @@ from relay.lab.create import create_lab
 from relay.opening import find_office, read_signing_key
 from tests.keys.hearing import digest_of
 from tests.keys.networks import Administrator
+from tests.relay.console.fake import Run
 
 PLAN = """
 network = "lab"
@@ -39,7 +39,6 @@ class = "city"
 parent = "320000-GO"
 brokers = ["province"]
 """
-Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +46,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("enrolment")
     (place / "plan.toml").write_text(PLAN)
     return Path(create_lab(place / "plan.toml", place / "lab").directory)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command with --json; its object, or the error object. The exit status is under `status`."""
-
-    def command(home: Path, *arguments: str | Path) -> dict[str, Any]:
-        capsys.readouterr()
-        status = main(["--home", str(home), "--json", "keys", *map(str, arguments)])
-        caught = capsys.readouterr()
-        text = caught.out if status == 0 else caught.err
-        found: dict[str, Any] = json.loads(text.splitlines()[-1])
-        assert found["v"] == 1
-        return {**found, "status": status}
-
-    return command
 
 
 def root_of(lab: Path) -> str:

@@ -1,10 +1,7 @@
 """`keys rules`, and a network on its way from Ed25519 to SM2: rules, enrolment and persons by the commands."""
 
-import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +11,7 @@ from keys.trust.store import TrustStore
 from relay.console.main import main
 from relay.lab.create import create_lab
 from tests.gm import needs_gm
+from tests.relay.console.fake import Run
 
 PLAN = """
 network = "lab"
@@ -26,26 +24,12 @@ address = "320000-GO"
 class = "province"
 brokers = ["province"]
 """
-Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
     (tmp_path / "plan.toml").write_text(PLAN)
     return Path(create_lab(tmp_path / "plan.toml", tmp_path / "lab").directory)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command with --json; its object, or the error object, with the exit status under `status`."""
-
-    def command(home: Path, *arguments: str | Path) -> dict[str, Any]:
-        capsys.readouterr()
-        status = main(["--home", str(home), "--json", "keys", *map(str, arguments)])
-        caught = capsys.readouterr()
-        return {**json.loads((caught.out if status == 0 else caught.err).splitlines()[-1]), "status": status}
-
-    return command
 
 
 def test_rules_are_shown_changed_and_taken_back(lab: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
