@@ -27,7 +27,8 @@ MISSING: Final = {"reviewer": "NO_REVIEWER", "issuer": "NO_ISSUER"}
 class Approver:
     """One approval of a content. `name` is "" where the directory has no such key for the office.
 
-    `code` says why it does not count, None when it does: BAD_SIGNATURE, WRONG_ROLE, EXPIRED or REVOKED.
+    `code` says why it does not count, None when it does: BAD_SIGNATURE, WRONG_ROLE, EXPIRED, REVOKED, or SUITE_MISSING
+    where nothing is known of it, since SM2 cannot be verified here.
     """
 
     name: str
@@ -157,7 +158,9 @@ def _fault(
     # (1) The key made this record for this purpose.
     try:
         record.verify(APPROVAL, person.public)
-    except RemoteError:
+    except RemoteError as error:
+        if error.code == "BAD_SUITE":
+            return "SUITE_MISSING", f"the key of {person.name}: {error.detail}"
         return "BAD_SIGNATURE", f"not by the key of {person.name}"
     # (2) It is of this very message.
     part = differs(approval, content, directory.office_of)

@@ -319,6 +319,8 @@ def _refusal(message: VerifiedContent, eyes: Eyes) -> str | None:
     objection = objection_to(message.content, eyes.directory)
     if code is not None or objection is None:
         return code
+    if objection.code == "SUITE_MISSING":
+        raise RemoteError("BAD_SUITE", objection.detail)
     # Its author may know of a person, a role, an address or a rule what we shall only learn.
     if message.content.directory_version > eyes.directory.version:
         raise RemoteError("UNKNOWN_KEY", f"{objection.code}: {objection.detail}; our directory is older than its")

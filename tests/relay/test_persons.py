@@ -9,9 +9,10 @@ import pytest
 from keys.primitives import SigningKey
 from keys.roster.directory import Directory
 from keys.roster.persons import revoke_person
-from keys.signing import APPROVAL, RECEIPT, SIGNED_FOR, sign_record
+from keys.signing import APPROVAL, RECEIPT, SIGNED_FOR, UnverifiedRecord, sign_record
 from protocol.approval import encode_approval
 from protocol.content import Content
+from protocol.errors import RemoteError
 from protocol.receipt import Receipt, encode_receipt
 from protocol.signing_for import encode_signing_for
 from relay.examine import Finding, Message, Rejected
@@ -116,6 +117,29 @@ def test_g10_what_a_newer_directory_may_allow_is_asked_for_again(store: InlineSt
     late = found(newer, under(version=8))
     assert isinstance(late, Message)
     assert late.refusal == "NO_REVIEWER"
+
+
+def test_g10_what_cannot_be_verified_here_is_not_refused_for_good(
+    store: InlineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that runs without SM2 while its directory comes to allow it: the sender keeps the message."""
+    verify = UnverifiedRecord.verify
+
+    def without_sm2(record: UnverifiedRecord, purpose: str, public: bytes) -> None:
+        if purpose == APPROVAL:
+            raise RemoteError("BAD_SUITE", "SM2 signatures are not verified here")
+        verify(record, purpose, public)
+
+    monkeypatch.setattr(UnverifiedRecord, "verify", without_sm2)
+
+    def change(txn: Txn) -> None:
+        outcome = settled(
+            txn, world.PROVINCE, come(copy_of(approved(written())), under(), None, ARRIVES), now_us=ARRIVES
+        )
+        assert answer_of(outcome, world.CITY) == "UNVERIFIED"
+        assert inbox.plain_receipt(txn, world.COUNTY, world.MESSAGE, "refused") is None
+
+    tried(store, change)
 
 
 @pytest.mark.parametrize(("created_us", "doubted"), [(SINCE - HOUR, False), (SINCE, True), (SINCE + HOUR, True)])
