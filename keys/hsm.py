@@ -49,7 +49,7 @@ class Token:
     """A token that was opened with its PIN; may be used from any thread."""
 
     def __init__(self, place: Place, session: Any) -> None:
-        self._place = place
+        self.place: Final = place
         self._session = session
         self._lock = Lock()
 
@@ -60,12 +60,12 @@ class Token:
         """
         import pkcs11
 
-        with self._lock, _said(self._place):
+        with self._lock, _said(self.place):
             found = self._session.get_objects({pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY})
             publics = [_public_of(one) for one in found if bytes(one.id) in key_ids]
         signers = []
         for public in publics:
-            with self._lock, _said(self._place):
+            with self._lock, _said(self.place):
                 private = self._session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, id=signing_key_id(public))
             signers.append(TokenSigner(private, public, self._lock, lost))
         return signers
@@ -78,13 +78,13 @@ class Token:
         import pkcs11
 
         for parameters in (_ED25519_NAME, _ED25519_OID):
-            with self._lock, _said(self._place):
+            with self._lock, _said(self.place):
                 try:
                     public = self._generate(parameters, label)
                 except (pkcs11.DomainParamsInvalid, pkcs11.AttributeValueInvalid, pkcs11.MechanismInvalid):
                     continue
                 return public
-        raise Refused("TOKEN_UNFIT", f"{self._place.label} makes no Ed25519 keys")
+        raise Refused("TOKEN_UNFIT", f"{self.place.label} makes no Ed25519 keys")
 
     def _generate(self, parameters: bytes, label: str) -> bytes:
         import pkcs11
@@ -106,7 +106,7 @@ class Token:
         """The secret behind `derive`, if the token has none yet. Raises `Refused` TOKEN_MISSING."""
         import pkcs11
 
-        with self._lock, _said(self._place):
+        with self._lock, _said(self.place):
             if not list(self._session.get_objects(self._storage_template())):
                 self._session.generate_key(
                     pkcs11.KeyType.GENERIC_SECRET,
@@ -124,10 +124,10 @@ class Token:
         """HMAC-SHA-256 of the salt under the secret in the token. Raises `Refused` TOKEN_MISSING, TOKEN_UNFIT."""
         import pkcs11
 
-        with self._lock, _said(self._place):
+        with self._lock, _said(self.place):
             found = list(self._session.get_objects(self._storage_template()))
             if len(found) != 1:
-                raise Refused("TOKEN_UNFIT", f"{self._place.label} has {len(found)} secrets {STORAGE_LABEL}, not 1")
+                raise Refused("TOKEN_UNFIT", f"{self.place.label} has {len(found)} secrets {STORAGE_LABEL}, not 1")
             return bytes(found[0].sign(salt, mechanism=pkcs11.Mechanism.SHA256_HMAC))
 
     @staticmethod

@@ -98,7 +98,6 @@ CODES: Final = _table(
     ("KEY_REUSED", 65, 422),
     ("REJECTED", 65, 422),
     ("NO_REQUEST", 66, 404),
-    ("KEY_IN_TOKEN", 65, 422),
     ("ROTATION_UNFINISHED", 78, 503),
     ("BAD_RESPONSE", 65, 422),
     ("RESPONSE_NOT_OURS", 65, 422),

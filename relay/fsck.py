@@ -9,7 +9,7 @@ from keys.files.private_files import KeyFileError
 from keys.rows import RowCipher
 from protocol.errors import Refused
 from relay.opening import row_key
-from relay.safe import open_storage_key
+from relay.safe import open_safe
 from relay.store.database import HomeInUse
 from relay.store.fsck import check
 from relay.store.tables import ALL
@@ -21,7 +21,7 @@ def check_home(home: Path, unlock: Unlock) -> dict[str, Any]:
     Raises `Refused` HOME_IN_USE, BAD_KEYS, BAD_STORE, NO_PASSPHRASE, or FILE_MISSING for a home that never ran.
     """
     try:
-        storage_key = open_storage_key(home, unlock)
+        storage_key = open_safe(home, unlock).storage_key
     except KeyFileError as error:
         raise Refused("BAD_KEYS", str(error)) from None
     return check_store(home, storage_key)

@@ -70,10 +70,10 @@ def require_no_rotation(home: Path) -> None:
         raise Refused("ROTATION_UNFINISHED", str(path))
 
 
-def open_storage_key(home: Path, unlock: Unlock) -> bytes:
-    """The storage key of a home. Raises like `Safe`, and `Refused` ROTATION_UNFINISHED."""
+def open_safe(home: Path, unlock: Unlock) -> Safe:
+    """The safe of a home, for a command. Raises like `Safe`, and `Refused` ROTATION_UNFINISHED."""
     require_no_rotation(home)
-    return Safe(home, unlock, nobody_hears).storage_key
+    return Safe(home, unlock, nobody_hears)
 
 
 def nobody_hears(_lost: SignerLost) -> None:

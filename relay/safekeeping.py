@@ -27,7 +27,7 @@ from keys.roster.directory import Directory
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
 from relay.opening import find_office
-from relay.safe import open_storage_key
+from relay.safe import open_safe
 
 _OFFICE_FOLDERS: Final = ("store", "run", "audit")
 _PEM: Final = b"-----BEGIN "
@@ -43,7 +43,7 @@ def back_up(home: Path, unlock: Unlock, now_us: int) -> Backup:
     settings = parse((home / FILE_NAME).read_bytes()).settings
     directory, _ = _directory(home, settings, now_us)
     files = gather(home)
-    storage_key = open_storage_key(home, unlock)
+    storage_key = open_safe(home, unlock).storage_key
     try_keys(home, storage_key)
     if how_kept(home) in ("credential", "token"):
         files.pop(f"keys/{SEALED}", None)

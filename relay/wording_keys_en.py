@@ -130,11 +130,6 @@ WORDS: Final = MappingProxyType(
             "An administrator of the network refused this very request.",
             "Mend what the reason names, and make a new request in a new home.",
         ),
-        "KEY_IN_TOKEN": (
-            "The office's signing key is in a token.",
-            "A token's key never leaves it, and is not made anew beside itself by this command.",
-            "Enrol again with a new key in the token, or rotate the TLS key alone: `relay keys rotate tls`.",
-        ),
         "ROTATION_UNFINISHED": (
             "The storage key was being rotated when that was interrupted.",
             "Some keys and rows open with the old key, some with the new one; nothing is lost.",

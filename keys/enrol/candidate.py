@@ -159,7 +159,7 @@ def install(
     with held(home):
         take_trust(home, response, request, now_us)
         storage_key = load_storage_key(home, unlock=unlock)
-        secrets = read_secrets(home, storage_key, unlock)
+        secrets = read_secrets(home, storage_key, lambda place: open_token(place, unlock))
         _first_prekey(home, directory, request, secrets, storage_key, now_us, entropy)
         if response.certificate is not None and response.authority is not None:
             keep_tls(home, response.certificate, response.authority)
@@ -186,7 +186,7 @@ def _make(
     building = home / f".init-{os.urandom(6).hex()}"
     building.mkdir(mode=0o700)
     try:
-        identity = None if place is None else _key_in_token(open_token(place, unlock), who.address)
+        identity = None if place is None else key_in_token(open_token(place, unlock), who.address)
         secrets = OfficeSecrets.make(entropy, algorithm, identity)
         keep_secrets(building, who.address, secrets, entropy, place)
         office_id = OfficeId(entropy(OFFICE_ID_BYTES))
@@ -206,7 +206,7 @@ def _make(
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _key_in_token(token: Token, address: Address) -> TokenSigner:
+def key_in_token(token: Token, address: Address) -> TokenSigner:
     """A new identity key that never leaves the token."""
     public = token.make_signing_key(address)
     (signer,) = token.signers({signing_key_id(public)}, lambda _lost: None)

@@ -19,10 +19,10 @@ from typing import Final, TypeAlias
 
 from keys import tls
 from keys.enrol.enrolment import NONCE_BYTES, EnrolmentRequest, Wish
-from keys.files.keyfile import KEY_FILE_BYTES, Unlock, read_header, read_secret, write_secret
+from keys.files.keyfile import KEY_FILE_BYTES, read_header, read_secret, write_secret
 from keys.files.private_files import make_private_directory, read_private, replace, write_new
-from keys.files.storage_key import create_storage_key, nobody
-from keys.hsm import Place, Token, TokenSigner, open_token
+from keys.files.storage_key import create_storage_key
+from keys.hsm import Place, Token, TokenSigner
 from keys.mldsa import SecondKey
 from keys.prekeys import PrekeyRecord
 from keys.primitives import ED25519, signing_key_id
@@ -33,6 +33,8 @@ from protocol.errors import Refused
 from protocol.ids import Address, OfficeId
 
 Entropy: TypeAlias = Callable[[int], bytes]
+OpenToken: TypeAlias = Callable[[Place], Token]
+"""What opens the token of a home; a PIN is tried once, so that a token is opened once in a run."""
 
 TOKEN_KIND: Final = "token"  # noqa: S105 - a kind of file
 """Kind of an identity.key that holds no key, but says in which token it is."""
@@ -77,6 +79,11 @@ class OfficeSecrets:
         )
 
 
+def no_token(place: Place) -> Token:
+    """The `OpenToken` of those who have nobody to ask for a PIN. Raises `Refused` NO_PIN."""
+    raise Refused("NO_PIN", f"{place.module}: {place.label}")
+
+
 def furnish(home: Path) -> None:
     """The directories that a daemon works in."""
     for name in WORKING_DIRECTORIES:
@@ -91,39 +98,44 @@ def keep_secrets(
     Raises `Refused` FILE_EXISTS, `OSError`; `ValueError` for an identity key whose seed is elsewhere, without `place`.
     """
     storage_key = create_storage_key(home, entropy)
-    identity = secrets.identity
+    keep_signing_keys(home / "keys", address, secrets, storage_key, entropy, place)
+    write_new(home / "keys" / "tls.key", secrets.tls_key)
+    return storage_key
+
+
+def keep_signing_keys(
+    folder: Path, label: str, secrets: OfficeSecrets, storage_key: bytes, entropy: Entropy, place: Place | None = None
+) -> None:
+    """Seal what the office signs with as identity.key and second.key of the folder; `place` as in `keep_secrets`.
+
+    Raises `Refused` FILE_EXISTS, `OSError`; `ValueError` for an identity key whose seed is elsewhere, without `place`.
+    """
+    identity, second = secrets.identity, secrets.second
     if place is not None:
         identity_kind, secret = TOKEN_KIND, cbor.dumps([place.module, place.label])
     elif not isinstance(identity, TokenSigner):
         identity_kind, secret = "identity", identity.seed()
     else:
         raise ValueError("an identity key without a seed is in a token")
-    for file, kind, seed, public in (
-        ("identity", identity_kind, secret, identity.public()),
-        ("second", "second", secrets.second.seed(), secrets.second.public()),
+    for name, kind, seed, public in (
+        ("identity.key", identity_kind, secret, identity.public()),
+        ("second.key", "second", second.seed(), second.public()),
     ):
-        write_secret(
-            home / "keys" / f"{file}.key",
-            kind,
-            seed,
-            storage_key=storage_key,
-            entropy=entropy,
-            label=address,
-            public=public,
-        )
-    write_new(home / "keys" / "tls.key", secrets.tls_key)
-    return storage_key
+        write_secret(folder / name, kind, seed, storage_key=storage_key, entropy=entropy, label=label, public=public)
 
 
-def read_secrets(home: Path, storage_key: bytes, unlock: Unlock = nobody) -> OfficeSecrets:
-    """The keys of a home; `unlock` is asked for a token's PIN. Raises `KeyFileError`; `Refused` of keys/hsm.py."""
+def read_secrets(home: Path, storage_key: bytes, token: OpenToken = no_token) -> OfficeSecrets:
+    """The keys of a home; `token` opens the one that holds its identity key, if one does.
+
+    Raises `KeyFileError`; `Refused` of keys/hsm.py.
+    """
     keys = home / "keys"
     place = token_of_identity(home, storage_key)
     identity: PrivateKey | TokenSigner
     if place is None:
         identity = open_private_key(keys / "identity.key", "identity", storage_key=storage_key)
     else:
-        identity = read_token_identity(home, open_token(place, unlock), lambda _lost: None)
+        identity = read_token_identity(home, token(place), lambda _lost: None)
     return OfficeSecrets(
         identity,
         SecondKey.from_seed(read_secret(keys / "second.key", "second", storage_key=storage_key)),

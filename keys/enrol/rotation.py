@@ -2,10 +2,13 @@
 
     HOME/keys/next/request.cbor             the renewal that the network answers
     HOME/keys/next/tls.key                  the new TLS key, until `install` brings its certificate
-    HOME/keys/next/identity.key second.key  the new signing keys, until a directory in force names them
+    HOME/keys/next/identity.key second.key  the new signing keys, until a directory in force names them; where a token
+                                            signs, the new key is made in it and the file says so
 
 keys/next is made in one rename, and every step after that may be interrupted and done again: nothing in force is
 touched before what takes its place is durable. Old signatures go on verifying: the directory keeps the old public keys.
+A token keeps the old private key too, and the new one of a rotation that was given up: nothing here destroys what a
+running relay may be signing with.
 """
 
 import os
@@ -15,20 +18,27 @@ from pathlib import Path
 from typing import Final
 
 from keys import tls
-from keys.enrol.candidate import check_answer, held, read_request, take_trust, write_again
+from keys.enrol.candidate import check_answer, held, key_in_token, read_request, take_trust, write_again
 from keys.enrol.enrolment import EnrolmentRequest, Wish, make_request
-from keys.enrol.office_home import Entropy, OfficeSecrets, keep_tls, read_secrets, token_of_identity
+from keys.enrol.office_home import (
+    Entropy,
+    OfficeSecrets,
+    OpenToken,
+    keep_signing_keys,
+    keep_tls,
+    no_token,
+    read_secrets,
+    token_of_identity,
+)
 from keys.enrol.response import EnrolmentResponse
-from keys.files.keyfile import KEY_FILE_BYTES, Unlock, read_header, write_secret
+from keys.files.keyfile import KEY_FILE_BYTES, read_header
 from keys.files.private_files import erase, fsync_directory, make_private_directory, read_private, replace, write_new
-from keys.files.storage_key import load_storage_key, nobody
-from keys.mldsa import SecondKey
-from keys.primitives import signature_suite, signing_key_id
+from keys.hsm import Place, Token
+from keys.primitives import ED25519, signature_suite, signing_key_id
 from keys.roster.directory import Directory
-from keys.signing_key import make_private_key
 from keys.trust.store import Trust
 from protocol.errors import Refused
-from protocol.ids import KeyId, OfficeId
+from protocol.ids import Address, KeyId, OfficeId
 
 NEXT: Final = "next"
 REQUEST: Final = "request.cbor"
@@ -38,21 +48,24 @@ WHAT: Final = ("identity", "tls")
 
 def begin(
     home: Path, what: str, office: OfficeId, trust: Trust, output: Path, now_us: int, *, valid_us: int,
-    entropy: Entropy, unlock: Unlock = nobody, algorithm: int | None = None,
+    entropy: Entropy, storage_key: bytes, token: OpenToken = no_token, algorithm: int | None = None,
 ) -> EnrolmentRequest:  # fmt: skip
     """Make the new keys beside the old ones and hand the request over as the file `output`.
 
-    `algorithm` is that of a new identity key, by default that of the one in force. Where a rotation of the same kind
-    has begun already, its request is handed over again.
+    `algorithm` is that of a new identity key, by default that of the one in force; `token` opens the token that holds
+    this one, and is asked to make the new one. Where a rotation of the same kind has begun already, its request is
+    handed over again.
     Raises `Refused` FILE_EXISTS for an output that exists or a rotation of the other kind, BAD_FIELD for an algorithm
-    of no allowed suite, KEY_IN_TOKEN for signing keys that a token holds, HOME_IN_USE; `KeyFileError`; `OSError`.
+    of no allowed suite or that no token knows, HOME_IN_USE, and those of keys/hsm.py; `KeyFileError`; `OSError`.
     """
     if algorithm is not None and not trust.directory.allows(algorithm):
         raise Refused("BAD_FIELD", "the network does not allow that suite", field="suite")
     record = trust.directory.by_id(office)
     if record is None:
         raise Refused("REVOKED", "this office is not in the network directory")
-    storage_key = load_storage_key(home, unlock=unlock)
+    place = token_of_identity(home, storage_key)
+    if place is not None and algorithm not in (None, ED25519):
+        raise Refused("BAD_FIELD", "a key in a token is of Ed25519", field="suite")
     with held(home):
         for left in (home / "keys").glob(".next-*"):
             shutil.rmtree(left)
@@ -62,16 +75,15 @@ def begin(
         if not (home / "keys" / NEXT).exists():
             if output.exists() or output.is_symlink():
                 raise Refused("FILE_EXISTS", str(output), field="output")
-            if what == "identity" and token_of_identity(home, storage_key) is not None:
-                raise Refused("KEY_IN_TOKEN", str(home / "keys" / "identity.key"))
-            inforce = read_secrets(home, storage_key, unlock)
-            fresh = _fresh(what, inforce, entropy, algorithm)
+            opened = None if place is None else token(place)
+            inforce = read_secrets(home, storage_key, token)
+            fresh = _fresh(what, inforce, entropy, algorithm, opened, record.address)
             root = bytes.fromhex(trust.root_fingerprint)
             said = fresh.request(
                 "renew", trust.directory.network, root, office, record.address, Wish(), now_us, valid_us, entropy
             )
             made = make_request(said, fresh.identity, fresh.second, inforce.identity)
-            _write(home, what, made, fresh, storage_key, entropy)
+            _write(home, what, made, fresh, storage_key, entropy, None if opened is None else opened.place)
         request = pending(home)
         if request is None or what != kind_of(home) or algorithm not in (None, request.suite):
             detail = f"a rotation of {kind_of(home)} has begun in {home}; install its answer, or `keys rotate cancel`"
@@ -169,30 +181,25 @@ def adopt(home: Path, named: Collection[KeyId]) -> bool:
     return True
 
 
-def _fresh(what: str, inforce: OfficeSecrets, entropy: Entropy, algorithm: int | None) -> OfficeSecrets:
+def _fresh(
+    what: str, inforce: OfficeSecrets, entropy: Entropy, algorithm: int | None, token: Token | None, address: Address
+) -> OfficeSecrets:
     if what == "tls":
         return OfficeSecrets(inforce.identity, inforce.second, tls.new_key())
-    identity = make_private_key(inforce.identity.suite if algorithm is None else algorithm, entropy(32))
-    return OfficeSecrets(identity, SecondKey.from_seed(entropy(32)), tls.new_key())
+    made = None if token is None else key_in_token(token, address)
+    return OfficeSecrets.make(entropy, inforce.identity.suite if algorithm is None else algorithm, made)
 
 
 def _write(
-    home: Path, what: str, request: EnrolmentRequest, fresh: OfficeSecrets, storage_key: bytes, entropy: Entropy
-) -> None:
+    home: Path, what: str, request: EnrolmentRequest, fresh: OfficeSecrets, storage_key: bytes, entropy: Entropy,
+    place: Place | None,
+) -> None:  # fmt: skip
     """All of keys/next, in one step."""
     building = home / "keys" / f".next-{os.urandom(6).hex()}"
     make_private_directory(building)
     try:
         if what == "identity":
-            identity = make_private_key(fresh.identity.suite, fresh.identity.seed())  # type: ignore[union-attr]
-            for name, kind, seed, public in (
-                ("identity.key", "identity", identity.seed(), identity.public()),
-                ("second.key", "second", fresh.second.seed(), fresh.second.public()),
-            ):
-                write_secret(
-                    building / name, kind, seed, storage_key=storage_key, entropy=entropy, label=request.address,
-                    public=public,
-                )  # fmt: skip
+            keep_signing_keys(building, request.address, fresh, storage_key, entropy, place)
         write_new(building / "tls.key", fresh.tls_key)
         write_new(building / REQUEST, request.data)
         building.rename(home / "keys" / NEXT)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from keys.ceremony.network import read_network
+from keys.files.keyfile import read_header
 from keys.trust.store import TrustStore
 from relay.console.failure import Failure
 from tests.live.network import (
@@ -27,6 +28,14 @@ from tests.tokens import LABEL, MODULE, PIN, SoftToken, make_token
 
 pytestmark = pytest.mark.live
 NEWCOMER = "320900-GO"
+TAKEN_UP_SOON = """
+[prekeys]
+look_s = 0.3
+[trust]
+adopt_s = 1
+"""
+PAIR = 2
+"""Objects that a new key is in its token."""
 PLAN = plan_text((BrokerPlan("province", tls=False),), (OfficePlan(PROVINCE, "province", ("province",)),))
 
 
@@ -75,6 +84,8 @@ def enrol(lab: Network) -> None:
     (carried / "secret").write_text("of the backup\n")
     saved = keys(home, "backup", "-o", str(carried / "backup"), "--passphrase-file", str(carried / "secret"))
     assert saved["token"] is True
+    with (home / "relay.toml").open("a") as settings:
+        settings.write(TAKEN_UP_SOON)
     lab.adopt(NEWCOMER)
     store, now_us = TrustStore(lab.home(PROVINCE)), time.time_ns() // 1_000
     store.load(now_us)
@@ -172,6 +183,55 @@ def test_g01_a_token_pulled_out_of_a_running_relay_loses_nothing(running: Networ
     received = [one["id"] for one in lab.inbox(PROVINCE)]
     assert sorted(received) == sorted({*received})
     assert {*before, waiting} <= {*received}
+
+
+def test_g01_g11_the_signing_key_is_made_anew_in_its_token_while_the_relay_runs(
+    running: Network, token: SoftToken
+) -> None:
+    """With the storage key in the same token: taken up without a restart, and found by the next start."""
+    lab, home, carried = running, running.home(NEWCOMER), running.folder / "renewal"
+    carried.mkdir()
+
+    def keys(where: Path, *words: str) -> dict[str, Any]:
+        return lab.command("keys", *words, "--home", str(where), "--json").one()
+
+    def identity() -> tuple[str, bytes]:
+        found = read_header(home / "keys" / "identity.key")
+        return found.kind, found.public
+
+    def objects() -> int:
+        return len(list((token.folder / "tokens").rglob("*.object")))
+
+    before, count = identity(), objects()
+    refused = lab.command(
+        "keys", "rotate", "identity", "--suite", "gm", "-o", str(carried / "gm"), "--home", str(home), "--json"
+    )
+    assert (refused.exit, refused.error()["code"]) == (65, "BAD_FIELD")
+    early = lab.send(NEWCOMER, PROVINCE, "由旧钥签名")
+    keys(home, "rotate", "identity", "-o", str(carried / "request"))
+    keys(home, "rotate", "identity", "-o", str(carried / "again"))  # no key is made for what waits already
+    assert (carried / "again").read_bytes() == (carried / "request").read_bytes()
+    assert (identity(), objects()) == (before, count + PAIR)
+    keys(lab.lab / "root", "approve", str(carried / "request"), "-o", str(carried / "response"))
+    keys(home, "install", str(carried / "response"))
+    keys(lab.lab / "root", "publish")
+    until(lambda: identity() != before, 30)
+    until(lambda: not (home / "keys" / "next").exists())
+    kind, public = identity()
+    assert kind == before[0] == "token"
+    assert public != before[1]
+    late = lab.send(NEWCOMER, PROVINCE, "由新钥签名")
+    back = lab.send(PROVINCE, NEWCOMER, "收悉")
+    for sender, message in ((NEWCOMER, early), (NEWCOMER, late), (PROVINCE, back)):
+        lab.wait_delivered(sender, message)
+    assert lab.stop(NEWCOMER) == 0
+    assert lab.relay(NEWCOMER, "audit", "verify").one()["ok"] is True
+    lab.start(NEWCOMER)
+    lab.wait_delivered(NEWCOMER, lab.send(NEWCOMER, PROVINCE, "重启之后"))
+    # The certificate alone: asked for by the key in the token, which stays what it is.
+    keys(home, "rotate", "tls", "-o", str(carried / "tls"))
+    assert lab.relay(NEWCOMER, "keys", "rotate", "cancel").one()["state"] == "cancelled"
+    assert (identity(), objects()) == (("token", public), count + PAIR)
 
 
 def test_g11_the_pin_is_in_no_file_and_no_log(lab: Network, pin: Path) -> None:

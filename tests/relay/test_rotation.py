@@ -35,7 +35,10 @@ def ask(home: Path, what: str, output: Path) -> EnrolmentRequest:
     now_us = time.time_ns() // 1_000
     trust = TrustStore(home).load(now_us)
     (office,) = trust.directory.offices
-    return begin(home, what, office, trust, output, now_us, valid_us=30 * DAY_US, entropy=os.urandom)
+    return begin(
+        home, what, office, trust, output, now_us, valid_us=30 * DAY_US, entropy=os.urandom,
+        storage_key=load_storage_key(home),
+    )  # fmt: skip
 
 
 def identity(home: Path) -> KeyId:

@@ -110,13 +110,15 @@ def _begin(choices: Choices, what: str, output: str, valid_days: int, suite: str
     from keys.enrol.rotation import begin
     from keys.primitives import algorithm_of
     from relay.opening import find_office
+    from relay.safe import open_safe
 
     home = office_home(choices)
     trust, _ = _trust_of(home)
+    safe = open_safe(home, unlock_of_home(choices))
     office = find_office(load(home).settings, trust)
     request = begin(
         home, what, office, trust, Path(output), time.time_ns() // 1_000, valid_us=valid_days * DAY_US,
-        entropy=secrets.token_bytes, unlock=unlock_of_home(choices),
+        entropy=secrets.token_bytes, storage_key=safe.storage_key, token=safe.token,
         algorithm=None if suite is None else algorithm_of(SUITES[suite]),
     )  # fmt: skip
     shown = Shown("request", request.address, request.digest)
@@ -167,11 +169,11 @@ def _ends_of_stopped(choices: Choices, home: Path, within_us: int, now_us: int) 
     from config.load import load
     from relay import validity
     from relay.opening import find_office, newest_prekey
-    from relay.safe import open_storage_key
+    from relay.safe import open_safe
 
     trust, files = _trust_of(home)
     office = find_office(load(home).settings, trust)
-    prekey = newest_prekey(home, open_storage_key(home, unlock_of_home(choices)))
+    prekey = newest_prekey(home, open_safe(home, unlock_of_home(choices)).storage_key)
     return validity.objects(validity.of_office(home, trust.directory, office, files, prekey, now_us), within_us, now_us)
 
 
