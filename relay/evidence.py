@@ -5,7 +5,7 @@ words; the salted commitment still binds them.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,10 +51,15 @@ class Evidence:
     receipts: tuple[bytes, ...]
 
 
-async def write_evidence(ground: Ground, trust: Mapping[str, bytes], prefix: str, *, redact_body: bool) -> bytes:
-    """The evidence of a message that this office sent or received; raises `Refused` NOT_FOUND or AMBIGUOUS."""
+async def write_evidence(
+    ground: Ground, trust: Mapping[str, bytes], prefix: str, boxes: Collection[str], *, redact_body: bool
+) -> bytes:
+    """The evidence of a message that this office sent or received; raises `Refused` NOT_FOUND or AMBIGUOUS.
+
+    `boxes`, of `sent` and `inbox`, are those that are looked into.
+    """
     low, high = id_range(prefix)
-    bundle, bare, receipts = await ground.store.read(partial(_gather, low=low, high=high, prefix=prefix))
+    bundle, bare, receipts = await ground.store.read(partial(_gather, low=low, high=high, prefix=prefix, boxes=boxes))
     words = None if redact_body or bare else encode_bundle(bundle)
     return encode_evidence(Evidence(trust, bundle.record, words, tuple(receipts)))
 
@@ -275,16 +280,16 @@ def _originals(bundle: Bundle, directory: Directory, problems: list[str], depth:
     return [shown, *_originals(original, directory, problems, depth - 1)]
 
 
-def _gather(txn: Txn, low: bytes, high: bytes, prefix: str) -> tuple[Bundle, bool, list[bytes]]:
+def _gather(txn: Txn, low: bytes, high: bytes, prefix: str, boxes: Collection[str]) -> tuple[Bundle, bool, list[bytes]]:
     """Content and receipts of one message, whichever side of it we are; and whether its words were purged."""
-    mine = sent.find(txn, low, high)
+    mine = sent.find(txn, low, high) if "sent" in boxes else []
     if mine:
         message_id = only(mine, prefix)
         message = sent.message(txn, message_id)
         if message is not None:
             receipts = [event.record for event in events.of_message(txn, message_id) if event.record]
             return message.bundle, message.bare, receipts
-    key = only(inbox.find(txn, low, high, purged=True), prefix)
+    key = only(inbox.find(txn, low, high, purged=True) if "inbox" in boxes else [], prefix)
     received = inbox.get(txn, *key)
     if received is None:
         raise Refused("NOT_FOUND", f"no message {prefix}", field="id")

@@ -1,7 +1,7 @@
 """Every operation of one office, as the API offers them (CONTRACT section 10). It delegates and presents."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -127,10 +127,10 @@ class OfficeService:
         """What this office sent."""
         return await self._tracking.sent_list(state, limit)
 
-    async def evidence(self, id_prefix: str, redact_body: bool, /) -> bytes:
-        """The evidence file of a message."""
+    async def evidence(self, id_prefix: str, redact_body: bool, boxes: Collection[str], /) -> bytes:
+        """The evidence file of a message in one of the boxes, `sent` or `inbox`."""
         files = self._trust_store.publishable_files()
-        return await write_evidence(self._ground, files, id_prefix, redact_body=redact_body)
+        return await write_evidence(self._ground, files, id_prefix, boxes, redact_body=redact_body)
 
     async def cancel(self, message_id: str, /) -> Object:
         """End what was never sent; of what was, its recipients are asked by a signed tombstone."""

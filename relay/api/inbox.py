@@ -94,7 +94,11 @@ async def return_message(context: Context, request: Request) -> Response:
 
 
 async def forward(context: Context, request: Request) -> Response:
-    """POST /v1/messages/ID/forward: a new message that carries the original with its own signature inside."""
+    """POST /v1/messages/ID/forward: a new message that carries the original with its own signature inside.
+
+    Whoever may not read the inbox may not send it away either.
+    """
+    context.check_role(request.state.peer, frozenset({"receive"}))
     async with body_of(context, request) as data:
         draft = with_id(decode_draft(data), request.headers.get("idempotency-key"))
     try:

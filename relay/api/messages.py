@@ -120,7 +120,7 @@ async def _until_stop(context: Context, awaited: Coroutine[Any, Any, dict[str, A
 async def evidence(context: Context, request: Request) -> Response:
     """GET /v1/messages/ID/evidence: message, receipts and trust chain as one file."""
     found = request.path_params["id"]
-    data = await context.office.evidence(found, flag_of(request, "redact_body"))
+    data = await context.office.evidence(found, flag_of(request, "redact_body"), _open_boxes(context, request))
     return download(data, "evidence.cbor", "application/cbor")
 
 
@@ -210,6 +210,12 @@ def _box(context: Context, request: Request) -> str:
     wanted = {"send", "read", "operate"} if box == "sent" else {"receive"}
     context.check_role(request.state.peer, frozenset(wanted))
     return box
+
+
+def _open_boxes(context: Context, request: Request) -> frozenset[str]:
+    """The boxes whose words the caller may read: a program that sends reports has no business in the inbox."""
+    roles = context.roles.roles_of(request.state.peer)
+    return frozenset(box for box, role in (("sent", "send"), ("inbox", "receive")) if role in roles)
 
 
 def _lowest_state(track: dict[str, Any]) -> str | None:

@@ -1,6 +1,6 @@
 """What the API asks of the office behind it. `relay.service.OfficeService` is the real one."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.audit import Mark
@@ -50,7 +50,9 @@ class OfficeOperations(Protocol):
 
     async def sent_list(self, state: str | None, limit: int, /) -> list[Object]: ...
 
-    async def evidence(self, id_prefix: str, redact_body: bool, /) -> bytes: ...
+    async def evidence(self, id_prefix: str, redact_body: bool, boxes: Collection[str], /) -> bytes:
+        """The evidence file of a message in one of the boxes, `sent` or `inbox`."""
+        ...
 
     async def cancel(self, message_id: str, /) -> Object: ...
 

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -23,6 +23,9 @@ from tests.sim.virtual import OfficeClock, Time
 
 T = TypeVar("T")
 AT = "2026-11-23T00:00:00.000000Z"
+ONE = "01890000-0000-7000-8000-000000000001"
+TWO = "01890000-0000-7000-8000-000000000002"
+DRAFT = {"id": ONE, "to": "320000-GO", "title": "汛情", "body": "水位 3.2 米"}
 
 
 def settings(**parts: Any) -> Settings:
@@ -116,8 +119,9 @@ class MemoryOffice:
     async def sent_list(self, state: str | None, limit: int, /) -> list[Object]:
         return [{"id": key, "recipients": []} for key in list(self.accepted)[:limit]]
 
-    async def evidence(self, id_prefix: str, redact_body: bool, /) -> bytes:
-        return self._find(id_prefix).id.encode() + (b" redacted" if redact_body else b"")
+    async def evidence(self, id_prefix: str, redact_body: bool, boxes: Collection[str], /) -> bytes:
+        words = [self._find(id_prefix).id, *sorted(boxes), *(["redacted"] if redact_body else [])]
+        return " ".join(words).encode()
 
     async def cancel(self, message_id: str, /) -> Object:
         return {"id": self._find(message_id).id}
