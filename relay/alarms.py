@@ -21,6 +21,7 @@ AlarmCode = Literal[
     "RESTORED",
     "TRUST_BEHIND",
     "TRUST_FORK",
+    "TRUST_NOT_KEPT",
     "TRUST_OLD",
 ]
 """Stable names; what each means and what to do about it is in `relay/console/advice.py`."""

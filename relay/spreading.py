@@ -154,8 +154,9 @@ class Spreading:
     async def _consider(self, publisher: Address, files: Mapping[str, bytes]) -> UpdateResult:
         ground = self._ground
         result: UpdateResult = await ground.offload.run(
-            partial(self._store.update, files, ground.clock.now_us()), len(files)
+            partial(self._store.take, files, ground.clock.now_us()), len(files)
         )
+        await self._keep()
         if result.changed:
             await self._take(publisher, result)
         if result.code is None:
@@ -172,6 +173,17 @@ class Spreading:
         else:
             _log.warning("trust_not_taken", publisher=publisher, code=result.code)
         return result
+
+    async def _keep(self) -> None:
+        """Write down what was taken. A disk that refuses holds up no revocation: it is in force, and tried again."""
+        ground = self._ground
+        try:
+            await ground.offload.run(self._store.keep, len(CURRENT_FILES))
+        except OSError as error:
+            detail = f"{error.strerror or error}; a restart would go back to the directory before"
+            ground.alarms.sound("TRUST_NOT_KEPT", ground.clock.now_us(), detail)
+        else:
+            ground.alarms.clear("TRUST_NOT_KEPT")
 
     async def _take(self, publisher: Address, result: UpdateResult) -> None:
         """Another directory is in force; whoever reads us hears of it."""
@@ -229,6 +241,9 @@ class Spreading:
             await self._end_ask()
         elif self._proven and ask is None:
             self._came.set()
+        if "TRUST_NOT_KEPT" in ground.alarms:
+            async with self._considering:
+                await self._keep()
         if now_us >= self._due_us:
             # Brokers lose what they were given (D1): what they retain is read once more.
             self._looked(now_us)

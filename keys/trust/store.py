@@ -110,11 +110,13 @@ class _Floor:
 
 @dataclass(slots=True)
 class _State:
-    """What the store holds in memory between calls."""
+    """What the store holds in memory between calls; `roots_kept` and `is_kept`: what of it is durable."""
 
     roots: list[bytes] = field(default_factory=list)
     first_root: int = 1
+    roots_kept: int = 0
     generation: Generation | None = None
+    is_kept: bool = True
     floor: _Floor = field(default_factory=_Floor)
     damaged: tuple[str, ...] = ()
 
@@ -142,8 +144,9 @@ class TrustStore:
         begun = (store._place / "root.json").exists() and not list_generations(store._place / "generations")
         if not (begun and _read(store._place / "root.json") == pinned):
             write_new(store._place / "root.json", pinned)
-        store._state = _State(roots=[pinned], first_root=verify_root(pinned)[0])
-        store._update(files, now_us)
+        store._state = _State(roots=[pinned], first_root=verify_root(pinned)[0], roots_kept=1)
+        store._take(files, now_us)
+        store.keep()
         return store
 
     def load(self, now_us: int) -> Trust:
@@ -158,7 +161,7 @@ class TrustStore:
         first, _ = verify_root(pinned)
         roots, damaged = self._read_roots(pinned)
         floor, floor_damage = self._read_floor()
-        self._state = _State(roots=roots, first_root=first, floor=floor)
+        self._state = _State(roots=roots, first_root=first, roots_kept=len(roots), floor=floor)
         damaged += floor_damage
         for path in list_generations(self._place / "generations"):
             generation = self._verify_local(read_generation(path))
@@ -172,15 +175,34 @@ class TrustStore:
         return self._trust()
 
     def update(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
+        """`take` and `keep` in one. Raises like both."""
+        result = self.take(files, now_us)
+        self.keep()
+        return result
+
+    def take(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
         """Take newer files, if they verify; files not offered are taken from the current generation.
 
         Files under unknown names are ignored. What is refused leaves the current generation in force; new roots are
-        kept as soon as they verify, since they may be what revokes a stolen key. The time is never taken below the
-        clock floor. Raises `OSError` when the disk fails, `ValueError` before `load`.
+        taken as soon as they verify, since they may be what revokes a stolen key. The time is never taken below the
+        clock floor. What is taken is in force, and durable after `keep`: a full disk must not hold up a revocation.
+        Raises `ValueError` before `load`.
         """
         if self._state.generation is None:
             raise ValueError("a trust store is loaded before it is updated")
-        return self._update(files, now_us)
+        return self._take(files, now_us)
+
+    def keep(self) -> None:
+        """Make durable what was taken; done again after a failure, it goes on where that was. Raises `OSError`."""
+        state = self._state
+        for version, data in list(enumerate(state.roots, start=state.first_root))[state.roots_kept :]:
+            replace(self._place / "roots" / root_file(version), data)
+            state.roots_kept += 1
+        if not state.is_kept and state.generation is not None:
+            # The floor goes first: after a crash between the two it asks for no more than what is on its way.
+            self._write_floor()
+            write_generation(self._place / "generations", state.generation.files, keep=KEPT_GENERATIONS)
+            state.is_kept = True
 
     def is_outdated_by(self, timestamp: bytes, now_us: int) -> bool:
         """Whether this timestamp verifies and is newer than ours: then newer files exist, whoever shows it."""
@@ -200,8 +222,8 @@ class TrustStore:
             raise ValueError("a trust store is loaded before it is read")
         return {**self._named_roots(), **self._state.generation.files}
 
-    def _update(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
-        """`update`, also for a store without a generation yet."""
+    def _take(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
+        """`take`, also for a store without a generation yet."""
         before = self._state.generation
         offered = {name: data for name, data in files.items() if is_trust_file(name)}
         roots_before = len(self._state.roots)
@@ -229,15 +251,13 @@ class TrustStore:
             return UpdateResult(added > 0, self._trust(), error.code, error.detail, added)
         changed = before is None or generation.files != before.files
         if changed:
-            # The floor goes first: after a crash between the two it asks for no more than what is on its way.
             self._raise_floor(generation)
-            write_generation(self._place / "generations", generation.files, keep=KEPT_GENERATIONS)
-            self._state.damaged = ()
+            self._state.is_kept, self._state.damaged = False, ()
         self._state.generation = generation
         return UpdateResult(changed or added > 0, self._trust(), roots_added=added)
 
     def _take_roots(self, offered: Mapping[str, bytes]) -> None:
-        """Verify and keep the roots after ours. Raises `TrustError` at the first bad one; those before it are kept."""
+        """Verify and take the roots after ours. Raises `TrustError` at the first bad one; those before it are taken."""
         newest = self._state.first_root + len(self._state.roots) - 1
         for version, known in enumerate(self._state.roots, start=self._state.first_root):
             # Other signatures on the same content are fine, other content is an alarm: chain_roots tells.
@@ -245,7 +265,6 @@ class TrustStore:
                 chain_roots(known, {root_file(version): offered[root_file(version)]})
         while (data := offered.get(root_file(newest + 1))) is not None:
             chain_roots(self._state.roots[-1], {root_file(newest + 1): data})
-            replace(self._place / "roots" / root_file(newest + 1), data)
             self._state.roots.append(data)
             newest += 1
 
@@ -289,10 +308,13 @@ class TrustStore:
         return _Floor(clock_us, directory_version), []
 
     def _raise_floor(self, generation: Generation) -> None:
-        """Remember the highest time and version, durably."""
+        """Remember the highest time and version."""
         floor = self._state.floor
         floor.clock_us = max(floor.clock_us, generation.issued_us)
         floor.directory_version = max(floor.directory_version, generation.directory.version)
+
+    def _write_floor(self) -> None:
+        floor = self._state.floor
         replace(self._place / "floor", cbor.dumps([_FLOOR_VERSION, floor.clock_us, floor.directory_version]))
 
     def _named_roots(self) -> dict[str, bytes]:

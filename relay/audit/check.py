@@ -77,6 +77,7 @@ class Walk:
     seen: set[str] = field(default_factory=set)
     _where: str = ""
     _expected: int | None = None
+    _says_purged: int = 1
     _at: Mapping[int, list[Anchor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ class Walk:
 
     def begin_file(self, path: Path) -> None:
         """The next lines are those of this file."""
-        self._where, self._expected = path.name, first_number(path)
+        self._where, self._expected, self._says_purged = path.name, first_number(path), 1
         if self.first is None:
             self.first = self._expected
             if self._expected > 1:
@@ -115,8 +116,11 @@ class Walk:
                 self._problem("BAD_HEAD", f"line {number} signs another log than the one before it")
         if first not in (None, number):
             self._problem("BROKEN", f"the file begins with line {number}")
-        if is_note(number, body, PURGED):
-            self.purged = max(self.purged, self._purged_of(body))
+        # A chain takes lines from anybody, so only a head right behind it, in the same file, vouches for a purge: the
+        # relay signs none there by itself.
+        if head is not None:
+            self.purged = max(self.purged, self._says_purged)
+        self._says_purged = self._purged_of(body) if is_note(number, body, PURGED) else 1
         self.mark = Mark(number, claimed)
         self._meet(self.mark)
 

@@ -79,7 +79,7 @@ class AuditLog:
             problems.append(_changed(files[0]))
             log._begin_file(now_us)
         found = Found(tuple(problems), check.torn_bytes)
-        log._say_what_was_found(found, now_us)
+        log._say_what_was_found(found, mark.count - stored.count, now_us)
         return log, found
 
     def append(self, notes: Sequence[Note]) -> None:
@@ -114,14 +114,20 @@ class AuditLog:
             self._begin_file(now_us)
 
     def purge(self, before_us: int, now_us: int) -> int:
-        """Delete whole files whose newest line is older; the log says so first. How many; raises `OSError`."""
+        """Delete whole files whose newest line is older; the log says so first, signed. How many; raises `OSError`."""
         files = files_of(self._folder)
         # A file's last line is as old as the next one's first.
         old = [path for path, later in pairwise(files) if _began_us(later, now_us) < before_us]
-        if old:
-            self.append([Note(now_us, RELAY, PURGED, {"first": first_number(files[len(old)])})])
-            self.sync(now_us)
-            delete_files(old)
+        if not old:
+            return 0
+        path = self._path
+        self.append([Note(now_us, RELAY, PURGED, {"first": first_number(files[len(old)])})])
+        self.sign_head(now_us)
+        self.sync(now_us)
+        if self._path != path:
+            # Another program touched the file, and the notes went into a new one without that head: another day.
+            return 0
+        delete_files(old)
         return len(old)
 
     def signed_head(self, now_us: int) -> bytes:
@@ -172,7 +178,10 @@ class AuditLog:
         self._path, self._handle = path, handle
         self._broken = False
 
-    def _say_what_was_found(self, found: Found, now_us: int) -> None:
+    def _say_what_was_found(self, found: Found, unknown: int, now_us: int) -> None:
+        if unknown > 0:
+            # Written before a crash, or by somebody else while we were down: a reader should know which they are.
+            self.append([Note(now_us, RELAY, "found", {"lines": unknown})])
         if found.torn_bytes:
             self.append([Note(now_us, RELAY, "torn", {"bytes": found.torn_bytes})])
         if found.problems:

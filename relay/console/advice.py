@@ -277,6 +277,13 @@ ADVICE: Final = MappingProxyType(
             ("告警：有单位的网络目录与本单位同版不同文", "立即联系网络管理员：签发密钥可能已泄露"),
             ("alarm: two directories of one version", "speak to the network's administrator: keys may be stolen"),
         ),
+        "TRUST_NOT_KEPT": (
+            ("告警：新的网络目录已生效，但未能写入磁盘", "检查磁盘空间和目录权限；恢复后会自动写入"),
+            (
+                "alarm: the network directory in force could not be written",
+                "look at the disk: its room, and the modes of trust/",
+            ),
+        ),
         "TRUST_OLD": (
             ("告警：网络目录已旧，可能还不知道有单位被吊销", "检查与上级的链路；上级恢复后会自动更新"),
             ("alarm: the network directory is old, revocations may be missing", "look at the link upward"),

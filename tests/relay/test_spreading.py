@@ -1,11 +1,13 @@
 """A newer directory is found whoever offers it first; who has the newest is sent timestamps and no more (G14)."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -235,6 +237,30 @@ def test_what_a_broker_lost_is_read_again_after_a_while(tmp_path: Path) -> None:
         await office.spreading.on_link("b", up=True)
         broker.retain(FIRST, administrator.act("publish", NOW_US + 2).files)
         await office.knows(2)
+        office.end()
+
+    play(story, tmp_path)
+
+
+def test_g13_g14_a_full_disk_holds_up_no_newer_directory_and_ends_no_relay(tmp_path: Path) -> None:
+    async def story(home: Path, administrator: Administrator) -> None:
+        broker = OneBroker()
+        office = Office(home, dict(administrator.files), broker)
+        newer = administrator.act("rotate root", NOW_US + 2).files
+        full = patch("keys.files.private_files.os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device"))
+        with full:
+            broker.retain(FIRST, newer)
+            await broker.subscribe("b", "slow", [TIMESTAMPS])
+            await office.knows(2)
+            await asyncio.sleep(0.05)
+            assert "TRUST_NOT_KEPT" in office.ground.alarms
+            assert TrustStore(home).load(NOW_US + 3).timestamp_version == 1
+        await asyncio.sleep(0.1)
+        # There is room again: what is in force is durable now, the new root too.
+        assert "TRUST_NOT_KEPT" not in office.ground.alarms
+        kept = TrustStore(home).load(NOW_US + 3)
+        assert (kept.timestamp_version, kept.root_version, kept.damaged) == (2, 2, ())
+        assert not any(task.done() for task in office.tasks)
         office.end()
 
     play(story, tmp_path)

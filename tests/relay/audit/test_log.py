@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from protocol.audit import LINE_BYTES, START, Mark, decode_head, encode_head, make_line, split_line
 from protocol.errors import RemoteError
 from relay.audit.check import Check
-from relay.audit.entry import read_line, write_line
-from relay.audit.folder import files_of, last_lines
+from relay.audit.entry import PURGED, read_line, write_line
+from relay.audit.folder import files_of, first_number, last_lines
 from relay.audit.log import AuditLog
 from relay.audit.notes import Note
 from tests.relay.audit.books import (
@@ -242,3 +242,22 @@ def test_every_line_is_plain_json_for_other_tools(tmp_path: Path) -> None:
     for data in read_book(tmp_path).values():
         for line in data.splitlines():
             assert {"n", "did", "at", "by", "hash"} <= set(json.loads(line))
+
+
+def test_g15_who_has_no_key_cannot_say_that_a_retention_ended(tmp_path: Path) -> None:
+    stored = write_book(tmp_path, 3)
+    files = files_of(tmp_path)
+    forged, _ = write_line(Note(NOW_US, "relay", PURGED, {"first": first_number(files[-1])}), stored)
+    with files[-1].open("ab") as file:
+        file.write(forged)
+    for path in files[:-1]:
+        path.unlink()
+    assert "MISSING" in checked(tmp_path, stored).problems[0]
+    # Nor does the relay vouch for it when it goes on; and it says which lines it did not know.
+    log, _ = open_log(tmp_path, stored)
+    log.append([Note(NOW_US, "relay", "x")])
+    log.sign_head(NOW_US)
+    mark = log.sync(NOW_US)
+    log.close()
+    assert "MISSING" in checked(tmp_path, mark).problems[0]
+    assert {"did": "found", "lines": 1}.items() <= read_line(last_lines(tmp_path, 3)[0]).items()
