@@ -60,6 +60,7 @@ CODES: Final = _table(
     ("AMBIGUOUS", 66, 409),
     ("FILE_MISSING", 66, 404),
     ("FILE_UNREADABLE", 66, 404),
+    ("WORDS_LOST", 66, 410),
     ("DAEMON_DOWN", 69, 503),
     ("BROKER_MISSING", 69, 503),
     ("SUITE_MISSING", 69, 503),

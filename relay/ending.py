@@ -5,12 +5,13 @@ it does not have it, `delivered` that it does. Without an answer within the grac
 said later is a correction. In any case the number is closed in the recipient's stream, however late.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.delivery import Due, State, ask_again_us, due
 from protocol.errors import Refused
-from protocol.ids import Digest, NetworkId, OfficeId
+from protocol.ids import Digest, MessageId, NetworkId, OfficeId
 from protocol.limits import RECEIPT_EXTRA_LIFE_US
 from relay.identity import Identity
 from relay.store import counters, endings, events, held, sent
@@ -100,6 +101,22 @@ class Ending:
                 result.ended.append(one.address)
         return self._close(), result
 
+    def by_loss(self, recipients: Sequence[tuple[MessageId, OfficeId]]) -> Ended:
+        """The words of a message are damaged, and no copy is sealed: what was never sent ends, of what was the
+        recipient is asked.
+        """
+        for message_id, office in recipients:
+            one = sent.standing(self._txn, message_id, office)
+            waits = one is not None and not one.state.final and one.asked_us is None
+            if one is None or not waits or sent.whole(self._txn, message_id, office) is not None:
+                continue
+            if one.begun:
+                self._note(one, "tombstone", "DAMAGED")
+            self._ask(one)
+            if not one.begun:
+                self._give(one, State.EXPIRED, "DAMAGED")
+        return self._close()
+
     def _end(self, one: Standing) -> None:
         """Do what time asks for about one recipient."""
         what = due(
@@ -121,9 +138,9 @@ class Ending:
             case Due.WAIT:
                 pass
 
-    def _give(self, one: Standing, verdict: State) -> None:
+    def _give(self, one: Standing, verdict: State, code: str = "") -> None:
         sent.set_state(self._txn, one.message_id, one.office, verdict)
-        self._note(one, verdict.value)
+        self._note(one, verdict.value, code)
         self._release_copies(one)
 
     def _ask(self, one: Standing) -> None:
@@ -155,9 +172,9 @@ class Ending:
             held.forget(self._txn, digest)
             self._ended.released.append(Digest(digest))
 
-    def _note(self, one: Standing, type_: str) -> None:
+    def _note(self, one: Standing, type_: str, code: str = "") -> None:
         me = self._terms.identity.office
-        self._log.append(Event(one.message_id, one.office, type_, self._txn.now_us, me))
+        self._log.append(Event(one.message_id, one.office, type_, self._txn.now_us, me, code=code))
 
     def _close(self) -> Ended:
         counters.count(self._txn, {"expired": sum(event.type in ("expired", "unconfirmed") for event in self._log)})

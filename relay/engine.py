@@ -88,7 +88,7 @@ class Engine:
         self._retention = Retention(ground)
         self._revocations = Revocations(ground, self._sealer)
         ground.trust_takers.append(self._revocations.came)
-        self._restorer = Restorer(ground)
+        self._restorer = Restorer(ground, self._sealer)
         self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
         validity = None if keys is None else partial(self._ends, trust_store, keys.home)

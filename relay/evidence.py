@@ -286,7 +286,9 @@ def _gather(txn: Txn, low: bytes, high: bytes, prefix: str, boxes: Collection[st
     if mine:
         message_id = only(mine, prefix)
         message = sent.message(txn, message_id)
-        if message is not None:
+        if message is not None and message.bundle is None:
+            raise Refused("WORDS_LOST", f"the row of message {prefix} was damaged", field="id")
+        if message is not None and message.bundle is not None:
             receipts = [event.record for event in events.of_message(txn, message_id) if event.record]
             return message.bundle, message.bare, receipts
     key = only(inbox.find(txn, low, high, purged=True) if "inbox" in boxes else [], prefix)

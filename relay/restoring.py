@@ -1,4 +1,8 @@
-"""What is done about damaged rows beyond setting them aside: an alarm, and messages asked for again (D10, SPEC M45)."""
+"""What is done about damaged rows beyond setting them aside: an alarm, what can be made again from other rows, and
+messages asked for again (D10, SPEC M45).
+
+Rows are also looked through that nobody asks for: a bit of a column that queries go by hides a row from all of them.
+"""
 
 import asyncio
 from functools import partial
@@ -6,15 +10,21 @@ from typing import Final
 
 import structlog
 
+from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.receipt import Receipt
 from relay.ground import Ground
 from relay.receipting import make_receipt, receipt_expiry_us
-from relay.store import held, lost
+from relay.retention import keeping_of
+from relay.sealer import Sealer
+from relay.store import held, lost, remains
 from relay.store.damage import Damage, read_damage
 from relay.store.database import Txn
 from relay.store.held import Held
 from relay.store.lost import Lost
+from relay.store.remains import Place
+from relay.store.sealed_table import BEGINNING
+from relay.store.tables import ALL
 
 TURN_S: Final = 10.0
 """How often it is looked whether more rows were found damaged."""
@@ -22,6 +32,8 @@ ASK_AGAIN_US: Final = 3_600 * SECOND_US
 """A sender that is away answers when it is back; until then nobody asks more than once an hour."""
 LOST_AT_ONCE: Final = 200
 """Most messages asked for in one turn."""
+LOOKED_THROUGH: Final = 100
+"""Rows opened in one turn, about 10 ms of the largest: a million rows take a day."""
 ALARM_US: Final = 30 * 86_400 * SECOND_US
 """How long damage that was found is an alarm: a month to replace a disk."""
 
@@ -31,22 +43,49 @@ _log = structlog.get_logger()
 class Restorer:
     """Watches what is set aside."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, sealer: Sealer) -> None:
         self._ground = ground
+        self._sealer = sealer
+        self._table, self._rowid = 0, BEGINNING
 
     async def run(self) -> None:
         """Look for ever."""
         ground = self._ground
         looked_at, asked_us = 0, 0
         while True:
+            await ground.commit(Lane.BULK, self._look_through)
             damage = await ground.store.read(partial(read_damage, since_us=ground.clock.now_us() - ALARM_US))
             self._sound(damage)
             now_us = ground.clock.monotonic_us()
             if damage.of_inbox and (damage.total > looked_at or now_us - asked_us >= ASK_AGAIN_US):
                 await self._ask()
                 asked_us = now_us
+            if damage.of_sent and damage.total > looked_at:
+                await self._rebuild()
             looked_at = damage.total
             await asyncio.sleep(TURN_S)
+
+    def _look_through(self, txn: Txn) -> None:
+        """Open the next rows of the table whose turn it is, so that damage is found while it can be mended."""
+        last = ALL[self._table].look_through(txn, self._rowid, LOOKED_THROUGH)
+        if last is None:
+            self._table = (self._table + 1) % len(ALL)
+        self._rowid = BEGINNING if last is None else last
+
+    async def _rebuild(self) -> None:
+        """Rows about messages that this office sent are made again from the others; what lacks words then ends."""
+        ground = self._ground
+        keeping = keeping_of(ground.settings.retention)
+        place: Place | None = Place()
+        while place is not None:
+            since_us = ground.clock.now_us() - keeping.evidence_us
+            found, place = await ground.store.read(partial(remains.incomplete, place=place, since_us=since_us))
+            for message_id, office in found:
+                _log.error("message_rebuilt", message_id=message_id.hex(), recipient=office.hex())
+                address, me = ground.address_of(office), ground.identity.office
+                change = partial(remains.rebuild, message_id=message_id, office=office, address=address, me=me)
+                ground.news.publish(await ground.commit(Lane.ROUTINE, change))
+        await self._sealer.load()
 
     def _sound(self, damage: Damage) -> None:
         alarms = self._ground.alarms

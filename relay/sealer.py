@@ -18,8 +18,10 @@ from protocol.content import encode_bundle
 from protocol.ids import KeyId, MessageId, NetworkId, OfficeId
 from protocol.lanes import Lane
 from protocol.padding import pack
+from relay.ending import Ended, Ending, Terms
 from relay.ground import Ground
 from relay.identity import Identity
+from relay.janitor import act_on, terms_of
 from relay.sealing import ENTROPY_BYTES, seal
 from relay.store import events, held, sent
 from relay.store.database import Txn
@@ -166,6 +168,7 @@ class Sealer:
         bundles = await ground.store.read(partial(sent.bundles, ids=missing)) if missing else {}
         jobs: list[_Job] = []
         waiting: list[tuple[ToSeal, KeyId | None]] = []
+        wordless: list[tuple[MessageId, OfficeId]] = []
         now_us = ground.clock.now_us()
         for one in batch:
             self._queued.discard((one.message_id, one.office))
@@ -173,6 +176,7 @@ class Sealer:
             if packed is None:
                 if one.message_id not in bundles:
                     _log.error("sent_message_missing", message_id=one.message_id.hex())
+                    wordless.append((one.message_id, one.office))
                     continue
                 packed = pack(encode_bundle(bundles[one.message_id]))
                 self._keep_packed(one.message_id, packed)
@@ -197,11 +201,17 @@ class Sealer:
         ground.hold(taken, begun=begun)
         ground.news.publish(logged)
         ground.kick()
+        if wordless:
+            act_on(ground, await ground.commit(lane, partial(_end, terms=terms_of(ground), recipients=wordless)))
         for office, prekey_id in {one.office: prekey_id for one, prekey_id in waiting}.items():
             current = ground.keyring.current(office, ground.directory.rules.suites, now_us)
             if current is not None and current[0].prekey_id != prekey_id:
                 # It came between the look and the commit.
                 await self.prekey_came(office)
+
+
+def _end(txn: Txn, terms: Terms, recipients: Sequence[tuple[MessageId, OfficeId]]) -> Ended:
+    return Ending(txn, terms).by_loss(recipients)
 
 
 def _seal_all(jobs: Sequence[_Job], identity: Identity, network: NetworkId) -> list[Held | None]:

@@ -153,14 +153,14 @@ class Tracking:
         message, standings, log = story
         ground = self._ground
         now_us = ground.clock.now_us()
-        content = content_of(message.bundle)
+        content = None if message.bundle is None else content_of(message.bundle)
         said: dict[bytes, list[Event]] = {}
         for event in log:
             said.setdefault(event.office, []).append(event)
         return {
             "id": message_id_text(message.message_id),
-            "title": content.title,
-            "kind": content.kind,
+            "title": "" if content is None else content.title,
+            "kind": "" if content is None else content.kind,
             "lane": message.lane.label,
             "accepted_at": time_text(message.accepted_us),
             "expires_at": time_text(message.expires_us),
@@ -170,6 +170,7 @@ class Tracking:
                 )
                 for one in standings
             ],
+            **({"damaged": True} if content is None else {}),
         }
 
 

@@ -123,6 +123,11 @@ WORDS: Final = MappingProxyType(
             "The time of --wait-timeout ran out.",
             "Follow it with `relay track`; nothing needs to be sent again.",
         ),
+        "WORDS_LOST": (
+            "What the message said is lost.",
+            "Its row in the store was damaged, and no other place has its words.",
+            "Follow it with `relay track`; look at the disk with `relay fsck`.",
+        ),
         "NOT_FOUND": (
             "There is no such object.",
             "Nothing in this home has that id or name.",

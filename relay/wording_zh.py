@@ -107,6 +107,11 @@ WORDS: Final = MappingProxyType(
             "--wait-timeout 的时间已到。",
             "请用 `relay track` 跟踪，不必重发。",
         ),
+        "WORDS_LOST": (
+            "信息正文已丢失。",
+            "库中该信息的记录已损坏，别处没有正文。",
+            "请用 `relay track` 跟踪其状态，并用 `relay fsck` 检查磁盘。",
+        ),
         "NOT_FOUND": (
             "没有这个对象。",
             "本单位目录中没有该编号或名称。",

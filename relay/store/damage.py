@@ -1,20 +1,24 @@
 """How many rows were found damaged, and where: for `status` and for the alarm."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from relay.store.database import Txn
+
+_OF_SENT: Final = ("sent", "recipients")
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Rows that were moved aside: all, those found lately and how many of these were mended, those of the inbox that
-    were not, and the tables of the recent ones.
+    """Rows that were moved aside: all, those found lately and how many of these were mended, those of the inbox, and
+    those of messages that this office sent, that were not, and the tables of the recent ones.
     """
 
     total: int
     recent: int
     mended: int
     of_inbox: int
+    of_sent: int
     tables: tuple[str, ...]
 
 
@@ -32,5 +36,6 @@ def read_damage(txn: Txn, since_us: int) -> Damage:
         recent=sum(count for _, _, recent, count in rows if recent),
         mended=sum(count for _, mended, recent, count in rows if recent and mended),
         of_inbox=sum(count for table, mended, _, count in rows if table == "inbox" and not mended),
+        of_sent=sum(count for table, mended, _, count in rows if table in _OF_SENT and not mended),
         tables=tuple(sorted({table for table, _, recent, _ in rows if recent})),
     )

@@ -21,6 +21,8 @@ from relay.store.database import Txn, move_aside
 Value: TypeAlias = int | str | bytes | None
 """What a key or clear column holds. Booleans and IntEnums are stored as their number; floats are refused."""
 
+BEGINNING: Final = -(2**63)
+"""Before the first rowid."""
 _PLAIN: Final = frozenset({int, str, bytes, type(None)})
 _VERSION_MAX: Final = 2**62
 _MISPLACED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT})
@@ -141,6 +143,17 @@ class SealedTable:
             if row is not None:
                 rows.append(row)
         return rows
+
+    def look_through(self, txn: Txn, after: int, limit: int) -> int | None:
+        """Open the rows after a rowid, whatever their columns say; what does not open is mended, or moved aside then.
+
+        The last rowid looked at; None at the end of the table.
+        """
+        found = txn.connection.execute(self.slice_sql, (after, limit)).fetchall()
+        for rowid, *stored in found:
+            if self.open_stored(txn.cipher, stored) is None:
+                self._mended(txn, rowid, stored)
+        return found[-1][0] if len(found) == limit else None
 
     def unverified_clear(
         self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None

@@ -29,6 +29,9 @@ _IN_STATE: Final = (
 )
 AWAITING_PREKEY, TO_SEAL, ON_ITS_WAY, FINAL = -1, 0, 1, 2
 """Stages of a recipient row."""
+MESSAGE_BYTES: Final = 2 * CONTENT_BYTES + RECORD_BYTES
+LOST: Final = b""
+"""Fingerprint and bundle of a message whose row was damaged (`relay.store.remains`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +107,14 @@ class AcceptedGroup:
 class Message:
     """A sent message as it is kept: its bundle, and the answer that was given for it.
 
-    `bare`: retention has left only the signed record of the bundle.
+    `bare`: retention has left only the signed record of the bundle. `bundle` is None where the row was damaged.
     """
 
     message_id: MessageId
     lane: Lane
     accepted_us: int
     expires_us: int
-    bundle: Bundle
+    bundle: Bundle | None
     answer: bytes
     bare: bool
 
@@ -165,7 +168,8 @@ def accept(txn: Txn, prepared: Sequence[Prepared], sealing: Sealing) -> Accepted
 def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | Refused | None:
     """The first answer again for the same content, ID_REUSED for another, None for an id not seen."""
     row = SENT.get(txn, message_id)
-    if row is None and was_moved_aside(txn, SENT.name, message_id.hex()):
+    lost = was_moved_aside(txn, SENT.name, message_id.hex()) if row is None else row["fingerprint"] == LOST
+    if lost:
         return Refused("ID_REUSED", "what this id was used for is damaged; send under a new one", field="id")
     if row is None:
         return None
@@ -267,16 +271,18 @@ def end_waiting(txn: Txn, office: bytes, limit: int) -> int:
 def whole(txn: Txn, message_id: bytes, office: bytes) -> tuple[ToSeal, Bundle] | None:
     """What one more copy for a recipient needs; None when the words are not kept any more."""
     row, kept = RECIPIENTS.get(txn, message_id, office), message(txn, message_id)
-    return None if row is None or kept is None or kept.bare else (_to_seal(row), kept.bundle)
+    if row is None or kept is None or kept.bare or kept.bundle is None:
+        return None
+    return _to_seal(row), kept.bundle
 
 
 def bundles(txn: Txn, ids: Collection[MessageId]) -> dict[MessageId, Bundle]:
-    """The signed bundles of sent messages, by id; a damaged one is left out, so that the others can be sealed."""
+    """The signed bundles of sent messages, by id; one whose words are not here is left out."""
     found = {}
     for message_id in ids:
         with suppress(RowDamaged):
             one = message(txn, message_id)
-            if one is not None:
+            if one is not None and one.bundle is not None and not one.bare:
                 found[message_id] = one.bundle
     return found
 
@@ -343,13 +349,13 @@ def latest(txn: Txn, limit: int, state: str | None = None) -> list[Message]:
 
 
 def _message(row: Row) -> Message:
-    bundle, _, answer, _ = elements(loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 4, "sent message")
+    bundle, _, answer, _ = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 4, "sent message")
     return Message(
         message_id=MessageId(blob(row["message_id"])),
         lane=Lane(number(row["lane"])),
         accepted_us=number(row["accepted_us"]),
         expires_us=number(row["expires_us"]),
-        bundle=decode_bundle(bundle),
+        bundle=None if bundle == LOST else decode_bundle(bundle),
         answer=answer,
         bare=bool(row["bare"]),
     )

@@ -1,9 +1,9 @@
 """Mends a WAL in which one bit flipped, before SQLite reads it (G1, G3).
 
 SQLite takes the first frame whose checksum is wrong for the end of the log, as after a power cut, and forgets what
-follows, all of it committed. Its checksum is linear, so a single flipped bit shows where it is, or, in the highest byte
-of a word, that there is one: then the page is taken as it is, and the rows on it are judged by themselves, unless the
-frame's header makes less sense as it is. What was never written whole differs in many bits and stays the log's end.
+follows, all of it committed. Its checksum is linear, so a single flipped bit shows where it is, or, in the highest nine
+bits of a word, that there is one: then the page is taken as it is, and the rows on it are judged by themselves, unless
+the frame's header makes less sense as it is. What was never written whole differs in many bits and stays the log's end.
 Format: https://www.sqlite.org/fileformat2.html
 """
 

@@ -67,9 +67,10 @@ def test_g01_g03_any_flipped_bit_of_the_wal_is_mended(
     mended = path.read_bytes()
     whole = (len(wal) - HEADER_BYTES) // (FRAME_HEADER_BYTES + PAGE_BYTES)
     assert frames(folder, database, mended) == whole
-    if place % 4 != 3 or place < HEADER_BYTES:
-        # In the highest byte of a word the checksum does not tell where; elsewhere all is as it was, but for the last
-        # word of the last frame, which nothing follows.
+    if place < HEADER_BYTES or place % 4 < 2 or (place % 4 == 2 and bit < 7):
+        # In the highest nine bits of a word the checksum may not tell where (Fibonacci's numbers come again modulo 2^9
+        # after 768 of them, and a page has 1,024 words); elsewhere all is as it was, but for the last word of the last
+        # frame, which nothing follows.
         assert mended == wal or place >= len(wal) - PAGE_BYTES - FRAME_HEADER_BYTES
 
 
