@@ -66,11 +66,14 @@ class Restorer:
             await asyncio.sleep(TURN_S)
 
     def _look_through(self, txn: Txn) -> None:
-        """Open the next rows of the table whose turn it is, so that damage is found while it can be mended."""
-        last = ALL[self._table].look_through(txn, self._rowid, LOOKED_THROUGH)
-        if last is None:
-            self._table = (self._table + 1) % len(ALL)
-        self._rowid = BEGINNING if last is None else last
+        """Open the next rows of the tables in turn, so that damage is found while it can be mended."""
+        left = LOOKED_THROUGH
+        for _ in ALL:
+            looked_at, self._rowid = ALL[self._table].look_through(txn, self._rowid, left)
+            left -= looked_at
+            if left == 0:
+                return
+            self._table, self._rowid = (self._table + 1) % len(ALL), BEGINNING
 
     async def _rebuild(self) -> None:
         """Rows about messages that this office sent are made again from the others; what lacks words then ends."""
@@ -84,7 +87,10 @@ class Restorer:
                 _log.error("message_rebuilt", message_id=message_id.hex(), recipient=office.hex())
                 address, me = ground.address_of(office), ground.identity.office
                 change = partial(remains.rebuild, message_id=message_id, office=office, address=address, me=me)
-                ground.news.publish(await ground.commit(Lane.ROUTINE, change))
+                said, copies = await ground.commit(Lane.ROUTINE, change)
+                ground.news.publish(said)
+                ground.load(copies, ())
+        ground.kick()
         await self._sealer.load()
 
     def _sound(self, damage: Damage) -> None:

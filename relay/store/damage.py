@@ -5,7 +5,7 @@ from typing import Final
 
 from relay.store.database import Txn
 
-_OF_SENT: Final = ("sent", "recipients")
+_OF_SENT: Final = ("sent", "recipients", "held")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from relay.store import counters, events, held
 from relay.store.counters import number
 from relay.store.database import Txn
 from relay.store.events import Event
+from relay.store.held import Held
 from relay.store.numbers import Numbers
 from relay.store.sealed_table import Row, Value
 from relay.store.sent import AWAITING_PREKEY, FINAL, LOST, MESSAGE_BYTES, ON_ITS_WAY, TO_SEAL, standing_of
@@ -45,10 +46,15 @@ _STEPS: Final = {
     """,
     "recipients": """
         SELECT message_id, office FROM recipients WHERE rowid > :after AND rowid <= :upto
-        AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.message_id = recipients.message_id)
+        AND (
+            NOT EXISTS (SELECT 1 FROM sent WHERE sent.message_id = recipients.message_id)
+            OR stage = :on_its_way AND asked_us IS NULL AND NOT EXISTS (
+                SELECT 1 FROM held WHERE (message_id, recipient) = (recipients.message_id, office) AND own = 1
+            )
+        )
     """,
 }
-"""By table, the (message, recipient) of which a row is missing."""
+"""By table, the (message, recipient) of which a row is missing; own copies are held until the verdict."""
 _STATES: Final = frozenset(state.value for state in State)
 _ASKED: Final = frozenset({"cancelled", "tombstone", State.EXPIRED.value, State.UNCONFIRMED.value})
 """What this office says of a message that is dead."""
@@ -64,10 +70,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """What is left of one message to one recipient: its row in `sent`, its copy's header, its story."""
+    """What is left of one message to one recipient: its row in `sent`, its copies' header, its story."""
 
     kept: Row | None
-    copy: CopyHeader | None
+    header: CopyHeader | None
     told: list[Event]
 
 
@@ -89,7 +95,7 @@ def incomplete(txn: Txn, place: Place, since_us: int) -> tuple[list[tuple[bytes,
     What was accepted before `since_us` may have been forgotten on purpose (`relay.store.retention`).
     """
     upto = place.rowid + SPAN_ROWS
-    args = {"after": place.rowid, "upto": upto, "since": since_us, "copy": COPY_ITEM}
+    args = {"after": place.rowid, "upto": upto, "since": since_us, "copy": COPY_ITEM, "on_its_way": ON_ITS_WAY}
     found = txn.connection.execute(_STEPS[place.table], args).fetchall()
     (last,) = txn.connection.execute(f"SELECT coalesce(max(rowid), 0) FROM {place.table}").fetchone()  # noqa: S608
     pairs = [(one, office) for one, office in found if type(one) is bytes and type(office) is bytes]
@@ -99,25 +105,29 @@ def incomplete(txn: Txn, place: Place, since_us: int) -> tuple[list[tuple[bytes,
     return pairs, None if following is None else Place(following)
 
 
-def rebuild(txn: Txn, message_id: bytes, office: bytes, address: str, me: bytes) -> list[Event]:
-    """Make the missing rows of a message to one recipient again; a verdict, if there can be no other, comes back.
+def rebuild(txn: Txn, message_id: bytes, office: bytes, address: str, me: bytes) -> tuple[list[Event], list[Held]]:
+    """Make the missing rows of a message to one recipient again; a verdict, if there can be no other, comes back, and
+    the copies that are to be sent.
 
     `address` is shown for the recipient, `me` is this office. Raises `RowDamaged` for rows that are damaged as well.
     """
     told = events.of_recipient(txn, message_id, office)
-    left = _Left(SENT.get(txn, message_id), _copy(txn, message_id, office), told)
+    copies = _copies(txn, message_id, office)
+    left = _Left(SENT.get(txn, message_id), _header(copies[0]) if copies else None, told)
     row, said = RECIPIENTS.get(txn, message_id, office), list[Event]()
     if row is None:
         row, said = _insert_recipient(txn, message_id, office, address, me, left)
+    elif row["stage"] == ON_ITS_WAY and row["asked_us"] is None and not copies:
+        RECIPIENTS.update(txn, row, stage=TO_SEAL)
     if left.kept is None:
         _insert_nameless(txn, row)
-    return said
+    return said, [] if row["stage"] == FINAL else copies
 
 
 def _insert_recipient(
     txn: Txn, message_id: bytes, office: bytes, address: str, me: bytes, left: _Left
 ) -> tuple[Row, list[Event]]:
-    """How a message stands with a recipient, by its story. Sending counts as begun: nobody can say that it was not."""
+    """How a message stands with a recipient, by its story. Without a word of it sending counts as begun."""
     state, terms, said = _state(left.told), _terms(txn, message_id, left), list[Event]()
     if not (state.final or terms.digest):
         # No receipt can be held against the content any more.
@@ -127,17 +137,19 @@ def _insert_recipient(
     asked_us = min((one.at_us for one in left.told if one.by == me and one.type in _ASKED), default=None)
     stage = FINAL if state.final else ON_ITS_WAY
     epoch, given = Epoch(b""), 0
-    if left.copy is not None:
-        epoch, given = left.copy.epoch, left.copy.number
+    if left.header is not None:
+        epoch, given = left.header.epoch, left.header.number
     elif stage != FINAL and asked_us is None:
         stage, numbers = TO_SEAL, Numbers(txn)
         epoch, given = numbers.give(OfficeId(office), terms.lane)
         numbers.close()
+    # This office says itself that a message is expired only where it was never sent.
+    unsent = any(one.by == me and one.type == State.EXPIRED.value for one in left.told)
     answered = any(one.by == office for one in left.told)
     again = asked_us is not None and given and terms.digest and not answered
     clear: dict[str, Value] = {
         "message_id": message_id, "office": office, "stage": stage, "state": state.value, "lane": terms.lane,
-        "number": given, "expires_us": terms.expires_us, "deadline_us": terms.deadline_us, "begun": 1,
+        "number": given, "expires_us": terms.expires_us, "deadline_us": terms.deadline_us, "begun": int(not unsent),
         "asked_us": asked_us, "again_us": txn.now_us if again else None,
     }  # fmt: skip
     body = [address, terms.entitlement, terms.created_us, terms.digest, epoch]
@@ -168,8 +180,8 @@ def _terms(txn: Txn, message_id: bytes, left: _Left) -> _Terms:
         lane, created_us, expires_us = Lane(number(row["lane"])), number(row["accepted_us"]), number(row["expires_us"])
         return _Terms(lane, created_us, expires_us, _deadline_us(bundle), entitlement, digest)
     digest = _digest(left.told)
-    if left.copy is not None:
-        copy = left.copy
+    if left.header is not None:
+        copy = left.header
         return _Terms(copy.lane, copy.created_us, copy.expires_us, copy.deadline_us, copy.entitlement, digest)
     created_us = min((event.at_us for event in left.told), default=txn.now_us)
     return _Terms(Lane.ROUTINE, created_us, created_us + MAX_LIFE_US, None, 0, digest)
@@ -200,13 +212,18 @@ def _state(told: list[Event]) -> State:
     return state
 
 
-def _copy(txn: Txn, message_id: bytes, office: bytes) -> CopyHeader | None:
-    """The clear header of a copy of ours that is held; it was verified when it was made."""
+def _copies(txn: Txn, message_id: bytes, office: bytes) -> list[Held]:
+    """The copies of ours that are held."""
+    found = []
     for digest in held.of_copy(txn, message_id, office):
         with suppress(RowDamaged):
             one = held.get(txn, digest)
-            if one is not None:
-                outer, ciphertext = split_copy(one.data)
-                payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
-                return read_outer(payload, outer, ciphertext, one.data).header
-    return None
+            found += [] if one is None else [one]
+    return found
+
+
+def _header(one: Held) -> CopyHeader:
+    """The clear header of a copy, which was verified when it was made."""
+    outer, ciphertext = split_copy(one.data)
+    payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
+    return read_outer(payload, outer, ciphertext, one.data).header

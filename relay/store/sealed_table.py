@@ -144,16 +144,16 @@ class SealedTable:
                 rows.append(row)
         return rows
 
-    def look_through(self, txn: Txn, after: int, limit: int) -> int | None:
+    def look_through(self, txn: Txn, after: int, limit: int) -> tuple[int, int]:
         """Open the rows after a rowid, whatever their columns say; what does not open is mended, or moved aside then.
 
-        The last rowid looked at; None at the end of the table.
+        How many rows, fewer than the limit at the end of the table, and the last one's rowid.
         """
         found = txn.connection.execute(self.slice_sql, (after, limit)).fetchall()
         for rowid, *stored in found:
             if self.open_stored(txn.cipher, stored) is None:
                 self._mended(txn, rowid, stored)
-        return found[-1][0] if len(found) == limit else None
+        return len(found), found[-1][0] if found else after
 
     def unverified_clear(
         self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None

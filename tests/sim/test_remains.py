@@ -1,0 +1,110 @@
+"""Rows of any table that rot beyond mending under a running network: no message ends in silence (D10, G1, G8)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from protocol.ids import message_id_text, uuid7
+from relay.draft import Draft
+from relay.restoring import LOOKED_THROUGH, TURN_S
+from relay.store.sealed_table import SealedTable
+from relay.store.tables import ALL, HELD, RECIPIENTS, SENT
+from tests.sim.network import Network
+from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, REPORT, play
+from tests.sim.virtual import START_US
+
+WAITING = message_id_text(uuid7(START_US, bytes([2]) * 10))
+
+
+def zero(network: Network, at: str, table: SealedTable) -> int:
+    """The sealed bodies of a table are nothing but zeros from now on; how many."""
+    statement = f"UPDATE {table.name} SET sealed = zeroblob(60)"  # noqa: S608 - constants of the program
+    return int(network.offices[at].look(lambda txn: txn.connection.execute(statement).rowcount))
+
+
+async def story(network: Network, message_id: str) -> tuple[str, list[tuple[str, str]], bool]:
+    """State, events with their codes, and whether the words are lost."""
+    shown = await network.offices[COUNTY].service.track(message_id)
+    (recipient,) = shown["recipients"]
+    events = [(event["type"], event.get("code", "")) for event in recipient["events"]]
+    return recipient["state"], events, shown.get("damaged", False)
+
+
+async def send_into_an_outage(network: Network) -> None:
+    """One report that was delivered, and one that waits, sealed, for the broker."""
+    await asyncio.sleep(1)
+    county = network.offices[COUNTY]
+    await county.service.send([REPORT])
+    await asyncio.sleep(5)
+    network.brokers["y"].go_down()
+    await asyncio.sleep(1)
+    await county.service.send([Draft(id=WAITING, to=[NEIGHBOUR], title="waiting", body="waiting")])
+    await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
+def test_g01_g02_a_table_that_rots_at_both_ends_loses_and_repeats_no_message(table: SealedTable) -> None:
+    async def scene(network: Network) -> Any:
+        await send_into_an_outage(network)
+        for at in (COUNTY, NEIGHBOUR):
+            zero(network, at, table)
+            await network.offices[at].crash()
+            await network.offices[at].start()
+        network.brokers["y"].up = True
+        await asyncio.sleep(60)
+        neighbour = network.offices[NEIGHBOUR].service
+        taken = [one["body"] for one in await neighbour.inbox_take(10)]
+        states = [(await story(network, one))[0] for one in (MESSAGE, WAITING)]
+        return sorted(taken), await neighbour.inbox_take(10), states
+
+    assert play(scene) == (["text", "waiting"], [], ["delivered", "delivered"])
+
+
+def test_g01_g08_a_message_without_words_and_copies_is_asked_about_and_ends() -> None:
+    async def scene(network: Network) -> Any:
+        await send_into_an_outage(network)
+        county = network.offices[COUNTY]
+        assert (zero(network, COUNTY, HELD), zero(network, COUNTY, SENT)) == (1, 2)
+        county.ground.shelf._items.clear()
+        network.brokers["y"].up = True
+        await asyncio.sleep(60)
+        (again,) = await county.service.send([Draft(id=WAITING, to=[NEIGHBOUR], title="waiting", body="waiting")])
+        return await story(network, MESSAGE), await story(network, WAITING), getattr(again, "code", again)
+
+    delivered, waiting, again = play(scene)
+    assert (delivered[0], delivered[2]) == ("delivered", True)
+    assert waiting == ("expired", [("accepted", ""), ("tombstone", "DAMAGED"), ("expired", "CANCELLED")], True)
+    assert again == "ID_REUSED"
+
+
+def test_g01_g08_a_message_of_which_only_its_story_is_left_is_unconfirmed() -> None:
+    async def scene(network: Network) -> Any:
+        await send_into_an_outage(network)
+        county = network.offices[COUNTY]
+        for table in (HELD, SENT, RECIPIENTS):
+            assert zero(network, COUNTY, table)
+        await county.crash()
+        await county.start()
+        network.brokers["y"].up = True
+        await asyncio.sleep(60)
+        return await story(network, MESSAGE), await story(network, WAITING)
+
+    delivered, waiting = play(scene)
+    assert (delivered[0], delivered[2]) == ("delivered", True)
+    assert waiting == ("unconfirmed", [("accepted", ""), ("unconfirmed", "DAMAGED")], True)
+
+
+def test_g01_a_row_that_no_query_finds_any_more_is_looked_for_and_mended() -> None:
+    async def scene(network: Network) -> Any:
+        await asyncio.sleep(1)
+        await network.offices[COUNTY].service.send([REPORT])
+        await asyncio.sleep(5)
+        neighbour = network.offices[NEIGHBOUR]
+        neighbour.look(lambda txn: txn.connection.execute("UPDATE inbox SET acked = 1").rowcount)
+        hidden = await neighbour.service.inbox_take(10)
+        rows = neighbour.look(lambda txn: sum(table.unverified_count(txn) for table in ALL))
+        await asyncio.sleep(TURN_S * (2 + rows // LOOKED_THROUGH))
+        return hidden, [one["body"] for one in await neighbour.service.inbox_take(10)]
+
+    assert play(scene) == ([], ["text"])
