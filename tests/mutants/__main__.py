@@ -2,8 +2,8 @@
 
     python -m tests.mutants [--jobs 2] [MODULE ...]     for example protocol/receipt.py; all of PLANS without one
 
-mutmut makes and runs the mutants in a copy of the tree. A mutant that only changes English words of an error is left
-out. What survives is either named in survivors.toml with the reason why no test can tell, or it is a hole. Prints one
+mutmut makes the mutants in a copy of the tree and measures which tests meet which function; `trial` then runs the tests
+of each mutant, the fastest first. A mutant that only changes English words of an error is left out. What survives is either named in survivors.toml with the reason why no test can tell, or it is a hole. Prints one
 line per module; exit status 1 for a survivor without a reason, a reason without a survivor, or a score under 90 %.
 """
 
@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.mutants.trial import SURVIVED, Tasks
 from tests.mutants.wording import Change, changes_of
 
 TOP: Final = Path(__file__).resolve().parent.parent.parent
 ROOMS: Final = ("protocol", "keys", "config", "relay")
 SCORE: Final = 0.9
-SKIPPED: Final = 34
-SURVIVED: Final = frozenset({0, 5, 33})
-"""Exit codes of mutmut: every test passed, or no test came near."""
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only a place in it, made with a name of its own
+PLUGINS: Final = ["-p", "no:cacheprovider", "-p", "no:timeout"]
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,8 @@ def write_settings(place: Path, modules: list[str], tests: tuple[str, ...]) -> N
         "source_paths": [room],
         "only_mutate": modules,
         "also_copy": [other for other in (*ROOMS, "docs", "systemd", "scripts") if other != room],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:timeout"],
+        "pytest_add_cli_args": PLUGINS,
         "pytest_add_cli_args_test_selection": [*tests, "-m", "not live"],
-        "timeout_multiplier": 5.0,
-        "timeout_constant": 2.0,
     }
     project = (TOP / "pyproject.toml").read_text(encoding="utf-8").replace('"--strict-config", ', "")
     project = project.replace("timeout = 120\ntimeout_func_only = true", "")
@@ -110,53 +108,76 @@ def write_settings(place: Path, modules: list[str], tests: tuple[str, ...]) -> N
     (place / "pyproject.toml").write_text(project + "\n[tool.mutmut]\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
-def run_mutmut(place: Path, jobs: int, *names: str) -> subprocess.CompletedProcess[str]:
-    """One run of mutmut with quick, repeatable Hypothesis tests."""
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs), *names],
-        cwd=place, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def make_mutants(place: Path) -> dict[str, Change]:
+    """Let mutmut make the mutants and measure the tests; what each mutant changes, by its name."""
+    # No mutant has this name: mutmut stops before it runs any.
+    made = run([sys.executable, "-m", "mutmut", "run", "none.at.all"], place)
+    changes: dict[str, Change] = {}
+    for meta in sorted((place / "mutants").rglob("*.py.meta")):
+        source = meta.with_suffix("")
+        name = source.relative_to(place / "mutants").as_posix()
+        changes |= changes_of(name, source.read_text(encoding="utf-8"))
+    if not changes or not (place / "mutants" / "mutmut-stats.json").exists():
+        raise SystemExit(f"mutmut made no mutants:\n{made.stdout[-3000:]}\n{made.stderr[-3000:]}")
+    return changes
 
 
-def tally(plan: Plan, modules: list[str], jobs: int, show: bool) -> dict[str, Tally]:
-    """Make and run the mutants of some modules of a plan."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+def try_mutants(place: Path, mutants: list[str], tests: tuple[str, ...], jobs: int) -> dict[str, str]:
+    """What `trial` says of each mutant. One that no test meets survives without being tried."""
+    stats = json.loads((place / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
+    durations, met = stats["duration_by_test"], stats["tests_by_mangled_function_name"]
+    tasks: Tasks = {"jobs": jobs, "durations": durations, "mutants": {}}
+    for mutant in mutants:
+        near = met.get(mutant.rpartition("__mutmut_")[0], [])
+        if near:
+            tasks["mutants"][mutant] = sorted(near, key=lambda test: (durations.get(test, 0), test))
+    book = place / "tasks.json"
+    book.write_text(json.dumps(tasks), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir=.", "--tb=native", "-p", "tests.mutants.trial"]
+    ended = run([*command, *PLUGINS, *tests, "-m", "not live"], place / "mutants", TRIAL=str(book), MUTANT_UNDER_TEST="")
+    if not book.with_name("verdicts.json").exists():
+        raise SystemExit(f"the trial did not end:\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}")
+    verdicts: dict[str, str] = json.loads(book.with_name("verdicts.json").read_text(encoding="utf-8"))
+    return {mutant: verdicts.get(mutant, SURVIVED) for mutant in mutants}
+
+
+def run(command: list[str], place: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run with quick, repeatable Hypothesis tests, whose files are in the place as well."""
+    (place / "tmp").mkdir(exist_ok=True)
+    environment = {
+        **os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(place / "tmp"),
+        **variables,
+    }  # fmt: skip
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+
+def tally(plan: Plan, modules: list[str], jobs: int, verbose: bool) -> dict[str, Tally]:
+    """Make and try the mutants of some modules of a plan."""
+    found = {module: Tally() for module in modules}
+    # In memory, where there is such a place: the tests of the store wait for its disk.
+    with tempfile.TemporaryDirectory(prefix="mutants-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         place = Path(folder)
         copy_tree(place)
         write_settings(place, modules, plan.tests)
-        # The first run only makes the mutants and measures the tests: no mutant has this name.
-        first = run_mutmut(place, jobs, "none.at.all")
-        metas = sorted((place / "mutants").rglob("*.py.meta"))
-        if not metas:
-            raise SystemExit(f"mutmut made no mutants:\n{first.stdout[-3000:]}\n{first.stderr[-3000:]}")
-        changes: dict[str, Change] = {}
-        for meta in metas:
-            made = meta.with_suffix("")
-            name = made.relative_to(place / "mutants").as_posix()
-            changes |= changes_of(name, made.read_text(encoding="utf-8"))
-            book = json.loads(meta.read_text(encoding="utf-8"))
-            for mutant in book["exit_code_by_key"]:
-                if changes[mutant].is_wording:
-                    book["exit_code_by_key"][mutant] = SKIPPED
-            meta.write_text(json.dumps(book), encoding="utf-8")
-        last = run_mutmut(place, jobs)
-        if show:
-            print(last.stdout[-400:])
-        found: dict[str, Tally] = {}
-        for meta in metas:
-            codes = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
-            if None in codes.values():
-                raise SystemExit(f"mutmut did not finish:\n{last.stdout[-3000:]}\n{last.stderr[-3000:]}")
-            count = found[meta.with_suffix("").relative_to(place / "mutants").as_posix()] = Tally()
-            for mutant, code in codes.items():
-                if code == SKIPPED:
-                    count.wording += 1
-                elif code in SURVIVED:
-                    count.survivors.append(changes[mutant])
-                else:
-                    count.killed += 1
-        return found
+        changes = make_mutants(place)
+        tried = sorted(name for name, change in changes.items() if not change.is_wording)
+        verdicts = try_mutants(place, tried, plan.tests, jobs)
+    for name, change in changes.items():
+        count = found[module_of(name)]
+        if change.is_wording:
+            count.wording += 1
+        elif verdicts[name] == SURVIVED:
+            count.survivors.append(change)
+        else:
+            count.killed += 1
+        if verbose and not change.is_wording:
+            print(f"{name} {verdicts[name]}")
+    return found
+
+
+def module_of(mutant: str) -> str:
+    """The file of a mutant."""
+    return mutant.rpartition(".")[0].replace(".", "/") + ".py"
 
 
 def modules_of(plan: Plan, wanted: list[str]) -> list[str]:
@@ -171,7 +192,7 @@ def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="tests.mutants")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--show", action="store_true", help="print the tail of what mutmut says")
+    parser.add_argument("--verbose", action="store_true", help="print what became of each mutant")
     parser.add_argument("modules", nargs="*")
     options = parser.parse_args()
     listed = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text(encoding="utf-8")).get("survivor", [])
@@ -182,7 +203,7 @@ def main() -> int:
         if not modules:
             continue
         began = time.monotonic()
-        for module, count in tally(plan, modules, options.jobs, options.show).items():
+        for module, count in tally(plan, modules, options.jobs, options.verbose).items():
             unexplained = [change for change in count.survivors if change.key(module) not in reasons]
             used |= {change.key(module) for change in count.survivors}
             holes += len(unexplained)
