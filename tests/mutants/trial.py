@@ -3,7 +3,7 @@
     TRIAL=tasks.json python -m pytest -p tests.mutants.trial TESTS
 
 `tasks.json` names for each mutant its tests, the fastest first, and how long each takes; the verdicts go to
-`verdicts.json` beside it. The test that noticed the last mutant of a function is tried first on its next one.
+`verdicts` beside it, a line each. The test that noticed the last mutant of a function is tried first on its next one.
 """
 
 import gc
@@ -34,11 +34,14 @@ class Tasks(TypedDict):
 
 @dataclass
 class Trial:
-    """Verdicts so far: `survived`, `hung`, or the test that noticed; and what runs, by process."""
+    """What runs, by process, and the test that noticed last, by function.
+
+    A verdict is `survived`, `hung`, or the test that noticed.
+    """
 
     tasks: Tasks
     items: dict[str, pytest.Item]
-    verdicts: dict[str, str] = field(default_factory=dict)
+    book: Path
     _running: dict[int, tuple[str, int]] = field(default_factory=dict)
     _noticed: dict[str, str] = field(default_factory=dict)
 
@@ -80,7 +83,8 @@ class Trial:
         mutant, reader = self._running.pop(child)
         verdict = os.read(reader, 1 << 16).decode() or HUNG
         os.close(reader)
-        self.verdicts[mutant] = verdict
+        with self.book.open("a", encoding="utf-8") as book:
+            book.write(f"{mutant} {verdict}\n")
         if verdict not in (SURVIVED, HUNG):
             self._noticed[_function_of(mutant)] = verdict
 
@@ -93,7 +97,5 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """In the place of one run of the tests."""
     place = Path(os.environ["TRIAL"])
     tasks: Tasks = json.loads(place.read_text(encoding="utf-8"))
-    trial = Trial(tasks, {item.nodeid: item for item in session.items})
-    trial.run()
-    place.with_name("verdicts.json").write_text(json.dumps(trial.verdicts), encoding="utf-8")
+    Trial(tasks, {item.nodeid: item for item in session.items}, place.with_name("verdicts")).run()
     return True

@@ -179,6 +179,6 @@ class InboxBook(RuleBasedStateMachine):
 
 
 TestG04SentBook = SentBook.TestCase
-TestG04SentBook.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestG04SentBook.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=20)
 TestG02InboxBook = InboxBook.TestCase
-TestG02InboxBook.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestG02InboxBook.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=25)

@@ -13,7 +13,7 @@ from tests.relay.office_store import office_store
 changes = st.lists(st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1_000), max_size=4), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(changes)
 def test_counters_are_the_sums_of_what_they_were_told(told: list[dict[str, int]]) -> None:
     with office_store() as store:

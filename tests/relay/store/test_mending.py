@@ -28,7 +28,7 @@ def write(store: InlineStore, column: str, value: object) -> None:
     store.run(lambda txn: txn.connection.execute(change, (value,)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 5 * 3)
 @given(body=st.binary(max_size=300), column=st.sampled_from(COLUMNS), data=st.data())
 def test_g01_g03_any_single_flipped_bit_of_a_row_is_mended(body: bytes, column: str, data: st.DataObject) -> None:
     values = [OFFICE, 7, "new 完", 3, data.draw(st.none() | st.integers(0, 2**40))]
@@ -39,7 +39,7 @@ def test_g01_g03_any_single_flipped_bit_of_a_row_is_mended(body: bytes, column: 
     assert mended == tuple(stored) or damaged == stored
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(size=st.integers(0, 70 * 1024), column=st.sampled_from(COLUMNS), data=st.data())
 def test_g01_a_flipped_bit_of_a_large_row_is_mended(size: int, column: str, data: st.DataObject) -> None:
     values = [OFFICE, 7, "new 完", 3, 11]

@@ -26,7 +26,7 @@ MIGRATIONS = Path(relay.store.__file__).parent / "migrations"
 arrivals = st.lists(st.lists(st.integers(1, 12), max_size=5), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(arrivals)
 def test_g04_gaps_are_shown_and_filled_under_duplicates(batches: list[list[int]]) -> None:
     sender, epoch = OfficeId(os.urandom(16)), Epoch(bytes(8))
@@ -49,7 +49,7 @@ def test_g04_gaps_are_shown_and_filled_under_duplicates(batches: list[list[int]]
             store.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=25), st.integers(1, 5))
 def test_g04_what_people_are_told_of_gaps_adds_up(arrivals: list[tuple[int, bool]], turn: int) -> None:
     """Messages and tombstones in any order; now and then people are told. Told and not closed is what is shown."""

@@ -41,7 +41,7 @@ def found_on_disk(place: Place, sealed: bytes) -> list[str]:
     return [path.name for path in place.store.iterdir() if any(piece in path.read_bytes() for piece in pieces)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=settings().max_examples // 7 + 1)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=14), st.integers(0, 30))
 def test_g11_what_is_forgotten_leaves_nothing_in_any_file(lives: list[int], at: int) -> None:
     """However many come and go: pages that were split or joined on the way, and the log, show nothing either."""

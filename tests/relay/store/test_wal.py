@@ -46,7 +46,6 @@ def frames(folder: Path, database: bytes, wal: bytes) -> int:
 
 
 @given(st.sampled_from(("anywhere", "frame header", "file header")), st.integers(0, 1 << 40), st.integers(0, 7))
-@settings(max_examples=100)
 def test_g01_g03_any_flipped_bit_of_the_wal_is_mended(
     kept: Path, tmp_path_factory: pytest.TempPathFactory, what: str, spot: int, bit: int
 ) -> None:
@@ -92,7 +91,7 @@ def test_g01_a_page_whose_number_is_in_doubt_stays_where_it_was(kept: Path, tmp_
 
 
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples // 5 * 2)
 def test_a_log_that_was_never_written_whole_is_left_as_it_is(
     kept: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
