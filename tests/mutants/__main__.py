@@ -3,8 +3,9 @@
     python -m tests.mutants [--jobs 2] [MODULE ...]     for example protocol/receipt.py; all of PLANS without one
 
 mutmut makes the mutants in a copy of the tree and measures which tests meet which function; `trial` then runs the tests
-of each mutant, the fastest first. A mutant that only changes English words of an error is left out. What survives is either named in survivors.toml with the reason why no test can tell, or it is a hole. Prints one
-line per module; exit status 1 for a survivor without a reason, a reason without a survivor, or a score under 90 %.
+of each mutant, the fastest first. A mutant that only changes English words of an error is left out. What survives is
+either named in survivors.toml with the reason why no test can tell, or it is a hole. Prints one line per module; exit
+status 1 for a survivor without a reason, a reason without a survivor, or a score under 90 %.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from tests.mutants.wording import Change, changes_of
 TOP: Final = Path(__file__).resolve().parent.parent.parent
 ROOMS: Final = ("protocol", "keys", "config", "relay")
 SCORE: Final = 0.9
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only a place in it, made with a name of its own
+MEMORY: Final = Path("/dev/shm")
 PLUGINS: Final = ["-p", "no:cacheprovider", "-p", "no:timeout"]
 
 
@@ -129,8 +130,9 @@ def try_mutants(place: Path, mutants: list[str], tests: tuple[str, ...], jobs: i
             tasks["mutants"][mutant] = sorted(near, key=lambda test: (durations.get(test, 0), test))
     book = place / "tasks.json"
     book.write_text(json.dumps(tasks), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "--rootdir=.", "--tb=native", "-p", "tests.mutants.trial"]
-    ended = run([*command, *PLUGINS, *tests, "-m", "not live"], place / "mutants", TRIAL=str(book), MUTANT_UNDER_TEST="")
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir=.", "-p", "tests.mutants.trial", *PLUGINS]
+    command += [*tests, "-m", "not live"]
+    ended = run(command, place / "mutants", TRIAL=str(book), MUTANT_UNDER_TEST="")
     kept = book.with_name("verdicts")
     lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
     verdicts = dict(line.split(" ", 1) for line in lines)
