@@ -28,7 +28,7 @@ TOP: Final = Path(__file__).resolve().parent.parent.parent
 ROOMS: Final = ("protocol", "keys", "config", "relay")
 SCORE: Final = 0.9
 MEMORY: Final = Path("/dev/shm")
-PLUGINS: Final = ["-p", "no:cacheprovider", "-p", "no:timeout"]
+OPTIONS: Final = ["--tb=native", "-p", "no:cacheprovider", "-p", "no:timeout"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ _MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", 
 _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debts", "routing", "scheduler", "gaps",
                   "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
-_STORED: Final = ("books", "verdicts", "settlement", "tombstones", "damaged_rows", "window", "offers", "sealer",
-                  "author_and_recipient", "storage_rotation")  # fmt: skip
+_STORED: Final = ("books", "verdicts", "settlement", "tombstones", "damaged_rows", "window", "sealer")
 PLANS: Final = (
     Plan(
         tuple(f"protocol/{name}.py" for name in _MACHINES),
@@ -59,6 +58,7 @@ PLANS: Final = (
         (*(f"tests/protocol/test_{name}.py" for name in _CODECS), "tests/test_vectors.py"),
     ),
     Plan(("keys/verify.py",), (*_COPIES, "tests/test_vectors.py")),
+    Plan(("relay/store/resealing.py", "relay/store/stopped.py"), ("tests/relay/test_storage_rotation.py",)),
     Plan(("relay/store/*.py",), ("tests/relay/store", *(f"tests/relay/test_{name}.py" for name in _STORED))),
 )  # fmt: skip
 """A module belongs to the first plan that names it."""
@@ -96,7 +96,7 @@ def write_settings(place: Path, modules: list[str], tests: tuple[str, ...]) -> N
         "source_paths": [room],
         "only_mutate": modules,
         "also_copy": [other for other in (*ROOMS, "docs", "systemd", "scripts") if other != room],
-        "pytest_add_cli_args": PLUGINS,
+        "pytest_add_cli_args": OPTIONS,
         "pytest_add_cli_args_test_selection": [*tests, "-m", "not live"],
     }
     project = (TOP / "pyproject.toml").read_text(encoding="utf-8").replace('"--strict-config", ', "")
@@ -130,7 +130,7 @@ def try_mutants(place: Path, mutants: list[str], tests: tuple[str, ...], jobs: i
             tasks["mutants"][mutant] = sorted(near, key=lambda test: (durations.get(test, 0), test))
     book = place / "tasks.json"
     book.write_text(json.dumps(tasks), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "--rootdir=.", "-p", "tests.mutants.trial", *PLUGINS]
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir=.", "-p", "tests.mutants.trial", *OPTIONS]
     command += [*tests, "-m", "not live"]
     ended = run(command, place / "mutants", TRIAL=str(book), MUTANT_UNDER_TEST="")
     kept = book.with_name("verdicts")

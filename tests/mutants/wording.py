@@ -75,6 +75,11 @@ def _text(node: ast.FunctionDef, name: str) -> list[str]:
     return ast.unparse(node).splitlines()
 
 
+def _meaning(node: ast.FunctionDef) -> str:
+    """A function without its words."""
+    return ast.dump(_Wordless().visit(ast.parse(ast.unparse(node)).body[0]))
+
+
 def _same(one: str, other: str) -> int:
     """How many characters two texts have in common at their beginning."""
     return next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
@@ -100,11 +105,12 @@ def changes_of(module: str, source: str) -> dict[str, Change]:
     for family, members in families.items():
         name = family.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
         original = members.pop("orig")
+        text, meaning = _text(original, name), _meaning(original)
         for number, node in members.items():
-            lines = list(difflib.unified_diff(_text(original, name), _text(node, name), lineterm="", n=0))[2:]
+            lines = list(difflib.unified_diff(text, _text(node, name), lineterm="", n=0))[2:]
             old = " / ".join(line[1:].strip() for line in lines if line.startswith("-"))
             new = " / ".join(line[1:].strip() for line in lines if line.startswith("+"))
-            bare = [ast.dump(_Wordless().visit(ast.parse(ast.unparse(one)).body[0])) for one in (original, node)]
+            is_wording = _meaning(node) == meaning
             old, new = _narrow(old, new)
-            changes[f"{dotted}.{family}__mutmut_{number}"] = Change(name, old, new, bare[0] == bare[1])
+            changes[f"{dotted}.{family}__mutmut_{number}"] = Change(name, old, new, is_wording)
     return changes
