@@ -76,8 +76,14 @@ def said_by(txn: Txn, offices: Sequence[bytes], types: Sequence[str], after: int
 
 
 def last_seq(txn: Txn) -> int:
-    """The number of the newest event, 0 without any."""
-    (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    """The number of the newest event, 0 without any. One whose row is damaged counts too: whoever listens may have read
+    it, and would miss another one of its number.
+    """
+    query = (
+        "SELECT coalesce(max(seq), 0) FROM (SELECT max(seq) AS seq FROM events UNION ALL "
+        "SELECT CAST(key_text AS INTEGER) FROM damaged WHERE table_name = 'events')"
+    )
+    (last,) = txn.connection.execute(query).fetchone()
     return int(last)
 
 
