@@ -47,7 +47,10 @@ _MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", 
 _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debts", "routing", "scheduler", "gaps",
                   "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
-_STORED: Final = ("books", "verdicts", "settlement", "tombstones", "damaged_rows", "window", "sealer")
+_PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "inline", "mending", "sealed_table", "writer")
+_PAGE_TESTS: Final = ("commits", "database", "mending", "sealed_table", "store_model", "writer")
+_OTHER_TESTS: Final = (*_PAGE_TESTS, "query_plans", "wal")
+_CHANGES: Final = ("books", "verdicts", "settlement", "tombstones")
 PLANS: Final = (
     Plan(
         tuple(f"protocol/{name}.py" for name in _MACHINES),
@@ -59,7 +62,18 @@ PLANS: Final = (
     ),
     Plan(("keys/verify.py",), (*_COPIES, "tests/test_vectors.py")),
     Plan(("relay/store/resealing.py", "relay/store/stopped.py"), ("tests/relay/test_storage_rotation.py",)),
-    Plan(("relay/store/*.py",), ("tests/relay/store", *(f"tests/relay/test_{name}.py" for name in _STORED))),
+    Plan(("relay/store/wal.py",), ("tests/relay/store/test_wal.py",)),
+    Plan(
+        tuple(f"relay/store/{name}.py" for name in _PAGES),
+        tuple(f"tests/relay/store/test_{name}.py" for name in _PAGE_TESTS),
+    ),
+    Plan(
+        ("relay/store/*.py",),
+        (
+            "tests/relay/store", *(f"--ignore=tests/relay/store/test_{name}.py" for name in _OTHER_TESTS),
+            *(f"tests/relay/test_{name}.py" for name in _CHANGES),
+        ),
+    ),
 )  # fmt: skip
 """A module belongs to the first plan that names it."""
 
