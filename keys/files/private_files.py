@@ -4,6 +4,8 @@ A file appears whole or not at all: it is written under a temporary name with mo
 place in one step, and the directory is fsynced. Modes are checked before anything is read.
 """
 
+import ctypes
+import errno
 import os
 import shutil
 import stat
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 _OVERWRITTEN_BYTES = 1024 * 1024
 """Bytes that are overwritten at a time."""
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+"""Of fcntl.h and linux/fs.h."""
 
 
 class KeyFileError(Exception):
@@ -107,11 +112,31 @@ def write_new(path: Path, data: bytes) -> None:
     make_private_directory(path.parent)
     with _temporary(path, data) as temporary:
         try:
-            # A link is refused when the name is taken; a rename would overwrite it.
-            os.link(temporary, path)
+            _name(temporary, path)
         except FileExistsError as error:
             raise Refused("FILE_EXISTS", f"{path} exists and is never overwritten", field=str(path)) from error
     fsync_directory(path.parent)
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Give a file a name that nothing has. Raises `FileExistsError`, or another `OSError`."""
+    try:
+        # A link is refused when the name is taken; a rename would overwrite it.
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        # FAT and exFAT know no links, and keys, requests and answers travel on such media. Network file systems know
+        # links, and not this rename.
+        _rename_new(temporary, path)
+
+
+def _rename_new(old: Path, new: Path) -> None:
+    """renameat2(2) with RENAME_NOREPLACE, which Python has no name for. Raises `OSError`."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(new))
 
 
 def replace(path: Path, data: bytes) -> None:

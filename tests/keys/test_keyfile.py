@@ -1,15 +1,17 @@
 """Key files: nothing overwritten, nothing read that others could have changed, every altered byte refused."""
 
+import errno
 import os
 import stat
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.files.keyfile import Argon2Cost, read_header, read_secret, write_secret
-from keys.files.private_files import KeyFileError, erase, read_private, replace
+from keys.files.private_files import KeyFileError, erase, read_private, replace, write_new
 from protocol.errors import Refused
 from tests.keys.networks import CHEAP
 
@@ -164,6 +166,15 @@ def test_a_replaced_file_is_whole_and_private(tmp_path: Path) -> None:
         assert read_private(path, 10) == content
     with pytest.raises(KeyFileError, match="longer"):
         read_private(path, 2)
+
+
+def test_a_medium_without_links_takes_new_files_and_overwrites_none(tmp_path: Path) -> None:
+    # FAT and exFAT, as USB sticks are sold, answer link(2) with EPERM.
+    with patch("os.link", side_effect=PermissionError(errno.EPERM, "Operation not permitted")):
+        write_new(tmp_path / "root-1.key", b"one")
+        with pytest.raises(Refused, match="FILE_EXISTS"):
+            write_new(tmp_path / "root-1.key", b"two")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"root-1.key": b"one"}
 
 
 def test_what_has_another_name_is_not_overwritten(tmp_path: Path) -> None:
