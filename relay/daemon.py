@@ -9,7 +9,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,10 @@ import structlog
 from config.load import load
 from config.logs import set_up_logging
 from config.schema import Settings
+from keys.enrol.candidate import held
 from keys.enrol.rotation import adopt
 from keys.files.keyfile import Unlock
-from keys.files.private_files import KeyFileError
+from keys.files.private_files import KeyFileError, tidy
 from keys.mldsa import SecondKey
 from keys.rows import RowCipher
 from keys.signer import Signer, SignerLost
@@ -30,6 +31,7 @@ from keys.trust.metadata import TrustError
 from keys.trust.store import Trust, TrustStore
 from protocol.clock_guard import Witnesses
 from protocol.errors import Refused
+from protocol.ids import KeyId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.outbox import Outbox
@@ -223,6 +225,17 @@ class _Daemon:
             # A disk that is read-only or fails is not a fault of this program.
             raise StoreUnusable("STORE_DISK", f"{directory}: {error.strerror}") from error
 
+    def _tidy_keys(self, named: Collection[KeyId]) -> None:
+        """What a crash left of keys that are deleted, and new keys that came into force while we were down."""
+        try:
+            with held(self._home):
+                for folder in (self._home / "keys", self._home / "keys" / "next"):
+                    tidy(folder)
+            adopt(self._home, named)
+        except Refused as refused:
+            # `relay keys` is at work; `Rotation` takes up what it leaves. A start that fails here is not tried again.
+            _log.warning("keys_not_taken_up", code=refused.code)
+
     def _keys(self, safe: Safe, ground: Ground) -> KeyHome:
         """What opens the office's signing keys again when they were rotated."""
 
@@ -242,7 +255,7 @@ class _Daemon:
         self._clock.raise_floor(trust.clock_floor_us)
         office = find_office(settings, trust)
         require_suites(trust.directory)
-        adopt(home, named_keys(trust.directory, office, self._clock.now_us()))
+        self._tidy_keys(named_keys(trust.directory, office, self._clock.now_us()))
         key = safe.signer(office, trust)
         birth = await awake(store, self._entropy)
         identity = Identity(office, key, birth.life, birth.boot, read_second_key(home, safe.storage_key))

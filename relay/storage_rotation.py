@@ -23,7 +23,7 @@ from keys.files.keyfile import (
     seal_secret,
     write_secret,
 )
-from keys.files.private_files import KeyFileError, erase, read_private, replace
+from keys.files.private_files import KeyFileError, erase, read_private, replace, tidy
 from keys.files.storage_key import BARE, LABEL, SEALED, how_kept, keep_bare, seal_under_passphrase, seal_under_token
 from keys.rows import RowCipher
 from protocol.errors import Refused
@@ -59,7 +59,8 @@ def rotate_storage_key(home: Path, unlock: Unlock, entropy: Entropy, migrations:
     with held(home):
         safe = Safe(home, unlock_once, nobody_hears)
         old, waiting = safe.storage_key, home / "keys" / NEXT_STORAGE_KEY
-        _tidy(home)
+        for folder in (home / "keys", home / "keys" / "next"):
+            tidy(folder)
         if _is_done(home, old):
             erase(waiting)
             return 0
@@ -72,13 +73,6 @@ def rotate_storage_key(home: Path, unlock: Unlock, entropy: Entropy, migrations:
         _take_place(home, new, kept, safe, asked.get(LABEL), entropy)
         erase(waiting)
     return count
-
-
-def _tidy(home: Path) -> None:
-    """What a run that was killed left of its writes: files that nobody will use, with keys in them."""
-    for folder in (home / "keys", home / "keys" / "next"):
-        for path in (*folder.glob(".*.tmp"), *folder.glob(f".*{_OLD}")):
-            erase(path)
 
 
 def _is_done(home: Path, key: bytes) -> bool:

@@ -54,7 +54,8 @@ def _look_at_keys(home: Path) -> Iterator[Finding]:
         if tries is not None:
             detail = f"{tries.count} for {path.name} since {time_text(tries.first_us)}"
             yield Finding("passphrases", "WARN", "WRONG_PASSPHRASES", detail)
-    if (keys / SEALED).exists() and any((keys / name).exists() for name in (BARE, f".{BARE}.old")):
+    # Also under the names of a run that was killed while it replaced or erased the file.
+    if (keys / SEALED).exists() and ((keys / BARE).exists() or any(keys.glob(f".*{BARE}*"))):
         yield Finding("keys", "WARN", "STORAGE_KEY_BARE", f"{BARE} beside {SEALED}")
 
 

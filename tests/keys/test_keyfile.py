@@ -3,7 +3,10 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.files.keyfile import Argon2Cost, read_header, read_secret, write_secret
-from keys.files.private_files import KeyFileError, erase, read_private, replace, write_new
+from keys.files.private_files import KeyFileError, erase, read_private, replace, tidy, write_new
 from protocol.errors import Refused
 from tests.keys.networks import CHEAP
 
@@ -166,6 +169,31 @@ def test_a_replaced_file_is_whole_and_private(tmp_path: Path) -> None:
         assert read_private(path, 10) == content
     with pytest.raises(KeyFileError, match="longer"):
         read_private(path, 2)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_g11_what_a_kill_left_of_an_erased_key_is_erased_by_the_next_run(tmp_path: Path, step: int) -> None:
+    path = tmp_path / "prekey-1.key"
+    write_new(path, b"secret" * 100)
+    calls = 0
+
+    def die(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > step:
+                raise KeyboardInterrupt
+            return real(*args, **named)
+
+        return call
+
+    with (
+        patch("os.fsync", die(os.fsync)), patch("os.pwrite", die(os.pwrite)), patch("os.rename", die(os.rename)),
+        patch("os.unlink", die(os.unlink)), suppress(KeyboardInterrupt),
+    ):  # fmt: skip
+        erase(path)
+    tidy(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ([] if step else ["prekey-1.key"])
 
 
 def test_a_medium_without_links_takes_new_files_and_overwrites_none(tmp_path: Path) -> None:

@@ -136,7 +136,10 @@ def test_g11_a_stolen_disk_opens_nothing_that_was_sealed_to_a_deleted_prekey(tmp
         sealed = sealed_prekey(before, data)
         assert any(name.startswith(DATABASE_NAME) for name in pieces_found(before, sealed))
         lab.start(CITY)
+        left = lab.home(COUNTY) / "keys" / ".prekey-1.key.0123456789ab.tmp"
+        left.write_bytes(b"what a kill left of an erased prekey")
         lab.start(COUNTY)
+        assert not left.exists()
         lab.wait_delivered(CITY, message, 20)
         until(lambda: forgotten(lab, parsed(data).header.prekey_id), 20)
         until(lambda: pieces_found(lab.home(COUNTY), sealed) == [], 5)

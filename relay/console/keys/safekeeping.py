@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from keys.files.keyfile import change_passphrase, read_header
-from keys.files.private_files import write_new
+from keys.files.private_files import tidy, write_new
 from keys.files.storage_key import SEALED, how_kept, keep_bare, seal_under_passphrase, seal_under_token
 from protocol.errors import Refused
 from relay.console.choices import Choices
@@ -54,6 +54,7 @@ def passwd(
 
 
 def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | None, new_file: str | None) -> None:
+    from keys.enrol.candidate import held
     from relay.safe import Safe, nobody_hears
     from relay.safekeeping import try_keys
 
@@ -66,15 +67,18 @@ def _keep_storage_key(choices: Choices, home: Path, kept: str, old_file: str | N
     safe = Safe(home, asking if given is None else lambda _label: given, nobody_hears)
     # A bare key that lost a bit would be sealed as it is, and its file be gone.
     try_keys(home, safe.storage_key)
-    if kept == "passphrase":
-        new = new_passphrase(choices, say("storage_key", choices.lang), new_file)
-        seal_under_passphrase(home, safe.storage_key, new, entropy=secrets.token_bytes)
-    elif kept == "token":
-        token = safe.token()
-        token.make_storage_secret()
-        seal_under_token(home, safe.storage_key, token.derive, entropy=secrets.token_bytes)
-    else:
-        keep_bare(home, safe.storage_key)
+    new = new_passphrase(choices, say("storage_key", choices.lang), new_file) if kept == "passphrase" else b""
+    with held(home):
+        # A run that was killed may have left the key bare, under a name that nobody looks for.
+        tidy(home / "keys")
+        if kept == "passphrase":
+            seal_under_passphrase(home, safe.storage_key, new, entropy=secrets.token_bytes)
+        elif kept == "token":
+            token = safe.token()
+            token.make_storage_secret()
+            seal_under_token(home, safe.storage_key, token.derive, entropy=secrets.token_bytes)
+        else:
+            keep_bare(home, safe.storage_key)
 
 
 @command("keys backup")
