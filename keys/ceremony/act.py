@@ -26,6 +26,7 @@ from keys.trust.metadata import (
     root_file,
     root_version,
     size_limit,
+    time_us,
 )
 from keys.trust.sitting import Sitting, keys_of, signers_of
 from protocol import cbor
@@ -112,6 +113,12 @@ def base_of(files: Files) -> bytes:
     """SHA-256 over what the newest root and targets.json say, whoever has signed it."""
     signed = (Metadata(newest_root(files)).signed_bytes, Metadata(targets_of(files)).signed_bytes)
     return sha256(b"relay/1/act" + cbor.dumps(list(signed)))
+
+
+def valid_until(act: Act) -> list[tuple[str, int]]:
+    """The signed files of an act, each with the end of its validity in microseconds. Raises `TrustError`."""
+    signed = [name for name in act.files if name not in (ROSTER_FILE, SUSPENSIONS_FILE)]
+    return [(name, time_us(_metadata(name, act.files[name]).signed.expires)) for name in signed]
 
 
 def same_content(one: Act, other: Act) -> bool:

@@ -12,16 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keys.ceremony.act import ACT_BYTES, Act, Files, Signatures, check_act, same_content, sign_act, signatures_of
+from keys.ceremony.act import (
+    ACT_BYTES,
+    Act,
+    Files,
+    Signatures,
+    check_act,
+    same_content,
+    sign_act,
+    signatures_of,
+    valid_until,
+)
 from keys.ceremony.network import Network, finish, read_network
 from keys.ceremony.proposals import Change, propose_change, sitting_over
 from keys.files.keyfile import Unlock
 from keys.files.private_files import fsync_directory, replace
 from keys.trust.holder import Holder
-from keys.trust.metadata import TrustError
-from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, Policy
+from keys.trust.metadata import TrustError, root_version
+from keys.trust.policy import DAY_US, DEFAULT_POLICY, ONLINE_ROLES, Policy
 from keys.trust.sitting import Sitting, not_enough
 from protocol.errors import Refused, RemoteError
+from protocol.limits import CLOCK_AHEAD_US
 
 ACTS: Final = 100
 """Most acts that wait at once."""
@@ -140,9 +151,13 @@ def propose_jointly(root_dir: Path, act: Act, now_us: int, signers: Signers) -> 
 
 
 def sign_waiting(root_dir: Path, network: Network, waiting: Waiting, now_us: int, signers: Signers) -> Outcome:
-    """Add the signatures of who is here to an act that waits, and carry it out when there are enough."""
+    """Add the signatures of who is here to an act that waits, and carry it out when there are enough.
+
+    Raises `Refused` ACT_OUTDATED; CLOCK_BEHIND for an act of the future; `TrustError` for files valid for too long.
+    """
     if waiting.files is None:
         raise Refused("ACT_OUTDATED", waiting.act.name, field="act")
+    _require_time(waiting.act, now_us, signers.policy)
     sitting = _sitting(root_dir, network, now_us, signers)
     before = waiting.signatures
     act = sign_act(waiting.files, waiting.act, sitting)
@@ -165,6 +180,18 @@ def drop_waiting(root_dir: Path, waiting: Waiting) -> None:
     """Forget an act; those that follow it are outdated by that."""
     waiting.path.unlink()
     fsync_directory(root_dir / "pending")
+
+
+def _require_time(act: Act, now_us: int, policy: Policy) -> None:
+    """The time of an act is of whoever proposed it, and all it computes follows from it: keys, and until when they and
+    the files are valid. One that lies ahead would put off every expiry, unseen.
+    """
+    if act.at_us > now_us + CLOCK_AHEAD_US:
+        raise Refused("CLOCK_BEHIND", "the act was begun later than it is here", field="act")
+    for name, until_us in valid_until(act):
+        life_us = policy.root_life_us if root_version(name) is not None else policy.targets_life_us
+        if until_us > act.at_us + life_us:
+            raise TrustError("TRUST_MALFORMED", f"{name} would be valid for longer than {life_us // DAY_US} days")
 
 
 def _conclude(

@@ -15,7 +15,7 @@ from keys.ceremony.pending import Outcome, Signers, change_jointly, drop_waiting
 from keys.roster.directory import Directory
 from keys.trust import TrustError
 from protocol.errors import Refused, RemoteError
-from tests.keys.networks import NOW_US, Administrator
+from tests.keys.networks import DAY_US, NOW_US, Administrator
 from tests.keys.test_trust_roots import SOON_US
 
 
@@ -54,6 +54,23 @@ def test_an_act_waits_until_another_holder_signs_and_the_same_one_counts_once(ad
     assert (done.done, done.holders) == (True, ("targets-1", "targets-2"))
     assert (done.network.directory.network, done.network.directory.issued_us) == ("one", SOON_US)
     assert waiting_acts(admin.place, done.network.files) == []
+
+
+def test_nobody_signs_into_the_future_or_for_longer_than_the_policy(admin: Administrator) -> None:
+    """The second administrator's own command would follow the first one's time, and `keys pending sign` shows none."""
+    ahead = SOON_US + 10 * 365 * DAY_US
+    change(admin, "one", "targets-1", at_us=ahead)
+    with pytest.raises(Refused, match="CLOCK_BEHIND"):
+        change(admin, "one", "targets-2", at_us=SOON_US + 9)
+    network = read_network(admin.place)
+    (waiting,) = waiting_acts(admin.place, network.files)
+    drop_waiting(admin.place, waiting)
+    longer = replace(admin.policy, targets_life_us=10 * 365 * DAY_US)
+    rogue = change_jointly(admin.place, called("two"), "two", SOON_US, replace(only(admin, "targets-1"), policy=longer))
+    assert not rogue.done
+    (waiting,) = waiting_acts(admin.place, network.files)
+    with pytest.raises(TrustError, match="valid for longer than 180 days"):
+        sign_waiting(admin.place, network, waiting, SOON_US + 9, only(admin, "targets-2"))
 
 
 def test_nobody_here_leaves_nothing(admin: Administrator) -> None:
