@@ -6,7 +6,7 @@ from itertools import chain
 from keys.ceremony.act import Act, Files, newest_root, targets_of
 from keys.roster.changes import Change
 from keys.roster.directory import Directory, Rules
-from keys.roster.office_record import OfficeRecord
+from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from keys.roster.suspensions import decode_suspensions
 from keys.trust.metadata import ROSTER_FILE, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, fingerprint, tuf_time
 from keys.trust.sitting import keys_of
@@ -46,7 +46,11 @@ def _directory(files: Files, after: Files) -> list[str]:
     if files[ROSTER_FILE] == after[ROSTER_FILE]:
         return []
     old, new = Directory.decode(files[ROSTER_FILE]), Directory.decode(after[ROSTER_FILE])
-    found = [f"+ {office.address} {office.name}" for id_, office in new.offices.items() if id_ not in old.offices]
+    found = [
+        f"+ {office.address} {office.name}: {', '.join(_holdings(None, office))}"
+        for id_, office in new.offices.items()
+        if id_ not in old.offices
+    ]
     found += [f"- {office.address} {office.name}" for id_, office in old.offices.items() if id_ not in new.offices]
     for id_, office in new.offices.items():
         before = old.offices.get(id_)
@@ -58,7 +62,12 @@ def _directory(files: Files, after: Files) -> list[str]:
     for name in (one.name for one in fields(Rules)):
         earlier, now = getattr(old.rules, name), getattr(new.rules, name)
         found += [f"rule {name}: {_words(earlier)} -> {_words(now)}"] if earlier != now else []
-    found += [f"groups: {' '.join(new.groups) or 'none'}"] if old.groups != new.groups else []
+    for name in sorted({*old.groups, *new.groups}):
+        left, came = (
+            {*one.groups.get(name, ())} - {*other.groups.get(name, ())} for one, other in ((old, new), (new, old))
+        )
+        parts = [f"-{_named(old, id_)}" for id_ in sorted(left)] + [f"+{_named(new, id_)}" for id_ in sorted(came)]
+        found += [f"group {name}: {' '.join(parts)}"] if parts else []
     return found
 
 
@@ -79,10 +88,34 @@ def _named(directory: Directory, office_id: OfficeId | None) -> str:
 
 def _differences(before: OfficeRecord, after: OfficeRecord, among: frozenset[str] | None = None) -> str:
     names = [one.name for one in fields(OfficeRecord) if getattr(before, one.name) != getattr(after, one.name)]
-    names = [name for name in names if among is None or name in among]
+    names = [name for name in names if name not in _HELD and (among is None or name in among)]
     values = [(name, getattr(before, name), getattr(after, name)) for name in names if name not in _LONG]
     plain = [f"{name} {_words(old)} -> {_words(new)}" for name, old, new in values]
-    return ", ".join([*plain, *(name for name in names if name in _LONG)])
+    return ", ".join([*plain, *(name for name in names if name in _LONG), *_holdings(before, after)])
+
+
+def _holdings(before: OfficeRecord | None, after: OfficeRecord) -> list[str]:
+    """The keys and persons that come, go or change: whoever signs must see whose they are and from when they count."""
+    held: dict[str, OfficeKey | Person] = {} if before is None else _by_name(before)
+    holds = _by_name(after)
+    found = [f"-{name}" for name in held if name not in holds]
+    changed = [(name, one) for name, one in holds.items() if held.get(name) != one]
+    return found + [f"{'~' if name in held else '+'}{name}{_worth(one)}" for name, one in changed]
+
+
+def _worth(one: OfficeKey | Person) -> str:
+    """For what a key counts, until when, and since when it does not."""
+    roles = f" as {'/'.join(one.roles)}" if isinstance(one, Person) else ""
+    since = (
+        "" if one.revoked_since_us is None else f", revoked since {tuf_time(one.revoked_since_us):%Y-%m-%dT%H:%M:%SZ}"
+    )
+    return f"{roles} until {tuf_time(one.not_after_us):%Y-%m-%d}{since}"
+
+
+def _by_name(office: OfficeRecord) -> dict[str, OfficeKey | Person]:
+    """Keys and persons by what tells them apart: a person has a name, and perhaps several keys of different times."""
+    keys: dict[str, OfficeKey | Person] = {f"key {key.key_id.hex()}": key for key in office.keys}
+    return keys | {f"{person.name} {person.key_id.hex()}": person for person in office.persons}
 
 
 def _words(value: object) -> str:
@@ -92,7 +125,8 @@ def _words(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-_LONG = frozenset({"keys", "persons", "id", "parent", "successor"})
+_LONG = frozenset({"id", "parent", "successor"})
+_HELD = frozenset({"keys", "persons"})
 _PLACE = frozenset({"address", "name", "office_class", "standing"})
 
 
