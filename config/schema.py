@@ -141,6 +141,7 @@ class Limits(Section, frozen=True):
     requests_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 34)] = 32 * (1 << 20)
     batch_lines: Count = 20_000
     event_clients: Annotated[int, Meta(ge=0, le=10_000)] = 32
+    user_connections: Annotated[int, Meta(ge=1, le=10_000)] = 256
 
 
 class Prekeys(Section, frozen=True):

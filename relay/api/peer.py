@@ -7,18 +7,21 @@ The kernel fixed these values when the peer connected; nothing in a request can 
 
 import asyncio
 import grp
+import os
 import pwd
 import socket
 import struct
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from config.problems import ConfigError, Problem
 from config.schema import Members, Roles
+from protocol.errors import Refused
+from relay.api.problems import problem_response
 
 ROLES: Final = ("read", "send", "receive", "sign", "operate")
 
@@ -101,7 +104,16 @@ def peer_of(connection: socket.socket | TransportSocket) -> Peer:
 
 
 class PeerProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with the peer in `scope["state"]["peer"]`; without credentials there is no peer."""
+    """uvicorn's HTTP protocol with the peer in `scope["state"]["peer"]`; without credentials there is no peer.
+
+    One user has `most` connections at most, so that nobody who may knock can take all descriptors of the daemon by
+    saying nothing (G13). The daemon's own user and root have no such limit.
+    """
+
+    def __init__(self, *args: Any, most: int, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._most = most
+        self.uid = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -113,6 +125,18 @@ class PeerProtocol(HttpToolsProtocol):
             # A peer that is gone already, or no Unix socket: it gets no role.
             peer = None
         self.app_state = {**self.app_state, "peer": peer}
+        self.uid = _NOBODY if peer is None else peer.uid
+        theirs = sum(getattr(one, "uid", None) == self.uid for one in self.connections)
+        if theirs > self._most and self.uid not in (0, os.geteuid()):
+            transport.write(_busy(self._most))
+            transport.close()
+
+
+def _busy(most: int) -> bytes:
+    """The answer to one connection too many, before anything was asked."""
+    answer = problem_response(Refused("BUSY", f"this user has {most} connections open"), "en", {"connection": "close"})
+    head = b"".join(b"%b: %b\r\n" % pair for pair in answer.raw_headers)
+    return b"HTTP/1.1 503 Service Unavailable\r\n" + head + b"\r\n" + bytes(answer.body)
 
 
 def _numbers(

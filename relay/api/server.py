@@ -5,6 +5,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -101,7 +102,7 @@ async def start_api(
     stopping = asyncio.Event()
     config = uvicorn.Config(
         build_app(office, settings, version=version, stopping=stopping, notes=notes),
-        http=PeerProtocol,
+        http=partial(PeerProtocol, most=settings.limits.user_connections),  # type: ignore[arg-type]  # makes one
         ws="none",
         loop="none",
         lifespan="off",

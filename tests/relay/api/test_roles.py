@@ -1,5 +1,6 @@
 """Which roles a caller has, and what they open."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.problems import ConfigError
-from config.schema import Api, Members, Roles
+from config.schema import Api, Limits, Members, Roles
 from relay.api.peer import ROLES, Peer, role_table
 from tests.relay.api.office import DRAFT, ONE, TWO, Running, settings
 
@@ -15,7 +16,7 @@ from tests.relay.api.office import DRAFT, ONE, TWO, Running, settings
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
-        started = Running(Path(folder) / "run", settings(api=Api(stop_s=1)))
+        started = Running(Path(folder) / "run", settings(limits=Limits(user_connections=2), api=Api(stop_s=1)))
         yield started
         started.stop()
 
@@ -45,3 +46,25 @@ def test_who_has_one_role_gets_no_words_through_the_other(
     # What a program that only sends may not read, it may not send away or take as evidence either.
     assert (status, evidence.decode().split()[1:]) == (200, ["sent" if role == "send" else "inbox"])
     assert forwarded == 403
+
+
+def test_g13_a_user_who_only_knocks_takes_no_more_than_some_connections(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = iter([4001, 4001, 4001, 4002, 4001])
+    monkeypatch.setattr("relay.api.peer.peer_of", lambda _connection: Peer(next(peers), 100, frozenset(), 1))
+    with (
+        running.connect() as first,
+        running.connect() as second,
+        running.connect() as third,
+        running.connect() as other,
+    ):
+        assert [one.ask("GET", "/livez")[0] for one in (first, second, other)] == [200, 200, 200]
+        head, _, body = third.sock.recv(4096).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert (json.loads(body)["code"], json.loads(body)["exit"]) == ("BUSY", 75)
+        first.close()
+        # Two questions later the server has seen that.
+        assert [second.ask("GET", "/livez")[0] for _ in range(2)] == [200, 200]
+        with running.connect() as again:
+            assert again.ask("GET", "/livez")[0] == 200
