@@ -20,7 +20,7 @@ from protocol.limits import SECOND_US
 from protocol.topics import TIMESTAMPS, TrustTopic, trust_topic
 from relay.audit.notes import RELAY
 from relay.ground import Ground
-from relay.offers import Offers
+from relay.offers import Offers, Source
 from relay.ports import Arrived, Transport
 from relay.times import span_text
 
@@ -41,10 +41,9 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Ask:
-    """One publisher, on one broker, that was asked for files since a monotonic time."""
+    """One source that was asked for files since a monotonic time."""
 
-    broker: str
-    publisher: Address
+    source: Source
     since_us: int
     topics: list[str] = field(default_factory=list)
 
@@ -58,11 +57,10 @@ class Spreading:
         self._transport = transport
         self._offers = Offers()
         self._came = asyncio.Event()
-        self._heard_on: dict[Address, str] = {}
         self._ask: _Ask | None = None
-        self._rests: dict[Address, int] = {}
+        self._rests: dict[Source, int] = {}
         self._up: set[str] = set()
-        self._proven: set[Address] = set()
+        self._proven: set[Source] = set()
         self._looked_us = 0
         self._due_us = 0
         self._given = False
@@ -74,7 +72,7 @@ class Spreading:
         (self._up.add if up else self._up.discard)(broker)
         if up:
             await self.publish(broker)
-        elif self._ask is not None and self._ask.broker == broker:
+        elif self._ask is not None and self._ask.source.broker == broker:
             # The broker may remember for us what we heard: what comes without being asked for is stopped when it comes.
             self._ask = None
 
@@ -93,7 +91,7 @@ class Spreading:
         (what came of it, the brokers that it was published to). What does not verify is not published.
         """
         publishes = self._publishes()
-        result = await self.consider(self._ground.me.address, files)
+        result = await self.consider(Source("", self._ground.me.address), files)
         if result.code is not None:
             return result, []
         self._given = True
@@ -113,12 +111,12 @@ class Spreading:
         Our own may be newer than we are: then this home was restored from a backup.
         """
         known = self._ground.directory.by_address
+        source = Source(arrived.broker, topic.publisher)
         if arrived.payload and self._offers.take(
-            topic.publisher, topic.file, arrived.payload, lambda one: known(one) is not None
+            source, topic.file, arrived.payload, lambda one: known(one) is not None
         ):
-            self._heard_on[topic.publisher] = arrived.broker
             self._came.set()
-        if topic.file != TIMESTAMP and (self._ask is None or self._ask.publisher != topic.publisher):
+        if topic.file != TIMESTAMP and (self._ask is None or self._ask.source != source):
             # A session that outlived our process, or an answer that came late.
             self._ground.spawn(self._transport.unsubscribe(arrived.broker, "slow", [arrived.topic]))
 
@@ -140,38 +138,38 @@ class Spreading:
                 continue
             await asyncio.sleep(SETTLE_S)
             self._came.clear()
-            for publisher, files in self._offers:
+            for source, files in self._offers:
                 known = self._store.publishable_files()
                 if any(known.get(name) != data for name, data in files.items()):
-                    await self.consider(publisher, files)
+                    await self.consider(source, files)
             self._sound()
 
-    async def consider(self, publisher: Address, files: Mapping[str, bytes]) -> UpdateResult:
-        """Verify one publisher's files as a whole: take them if they are newer, or ask for what is missing."""
+    async def consider(self, source: Source, files: Mapping[str, bytes]) -> UpdateResult:
+        """Verify one source's files as a whole: take them if they are newer, or ask for what is missing."""
         async with self._considering:
-            return await self._consider(publisher, files)
+            return await self._consider(source, files)
 
-    async def _consider(self, publisher: Address, files: Mapping[str, bytes]) -> UpdateResult:
+    async def _consider(self, source: Source, files: Mapping[str, bytes]) -> UpdateResult:
         ground = self._ground
         result: UpdateResult = await ground.offload.run(
             partial(self._store.take, files, ground.clock.now_us()), len(files)
         )
         await self._keep()
         if result.changed:
-            await self._take(publisher, result)
+            await self._take(source.publisher, result)
         if result.code is None:
-            self._proven.discard(publisher)
-            if self._ask is not None and self._ask.publisher == publisher:
+            self._proven.discard(source)
+            if self._ask is not None and self._ask.source == source:
                 await self._end_ask()
             return result
         stamp = files.get(TIMESTAMP, b"")
         newer = await ground.offload.run(partial(self._store.is_outdated_by, stamp, ground.clock.now_us()), 1)
-        (self._proven.add if newer else self._proven.discard)(publisher)
+        (self._proven.add if newer else self._proven.discard)(source)
         if newer or result.code == "TRUST_UNSIGNED":
             # Signed by a key that only a newer root names, or by nobody: small files will tell.
-            await self._ask_for(publisher, files)
+            await self._ask_for(source, files)
         else:
-            _log.warning("trust_not_taken", publisher=publisher, code=result.code)
+            _log.warning("trust_not_taken", publisher=source.publisher, broker=source.broker, code=result.code)
         return result
 
     async def _keep(self) -> None:
@@ -200,34 +198,33 @@ class Spreading:
 
     # Asking.
 
-    async def _ask_for(self, publisher: Address, files: Mapping[str, bytes]) -> None:
-        """The small files of a publisher; and its roster when its targets are others than ours. One at a time."""
+    async def _ask_for(self, source: Source, files: Mapping[str, bytes]) -> None:
+        """The small files of a source; and its roster when its targets are others than ours. One at a time."""
         ground = self._ground
         now_us = ground.clock.monotonic_us()
-        broker = self._heard_on.get(publisher)
-        if self._ask is None and broker is not None and now_us >= self._rests.get(publisher, 0):
-            self._ask = _Ask(broker, publisher, now_us)
+        if self._ask is None and source.broker and now_us >= self._rests.get(source, 0):
+            self._ask = _Ask(source, now_us)
             next_root = ground.trust.root_version + 1
             roots = [root_file(number) for number in range(next_root, next_root + ROOTS_AT_ONCE)]
             await self._subscribe(self._ask, [*SMALL, *roots])
         ask = self._ask
-        if ask is not None and ask.publisher == publisher:
+        if ask is not None and ask.source == source:
             targets = files.get(TARGETS)
             if targets is not None and targets != self._store.publishable_files()[TARGETS]:
                 await self._subscribe(ask, [ROSTER_FILE])
 
     async def _subscribe(self, ask: _Ask, names: list[str]) -> None:
-        topics = [trust_topic(ask.publisher, name) for name in names]
+        topics = [trust_topic(ask.source.publisher, name) for name in names]
         wanted = [topic for topic in topics if topic not in ask.topics]
         if wanted:
             ask.topics += wanted
-            await self._transport.subscribe(ask.broker, "slow", wanted)
+            await self._transport.subscribe(ask.source.broker, "slow", wanted)
 
     async def _end_ask(self) -> None:
         """Hear no more than timestamps again."""
         ask, self._ask = self._ask, None
         if ask is not None:
-            await self._transport.unsubscribe(ask.broker, "slow", ask.topics)
+            await self._transport.unsubscribe(ask.source.broker, "slow", ask.topics)
             # Whoever else announced something newer has its turn.
             self._came.set()
 
@@ -236,8 +233,8 @@ class Spreading:
         now_us = ground.clock.monotonic_us()
         ask = self._ask
         if ask is not None and now_us - ask.since_us >= ASK_S * SECOND_US:
-            _log.warning("trust_not_shown", publisher=ask.publisher, broker=ask.broker)
-            self._rests[ask.publisher] = now_us + REST_US
+            _log.warning("trust_not_shown", publisher=ask.source.publisher, broker=ask.source.broker)
+            self._rests[ask.source] = now_us + REST_US
             await self._end_ask()
         elif self._proven and ask is None:
             self._came.set()
@@ -267,7 +264,7 @@ class Spreading:
             if ground.behind_since_us is None:
                 ground.behind_since_us = now_us
             if now_us - ground.behind_since_us >= ground.settings.trust.behind_s * SECOND_US:
-                named = ", ".join(sorted(self._proven)[:5])
+                named = ", ".join(sorted({one.publisher for one in self._proven})[:5])
                 detail = f"shown by {named}; until it is here nothing is accepted"
                 ground.alarms.sound("TRUST_BEHIND", now_us, detail)
         age_s = ground.trust.age_us(now_us) // SECOND_US

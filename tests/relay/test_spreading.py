@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from keys.trust.metadata import ROSTER_FILE, TIMESTAMP
+from keys.trust.metadata import ROSTER_FILE, TARGETS, TIMESTAMP, root_file
 from keys.trust.store import TrustStore
 from protocol.ids import Address
 from protocol.topics import TIMESTAMPS, TrustTopic, parse_topic, trust_topic
@@ -60,13 +60,17 @@ class OneBroker:
 
     async def _hand_out(self, topic: str, payload: bytes) -> None:
         self.sent.append((topic, payload))
-        parsed = parse_topic(topic)
-        assert isinstance(parsed, TrustTopic)
         if self.listener is not None:
-            await self.listener(Arrived("b", topic, payload, retained=True), parsed)
+            await self.listener(Arrived("b", topic, payload, retained=True), topic_of(topic))
 
     def retain(self, publisher: Address, files: Mapping[str, bytes]) -> None:
         self.retained |= {trust_topic(publisher, name): data for name, data in files.items()}
+
+
+def topic_of(topic: str) -> TrustTopic:
+    parsed = parse_topic(topic)
+    assert isinstance(parsed, TrustTopic)
+    return parsed
 
 
 def _matches(topic: str, wanted: str) -> bool:
@@ -261,6 +265,32 @@ def test_g13_g14_a_full_disk_holds_up_no_newer_directory_and_ends_no_relay(tmp_p
         kept = TrustStore(home).load(NOW_US + 3)
         assert (kept.timestamp_version, kept.root_version, kept.damaged) == (2, 2, ())
         assert not any(task.done() for task in office.tasks)
+        office.end()
+
+    play(story, tmp_path)
+
+
+def test_g14_a_hostile_broker_spoils_nothing_that_comes_over_another(tmp_path: Path) -> None:
+    """It shows the publisher's own newer timestamp first, so that it is asked, and mixes junk with whatever comes."""
+
+    async def story(home: Path, administrator: Administrator) -> None:
+        broker = OneBroker()
+        office = Office(home, dict(administrator.files), broker)
+        new = administrator.act("publish", NOW_US + 2).files
+
+        async def lie() -> None:
+            while True:
+                for name in (TIMESTAMP, TARGETS, root_file(1), root_file(2)):
+                    topic = trust_topic(FIRST, name)
+                    data = new[TIMESTAMP] if name == TIMESTAMP else JUNK
+                    await office.spreading.on_trust(Arrived("hostile", topic, data, retained=True), topic_of(topic))
+                await asyncio.sleep(0.005)
+
+        office.tasks.append(asyncio.ensure_future(lie()))
+        await asyncio.sleep(0.05)
+        broker.retain(FIRST, new)
+        await broker.subscribe("b", "slow", [TIMESTAMPS])
+        await office.knows(2)
         office.end()
 
     play(story, tmp_path)

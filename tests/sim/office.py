@@ -28,6 +28,7 @@ from relay.ground import Ground
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.news import News
+from relay.offers import Source
 from relay.opening import awake, read_keyring, remembered_clock
 from relay.service import OfficeService
 from relay.shelf import Shelf
@@ -89,7 +90,10 @@ class FixedTrust:
         """No timestamps travel here."""
         return False
 
-    def update(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
+    def keep(self) -> None:
+        """What was taken stays."""
+
+    def take(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
         """Take a roster of a higher version; what makes one believed is judged in tests/keys."""
         offered = [Directory.decode(data) for data in files.values()]
         newer = [one for one in offered if one.version > self.directory.version]
@@ -288,9 +292,9 @@ class OfficeProcess:
         async with self._changing:
             engine = self._engine
             if engine is None:
-                self._trust.update(files, self.clock.now_us())
+                self._trust.take(files, self.clock.now_us())
         if engine is not None:
-            await self.call(engine._spreading.consider(publisher, files))
+            await self.call(engine._spreading.consider(Source("", publisher), files))
 
     def suspend(self, *suspensions: Suspension) -> None:
         """The suspensions in force are these, as of now."""

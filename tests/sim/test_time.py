@@ -12,6 +12,7 @@ from protocol.errors import Refused
 from protocol.ids import Address, message_id_text, uuid7
 from protocol.limits import SECOND_US
 from relay.draft import Draft
+from relay.offers import Source
 from tests.sim.network import Network
 from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, play
 from tests.sim.virtual import START_US
@@ -146,9 +147,9 @@ def test_g09_a_newer_directory_confirms_a_jump_ahead_that_it_explains() -> None:
         assert "CLOCK_JUMP" in await alarms_of(network, COUNTY)
         signed_us = START_US + network.time.us + (3 * DAY_S - 60) * SECOND_US
         newer = replace(county.ground.trust, clock_floor_us=signed_us)
-        with patch.object(county._trust, "update", lambda files, now_us: UpdateResult(True, newer)):
+        with patch.object(county._trust, "take", lambda files, now_us: UpdateResult(True, newer)):
             assert county._engine is not None
-            await county._engine._spreading.consider(Address(CITY), {})
+            await county._engine._spreading.consider(Source("", Address(CITY)), {})
         await asyncio.sleep(2)
         assert "CLOCK_JUMP" not in await alarms_of(network, COUNTY)
         assert county.clock.now_us() == START_US + network.time.us + 3 * DAY_S * SECOND_US
