@@ -134,7 +134,7 @@ def decode_approval(payload: bytes) -> Approval:
         office=OfficeId(f.fixed(2, limits.OFFICE_ID_BYTES)),
         id=MessageId(f.fixed(3, limits.MESSAGE_ID_BYTES)),
         role=f.text(4, 20),
-        at_us=f.uint(5, limits.TIME_MAX_US),
+        at_us=f.uint(5),
         to=f.texts(6, limits.RECIPIENTS, NAME_CHARS),
         cc=f.texts(7, limits.RECIPIENTS, NAME_CHARS),
         life_us=f.optional_uint(8, limits.MAX_LIFE_US),

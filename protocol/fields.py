@@ -6,8 +6,7 @@ so that two implementations can never disagree about what was signed.
 
 from protocol.cbor import Value
 from protocol.errors import RemoteError
-
-UINT64_MAX = 2**64 - 1
+from protocol.limits import UINT_MAX
 
 
 class Fields:
@@ -66,14 +65,14 @@ class Fields:
             return None
         return self.blob(key, max_bytes)
 
-    def uint(self, key: int, maximum: int = UINT64_MAX) -> int:
+    def uint(self, key: int, maximum: int = UINT_MAX) -> int:
         """An integer from 0 to `maximum`."""
         value = self._take(key)
         if type(value) is not int or not 0 <= value <= maximum:
             raise self._wrong(key, f"an integer from 0 to {maximum}")
         return value
 
-    def optional_uint(self, key: int, maximum: int = UINT64_MAX) -> int | None:
+    def optional_uint(self, key: int, maximum: int = UINT_MAX) -> int | None:
         """An integer from 0 to `maximum`, or null."""
         if self._left.get(key, 0) is None:
             del self._left[key]
@@ -157,7 +156,7 @@ def as_text(value: Value, name: str, max_chars: int) -> str:
     return value
 
 
-def as_uint(value: Value, name: str, maximum: int = UINT64_MAX) -> int:
+def as_uint(value: Value, name: str, maximum: int = UINT_MAX) -> int:
     """The value as an integer from 0 to `maximum`; raises `RemoteError` MALFORMED."""
     if type(value) is not int or not 0 <= value <= maximum:
         raise RemoteError("MALFORMED", f"{name} is not an integer from 0 to {maximum}")

@@ -9,8 +9,11 @@ from typing import Final
 SECOND_US: Final = 1_000_000
 """Microseconds in a second; every protocol time is an integer of microseconds since 1970 (UTC)."""
 
-TIME_MAX_US: Final = 2**53 - 1
-"""Latest time, in the year 2255: the largest integer that JSON readers keep exact, and one that every calendar has."""
+UINT_MAX: Final = 2**53 - 1
+"""Largest integer of any object: JSON readers keep it exact, and a column of SQLite holds it and many more."""
+
+TIME_MAX_US: Final = UINT_MAX
+"""Latest time, in the year 2255, which every calendar has."""
 
 MAX_LIFE_US: Final = 45 * 86_400 * SECOND_US
 """Longest life of a message (D7): a month offline plus two weeks to notice."""

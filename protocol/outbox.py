@@ -10,15 +10,14 @@ known again after a restart: a restarted relay holds its parcels and believes no
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 from protocol.debts import Debts
+from protocol.entry import Entry, Stage
 from protocol.frame import FRAME_OVERHEAD_BYTES, item_size
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import FRAME_ITEMS, TRAIL_OFFICES
+from protocol.limits import FRAME_ITEMS, TRAIL_OFFICES, UINT_MAX
 from protocol.pace import Pace
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
 from protocol.queues import Queues
@@ -37,25 +36,6 @@ BUSY_SHARE = 4
 Else whoever falls behind is sent everything again: five offices with `retry_max_s = 0.5` settled in 20-56 s, not 5."""
 
 
-class _Stage(Enum):
-    WAITING = "waiting"
-    SENT = "sent"
-    KEPT = "kept"
-
-
-@dataclass(slots=True)
-class _Entry:
-    parcel: Parcel
-    stage: _Stage = _Stage.WAITING
-    hop: OfficeId | None = None
-    since_us: int = 0
-    sent_us: int = 0
-    tries: int = 0
-    attempt: int = 1
-    avoid: frozenset[OfficeId] = frozenset()
-    offered: frozenset[OfficeId] = frozenset()
-
-
 class Outbox:
     """The hop machine of one relay. Methods that take a time take microseconds that never fall."""
 
@@ -66,7 +46,7 @@ class Outbox:
         self._present: set[OfficeId] = set()
         self._routes = Routes(me, Graph({}, {}), self._present)
         self._up: set[tuple[str, str]] = set()
-        self._entries: dict[Digest, _Entry] = {}
+        self._entries: dict[Digest, Entry] = {}
         self._queues = Queues()
         self._in_flight: dict[tuple[Lane, OfficeId], int] = {}
         self._timers = Timers()
@@ -101,10 +81,10 @@ class Outbox:
         if present:
             for entry in self._entries.values():
                 entry.avoid -= {office}
-                if entry.stage is _Stage.SENT and entry.hop == office:
+                if entry.stage is Stage.SENT and entry.hop == office:
                     # It was sent while nobody listened, and a broker that broke down has forgotten it (D1).
                     self._leave_flight(entry)
-                    entry.stage = _Stage.WAITING
+                    entry.stage = Stage.WAITING
         self._queue_again(now_us)
 
     # What is held.
@@ -112,7 +92,7 @@ class Outbox:
     def hold(self, parcel: Parcel, now_us: int) -> None:
         """Take a parcel that is durable; holding it twice changes nothing."""
         if parcel.digest not in self._entries:
-            entry = _Entry(parcel, since_us=now_us, attempt=parcel.attempt)
+            entry = Entry(parcel, since_us=now_us, attempt=parcel.attempt)
             self._entries[parcel.digest] = entry
             self._counts[parcel.lane, parcel.recipient] += 1
             self._enqueue(entry, now_us)
@@ -128,6 +108,11 @@ class Outbox:
         """
         entry = self._entries.get(digest)
         return entry is not None and to in entry.offered
+
+    def awaited(self, digest: Digest, by: OfficeId) -> Parcel | None:
+        """The parcel of which this neighbour's custody counts: it was sent there in the present attempt (SPEC M35)."""
+        entry = self._entries.get(digest)
+        return None if entry is None or by not in entry.asked else entry.parcel
 
     def release(self, digest: Digest) -> bool:
         """Forget a parcel (verdict, expiry, onward custody); whether it was held."""
@@ -150,14 +135,17 @@ class Outbox:
         entry = self._entries.get(digest)
         if entry is None:
             return False
-        if entry.stage is _Stage.SENT and entry.hop == by and entry.tries == 1:
+        if entry.stage is Stage.SENT and entry.hop == by and entry.tries == 1:
             # Karn's rule: only what was sent once tells how long the way takes.
             trip_us = now_us - entry.sent_us
             self._round_trip_us[by] = (7 * self._round_trip_us.get(by, trip_us) + trip_us) // 8
         if not entry.parcel.kept_after_custody:
             return self.release(digest)
+        if by not in entry.asked:
+            # Said again, by itself or by a broker that kept the frame: no reason to wait any longer.
+            return True
         self._leave_flight(entry)
-        entry.stage, entry.hop, entry.since_us, entry.tries = _Stage.KEPT, by, now_us, 0
+        entry.stage, entry.hop, entry.since_us, entry.tries, entry.asked = Stage.KEPT, by, now_us, 0, frozenset()
         # A recipient may be away for weeks: each way that brought custody and no verdict is given twice the time.
         self._arm(
             entry, now_us + (self._timing.patience_us[entry.parcel.lane] << min(entry.attempt - 1, PATIENCE_DOUBLINGS))
@@ -167,16 +155,19 @@ class Outbox:
     def lost(self, digest: Digest, by: OfficeId, now_us: int) -> None:
         """A custodian can no longer forward: go round it, or ask again if it is the recipient; repeated, no effect."""
         entry = self._entries.get(digest)
-        if entry is not None and not (entry.stage is _Stage.WAITING and by in {*entry.avoid, entry.parcel.recipient}):
-            if by == entry.parcel.recipient:  # nobody else can say what became of it there
+        if entry is None:
+            return
+        if by == entry.parcel.recipient:
+            # Nobody else can say what became of it there.
+            if entry.stage is not Stage.WAITING:
                 self._put_back(entry, now_us)
-            else:
-                self._go_round(entry, by, now_us)
+        elif by not in entry.avoid or (by == entry.hop and entry.stage is not Stage.WAITING):
+            self._go_round(entry, by, now_us)
 
     def nack(self, digest: Digest, code: str, by: OfficeId, now_us: int) -> None:
         """A neighbour did not take a parcel: for FULL and UNVERIFIED back off, for LOOP and NO_ROUTE go round."""
         entry = self._entries.get(digest)
-        if entry is None or entry.hop != by or entry.stage is not _Stage.SENT:
+        if entry is None or entry.hop != by or entry.stage is not Stage.SENT:
             return
         if code in ("LOOP", "NO_ROUTE"):
             entry.avoid |= {by}
@@ -207,7 +198,7 @@ class Outbox:
         """The broker did not take the frame: its parcels wait again."""
         for digest in shipment.digests:
             entry = self._entries.get(digest)
-            if entry is not None and entry.stage is _Stage.SENT and entry.hop == shipment.receiver:
+            if entry is not None and entry.stage is Stage.SENT and entry.hop == shipment.receiver:
                 self._put_back(entry, now_us)
         for digest in shipment.custody:
             self.debts.owe_custody(shipment.receiver, shipment.lane, digest)
@@ -219,9 +210,9 @@ class Outbox:
         rerouted = []
         for digest in self._timers.due(now_us):
             entry = self._entries[digest]
-            if entry.stage is _Stage.WAITING:
+            if entry.stage is Stage.WAITING:
                 self._enqueue(entry, now_us)
-            elif entry.stage is _Stage.KEPT or self._out_of_patience(entry, now_us):
+            elif entry.stage is Stage.KEPT or self._out_of_patience(entry, now_us):
                 avoided = entry.hop
                 if avoided is not None:
                     self._go_round(entry, avoided, now_us)
@@ -277,27 +268,27 @@ class Outbox:
                 ready.setdefault(lane, set()).add(to)
         return ready
 
-    def _out_of_patience(self, entry: _Entry, now_us: int) -> bool:
+    def _out_of_patience(self, entry: Entry, now_us: int) -> bool:
         return now_us - entry.since_us >= self._timing.patience_us[entry.parcel.lane]
 
-    def _go_round(self, entry: _Entry, avoided: OfficeId, now_us: int) -> None:
+    def _go_round(self, entry: Entry, avoided: OfficeId, now_us: int) -> None:
         """A new attempt that tries other ways first; where there is no other, the old back-off goes on."""
         self._leave_flight(entry)
         entry.avoid |= {avoided}
-        entry.attempt += 1
-        entry.stage, entry.since_us = _Stage.WAITING, now_us
+        entry.attempt, entry.asked = min(entry.attempt + 1, UINT_MAX), frozenset()
+        entry.stage, entry.since_us = Stage.WAITING, now_us
         self._enqueue(entry, now_us)
 
-    def _put_back(self, entry: _Entry, now_us: int, *, at_once: bool = False) -> None:
+    def _put_back(self, entry: Entry, now_us: int, *, at_once: bool = False) -> None:
         """From SENT to WAITING: at once, or after the back-off of its tries."""
         self._leave_flight(entry)
-        entry.stage = _Stage.WAITING
+        entry.stage = Stage.WAITING
         if at_once:
             self._enqueue(entry, now_us)
         else:
             self._arm(entry, now_us + self._back_off_us(entry))
 
-    def _back_off_us(self, entry: _Entry) -> int:
+    def _back_off_us(self, entry: Entry) -> int:
         away = entry.hop is not None and entry.hop not in self._present
         maximum_us = self._timing.retry_max_us * (ABSENT_BACK_OFF if away else 1)
         usual_us = self._round_trip_us.get(entry.hop, 0) if entry.hop is not None else 0
@@ -305,14 +296,14 @@ class Outbox:
         busy_us = max(maximum_us, self._timing.patience_us[entry.parcel.lane] // BUSY_SHARE)
         return max(back_off_us(entry.tries, self._timing.retry_min_us, maximum_us), min(4 * usual_us, busy_us))
 
-    def _arm(self, entry: _Entry, due_us: int) -> None:
+    def _arm(self, entry: Entry, due_us: int) -> None:
         self._timers.arm(entry.parcel.digest, due_us)
 
-    def _leave_flight(self, entry: _Entry) -> None:
-        if entry.stage is _Stage.SENT and entry.hop is not None:
+    def _leave_flight(self, entry: Entry) -> None:
+        if entry.stage is Stage.SENT and entry.hop is not None:
             self._in_flight[entry.parcel.lane, entry.hop] -= 1
 
-    def _enqueue(self, entry: _Entry, now_us: int) -> None:
+    def _enqueue(self, entry: Entry, now_us: int) -> None:
         """Put a waiting entry into the queue of its best next hop; with no way at all, look again later."""
         parcel = entry.parcel
         ways = self._ways(entry)
@@ -330,7 +321,7 @@ class Outbox:
         self._timers.disarm(parcel.digest)
         self._queues.put(parcel, ways[0])
 
-    def _ways(self, entry: _Entry) -> list[OfficeId]:
+    def _ways(self, entry: Entry) -> list[OfficeId]:
         """The next hops of a parcel, best first; none when its trail is full."""
         parcel = entry.parcel
         if len(parcel.trail) >= TRAIL_OFFICES:
@@ -341,7 +332,7 @@ class Outbox:
         """The world changed: choose the way again for all that waits."""
         self._queues.clear()
         for entry in self._entries.values():
-            if entry.stage is _Stage.WAITING:
+            if entry.stage is Stage.WAITING:
                 self._enqueue(entry, now_us)
 
     def _brokers(self, hop: OfficeId, group: str) -> list[str]:
@@ -383,17 +374,17 @@ class Outbox:
     def _waits(self, digest: Digest, hop: OfficeId) -> bool:
         """Whether a parcel may go to this neighbour now."""
         entry = self._entries.get(digest)
-        waits = entry is not None and entry.stage is _Stage.WAITING and not self._timers.armed(digest)
+        waits = entry is not None and entry.stage is Stage.WAITING and not self._timers.armed(digest)
         return entry is not None and waits and entry.hop == hop
 
-    def _mark_sent(self, entry: _Entry, now_us: int) -> None:
+    def _mark_sent(self, entry: Entry, now_us: int) -> None:
         lane, hop = entry.parcel.lane, entry.hop
         if hop is None:
             raise ValueError("a parcel without a next hop cannot be sent")
         entry.tries += 1
         if entry.tries == 1:
             entry.since_us = now_us
-        entry.stage, entry.sent_us = _Stage.SENT, now_us
-        entry.offered |= {hop}
+        entry.stage, entry.sent_us = Stage.SENT, now_us
+        entry.offered, entry.asked = entry.offered | {hop}, entry.asked | {hop}
         self._in_flight[lane, hop] = self._in_flight.get((lane, hop), 0) + 1
         self._arm(entry, now_us + self._back_off_us(entry))

@@ -7,11 +7,13 @@ its author, that its number will not come any more; by the recipient, that it do
 it as new (G4, G8).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from protocol import limits
 from protocol.cbor import dumps, loads
+from protocol.content import is_plain
 from protocol.errors import RemoteError
 from protocol.fields import Fields, as_bytes, as_uint, elements
 from protocol.ids import Digest, Epoch, MessageId, NetworkId, OfficeId
@@ -28,6 +30,8 @@ END_TO_END: Final = frozenset({"delivered", "opened", "signed_for", "returned", 
 """Made by the recipient over the content digest; the others are about a copy, but for tombstones."""
 DEAD: Final = frozenset({"EXPIRED", "CANCELLED"})
 """What a message can die of, as codes of tombstones."""
+CODE: Final = re.compile("[A-Za-z0-9_]{0,40}")
+"""A code is one word: it is shown, logged and written into the audit log as it came."""
 PLACE_BYTES: Final = 32
 """Largest place in a stream: an array of three with two numbers and eight bytes."""
 
@@ -119,9 +123,9 @@ def decode_receipt(payload: bytes) -> Receipt:
         recipient=OfficeId(f.fixed(5, limits.OFFICE_ID_BYTES)),
         to=OfficeId(f.fixed(6, limits.OFFICE_ID_BYTES)),
         digest=Digest(f.fixed(7, limits.DIGEST_BYTES)),
-        at_us=f.uint(8, limits.TIME_MAX_US),
+        at_us=f.uint(8),
         lane=Lane(f.uint(9, max(Lane))),
-        expires_us=f.uint(10, limits.TIME_MAX_US),
+        expires_us=f.uint(10),
         code=f.text(11, 40),
         detail=f.text(12, limits.TEXT_CHARS),
         proof=f.blob(13, limits.RECORD_BYTES),
@@ -133,6 +137,10 @@ def decode_receipt(payload: bytes) -> Receipt:
         raise RemoteError("BAD_LIFE", "a receipt expires after it was made, and within 90 days")
     if receipt.type in END_TO_END and receipt.by != receipt.recipient:
         raise RemoteError("MALFORMED", f"only the recipient says {receipt.type}")
+    if not CODE.fullmatch(receipt.code) or not is_plain(receipt.detail, one_line=False):
+        raise RemoteError("MALFORMED", "a code is one word, and a detail has no control characters")
+    if receipt.type in CLEAR_TYPES and receipt.detail:
+        raise RemoteError("MALFORMED", "what travels in the clear has no words of people")
     if receipt.type == "tombstone":
         _check_tombstone(receipt)
     return receipt
@@ -142,6 +150,6 @@ def _check_tombstone(receipt: Receipt) -> None:
     """Raises `RemoteError` unless it is between author and recipient and names a cause and a place."""
     if receipt.by == receipt.to or receipt.recipient not in (receipt.by, receipt.to):
         raise RemoteError("MALFORMED", "a tombstone is between author and recipient")
-    if receipt.code not in DEAD or receipt.detail:
-        raise RemoteError("MALFORMED", "a tombstone names what the message died of, and no more")
+    if receipt.code not in DEAD:
+        raise RemoteError("MALFORMED", "a tombstone names what the message died of")
     decode_place(receipt.proof)

@@ -43,7 +43,7 @@ def decode_signing_for(payload: bytes) -> SigningFor:
         office=OfficeId(f.fixed(2, limits.OFFICE_ID_BYTES)),
         id=MessageId(f.fixed(3, limits.MESSAGE_ID_BYTES)),
         digest=Digest(f.fixed(4, limits.DIGEST_BYTES)),
-        at_us=f.uint(5, limits.TIME_MAX_US),
+        at_us=f.uint(5),
     )
     f.done()
     return signing

@@ -146,9 +146,9 @@ class Intake:
         for one in examined:
             sender = one.frame.frame.sender
             for digest in one.frame.frame.custody:
-                parcel = outbox.get(digest)
+                parcel = outbox.awaited(digest, sender)
                 if parcel is not None:
-                    parcels[digest] = parcel
+                    parcels[digest, sender] = parcel
             offered |= {(item.digest, sender) for item in one.frame.items if outbox.offered(item.digest, sender)}
         return OutboxView(parcels, frozenset(offered))
 

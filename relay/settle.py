@@ -45,9 +45,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class OutboxView:
-    """What the outbox knows of these frames: the parcels they acknowledge, and items offered to their sender."""
+    """What the outbox knows of these frames: the parcels of which their senders were asked to take custody and
+    acknowledge it, and items offered to their senders.
+    """
 
-    parcels: Mapping[Digest, Parcel]
+    parcels: Mapping[tuple[Digest, OfficeId], Parcel]
     offered: frozenset[tuple[Digest, OfficeId]]
 
 
@@ -127,7 +129,7 @@ class Settlement:
         proof = Digest(sha256(record))
         kept = False
         for digest in frame.custody:
-            parcel = self._parcels.get(digest)
+            parcel = self._parcels.get((digest, frame.sender))
             if parcel is None:
                 continue
             if not kept:

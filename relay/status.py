@@ -169,7 +169,7 @@ class Status:
             "from": self._ground.address_of(gap.sender),
             "lane": gap.lane.label,
             "numbers": streams.numbers_text(gap.hole),
-            "missing": min(gap.hole.count, streams.COUNT_MAX),
+            "missing": gap.hole.count,
             "after": message_id_text(gap.hole.after),
             "since": time_text(gap.hole.since_us),
         }

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 from protocol import limits
 from protocol.content import CLASSIFICATIONS, AttachmentRecord, Bundle, Content, is_plain
 from protocol.copy import CopyHeader
-from protocol.fields import UINT64_MAX
 from protocol.frame import ITEM_KINDS, NACK_CODES, Frame, Item, Nack, make_item
 from protocol.ids import Address, Digest, Epoch, KeyId, MessageId, NetworkId, OfficeId, StartId
 from protocol.lanes import GROUPS, KINDS, LEVELS, ORDINARY, RECEIPT, URGENCIES, Lane, may_ride
 from protocol.moment import Moment
 from protocol.presence import Presence
-from protocol.receipt import DEAD, END_TO_END, TYPES, Place, Receipt, encode_place
+from protocol.receipt import CLEAR_TYPES, CODE, DEAD, END_TO_END, TYPES, Place, Receipt, encode_place
 from protocol.signing_for import OFFICE_ATTESTED
 
 
@@ -29,7 +28,7 @@ key_ids = fixed(limits.KEY_ID_BYTES).map(KeyId)
 epochs = fixed(limits.EPOCH_BYTES).map(Epoch)
 start_ids = fixed(limits.START_BYTES).map(StartId)
 digests = fixed(limits.DIGEST_BYTES).map(Digest)
-uints = st.integers(0, UINT64_MAX)
+uints = st.integers(0, limits.UINT_MAX)
 times = st.integers(0, limits.TIME_MAX_US)
 lanes = st.sampled_from(Lane)
 addresses = st.from_regex(
@@ -120,7 +119,7 @@ def headers(draw: st.DrawFn) -> CopyHeader:
         created_us=created,
         expires_us=expires + (limits.RECEIPT_EXTRA_LIFE_US if is_receipt else 0),
         deadline_us=draw(st.none() | uints),
-        number=0 if is_receipt else draw(st.integers(1, UINT64_MAX)),
+        number=0 if is_receipt else draw(st.integers(1, limits.UINT_MAX)),
         epoch=draw(epochs),
         prekey_id=draw(key_ids),
     )
@@ -168,11 +167,12 @@ def receipts(draw: st.DrawFn) -> Receipt:
     at, expires = draw(lives())
     if kind == "tombstone":
         recipient = draw(st.sampled_from([by, to]))
-        place = Place(draw(lanes), draw(epochs), draw(st.integers(1, UINT64_MAX)))
+        place = Place(draw(lanes), draw(epochs), draw(st.integers(1, limits.UINT_MAX)))
         code, detail, proof = draw(st.sampled_from(sorted(DEAD))), "", encode_place(place)
     else:
         recipient = by if kind in END_TO_END else other
-        code, detail, proof = draw(texts), draw(texts), draw(st.binary(max_size=80))
+        code, proof = draw(st.from_regex(CODE, fullmatch=True)), draw(st.binary(max_size=80))
+        detail = "" if kind in CLEAR_TYPES else draw(texts)
         if kind == "signed_for":
             code, proof = OFFICE_ATTESTED, b""
     return Receipt(

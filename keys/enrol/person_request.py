@@ -15,7 +15,7 @@ from protocol.cbor import dumps, loads
 from protocol.errors import RemoteError
 from protocol.fields import Fields
 from protocol.ids import Address, is_address
-from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES, SECOND_US, TIME_MAX_US
+from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES, SECOND_US
 
 VERSION: Final = 1
 
@@ -56,7 +56,7 @@ def read_request(data: bytes, now_us: int) -> PersonRequest:
     f = Fields(loads(record.payload, max_bytes=RECORD_BYTES), "person's request")
     f.version(VERSION)
     name, address = f.text(1, _NAME_CHARS), f.text(2, 20)
-    request = PersonRequest(name, Address(address), f.blob(3, _PUBLIC_BYTES), f.uint(4, TIME_MAX_US))
+    request = PersonRequest(name, Address(address), f.blob(3, _PUBLIC_BYTES), f.uint(4))
     f.done()
     if not is_name(name) or not is_address(address):
         raise RemoteError("MALFORMED", "a request names a person and an address")

@@ -22,8 +22,6 @@ EPOCHS_MAX: Final = 4
 many as it likes. The one that began first is forgotten."""
 STREAM_BYTES: Final = 16 * 1024
 """Most bytes of a stream: 100 holes of at most 60 bytes, and some to spare."""
-COUNT_MAX: Final = 1 << 53
-"""Numbers are 64 bits on the wire; the count of missing ones must fit into a column, and into JSON."""
 
 _Key = tuple[OfficeId, Lane, Epoch]
 
@@ -131,7 +129,7 @@ def numbers_text(hole: Hole) -> str:
 
 def _write(txn: Txn, sender: OfficeId, lane: Lane, epoch: Epoch, one: Stream, began_us: int) -> None:
     holes = [[hole.first, hole.last, hole.since_us, hole.after, hole.noticed] for hole in one.holes]
-    missing = min(sum(hole.count for hole in one.holes), COUNT_MAX)
+    missing = sum(hole.count for hole in one.holes)
     clear: dict[str, Value] = {
         "sender": sender, "lane": lane, "epoch": epoch, "began_us": began_us, "missing": missing,
         "untold_us": stream.next_notice_us(one),

@@ -14,7 +14,6 @@ from protocol.approval import APPROVERS, decode_approval, encode_approval
 from protocol.content import decode_bundle, decode_content, encode_bundle, encode_content
 from protocol.copy import OUTER_BYTES, decode_header, encode_copy, encode_header, round_deadline, split_copy
 from protocol.errors import RemoteError
-from protocol.fields import UINT64_MAX
 from protocol.frame import NACK_CODES, decode_frame_payload, decode_items, encode_frame_payload, encode_items, make_item
 from protocol.lanes import GROUPS, KINDS, LEVELS, RECEIPT, URGENCIES
 from protocol.padding import pack, padded_length, unpack
@@ -25,7 +24,7 @@ from tests import world
 
 Edge = tuple[int | tuple[int, ...], Any, str]
 OK, BAD, LARGE = "ok", "MALFORMED", "TOO_LARGE"
-TOP = UINT64_MAX
+TOP = limits.UINT_MAX
 NOW = world.NOW_US
 LIFE = limits.MAX_LIFE_US
 
@@ -42,8 +41,10 @@ def optional_fixed(field: int, size: int) -> list[Edge]:
 
 
 def uint(field: int, maximum: int = TOP) -> list[Edge]:
-    edges: list[Edge] = [(field, 0, OK), (field, maximum, OK), (field, -1, BAD), (field, True, BAD), (field, "1", BAD)]
-    return edges if maximum == TOP else [*edges, (field, maximum + 1, BAD)]
+    return [
+        (field, 0, OK), (field, maximum, OK), (field, maximum + 1, BAD), (field, -1, BAD), (field, True, BAD),
+        (field, "1", BAD),
+    ]  # fmt: skip
 
 
 def optional_uint(field: int, maximum: int = TOP) -> list[Edge]:
@@ -187,9 +188,17 @@ OBJECTS: dict[str, tuple[bytes, Callable[[bytes], Any], list[Edge]]] = {
             (8, NOW + 48 * world.DAY_US - 1, OK), (8, NOW + 48 * world.DAY_US, "BAD_LIFE"),
             (8, NOW + 48 * world.DAY_US + 1, "BAD_LIFE"), (8, NOW + 48 * world.DAY_US - 2 * LIFE, OK),
             (8, NOW + 48 * world.DAY_US - 2 * LIFE - 1, "BAD_LIFE"), (8, -1, BAD), (8, "", BAD),
-            (10, NOW + limits.SECOND_US, "BAD_LIFE"), (10, None, BAD), *text(11, [""], longest=40),
-            *text(12, [""], longest=limits.TEXT_CHARS), (13, b"", OK), (13, bytes(8_000), OK), (13, "p", BAD),
+            (10, NOW + limits.SECOND_US, "BAD_LIFE"), (10, None, BAD),
+            *text(11, ["", "NO_REVIEWER", "x" * 40]), (11, "x" * 41, LARGE), (11, "A B", BAD), (11, "\x1b[2J", BAD),
+            (11, "NO\n", BAD), (11, "字", BAD),
+            *text(12, [""]), (12, "a", BAD), (12, "字" * (limits.TEXT_CHARS + 1), LARGE),
+            (13, b"", OK), (13, bytes(8_000), OK), (13, "p", BAD),
         ],
+    ),
+    "sealed receipt": (
+        encode_receipt(world.make_receipt(type="returned")),
+        decode_receipt,
+        [*text(12, ["", "退回\n重报"], longest=limits.TEXT_CHARS), (12, "\x1b[2J", BAD), (12, "a\0", BAD)],
     ),
 }  # fmt: skip
 CASES = [(name, *edge) for name, (_, _, edges) in OBJECTS.items() for edge in edges]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.ids import MessageId
+from protocol.limits import UINT_MAX
 from protocol.stream import HOLES_MAX, Stream, next_notice_us, notice, take
 
 NAME = [MessageId(number.to_bytes(16)) for number in range(400)]
@@ -70,7 +71,7 @@ def test_holes_are_bounded_and_the_oldest_is_dropped() -> None:
     stream = after([2 * number for number in range(1, HOLES_MAX + 3)])
     assert len(stream.holes) == HOLES_MAX
     assert min(missing(stream)) == 5
-    stream = take(Stream(), 2**63, NAME[0], 0).stream
+    stream = take(Stream(), UINT_MAX, NAME[0], 0).stream
     assert len(stream.holes) == 1
     for number in range(2, 2 * HOLES_MAX + 4, 2):
         stream = take(stream, number, NAME[0], 0).stream

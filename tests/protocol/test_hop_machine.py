@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from protocol.entry import Stage
 from protocol.frame import RECEIPT_ITEM
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import GROUPS, Lane
 from protocol.limits import FRAME_ITEMS, SEALED_BYTES
-from protocol.outbox import _Stage
 from tests.protocol.toy_relay import (
     MEMBERS,
     SECOND,
@@ -135,7 +135,7 @@ class HopMachine(RuleBasedStateMachine):
     def windows_are_counted_and_kept(self) -> None:
         for relay in self.relays.values():
             entries = relay.outbox._entries.values()
-            flying = Counter((e.parcel.lane, e.hop) for e in entries if e.stage is _Stage.SENT)
+            flying = Counter((e.parcel.lane, e.hop) for e in entries if e.stage is Stage.SENT)
             assert +flying == +Counter(relay.outbox._in_flight)
             assert all(number < TIMING.window_items + FRAME_ITEMS for number in flying.values())
 

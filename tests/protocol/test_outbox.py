@@ -17,7 +17,7 @@ from protocol.frame import (
 )
 from protocol.ids import Digest, Epoch, NetworkId, OfficeId, StartId
 from protocol.lanes import GROUPS, Lane
-from protocol.limits import FRAME_BYTES, FRAME_ITEMS, RECORD_BYTES, TRAIL_OFFICES
+from protocol.limits import FRAME_BYTES, FRAME_ITEMS, RECORD_BYTES, TRAIL_OFFICES, UINT_MAX
 from protocol.moment import NO_EPOCH, Moment
 from protocol.outbox import Outbox
 from protocol.pace import WINDOW_MAX
@@ -210,11 +210,11 @@ def test_the_largest_frame_stays_within_its_bound(size: int, witnessed: bool) ->
     assert bool(shipment.digests) is not witnessed
     assert len(shipment.custody) == len(shipment.nacks) == FRAME_ITEMS
     items = encode_items(
-        tuple(make_item(0, bytes(size), outbox.trail_of(digest)[0], 2**64 - 1) for digest in shipment.digests)
+        tuple(make_item(0, bytes(size), outbox.trail_of(digest)[0], UINT_MAX) for digest in shipment.digests)
     )
-    latest = Moment(Epoch(bytes(8)), NO_EPOCH, StartId(bytes(8)), 2**64 - 1, 2**64 - 1)
+    latest = Moment(Epoch(bytes(8)), NO_EPOCH, StartId(bytes(8)), UINT_MAX, UINT_MAX)
     frame = Frame(
-        NetworkId(bytes(16)), B, D, Lane.ROUTINE, latest, 2**64 - 1, 2**64 - 1, Digest(bytes(32)),
+        NetworkId(bytes(16)), B, D, Lane.ROUTINE, latest, UINT_MAX, UINT_MAX, Digest(bytes(32)),
         shipment.custody, shipment.nacks, shipment.witness,
     )  # fmt: skip
     record = encode_frame_payload(frame) + bytes(24 + 64 + 16)

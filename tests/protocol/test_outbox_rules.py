@@ -1,12 +1,13 @@
 """The hop machine's small rules to the microsecond: windows, back-off, what a lost frame gives back, what it tells."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from protocol.debts import Debts
-from protocol.frame import Nack
+from protocol.frame import Nack, decode_items, encode_items, make_item
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import GROUPS, Lane
-from protocol.limits import FRAME_BYTES, FRAME_ITEMS
+from protocol.limits import FRAME_BYTES, FRAME_ITEMS, UINT_MAX
 from protocol.outbox import ABSENT_BACK_OFF, BUSY_SHARE, PATIENCE_DOUBLINGS, Outbox
 from protocol.pace import FIRST_WINDOW
 from protocol.parcel import Rerouted, Shipment, Timing
@@ -216,3 +217,53 @@ def test_queues_drop_what_does_not_wait_any_more() -> None:
     assert list(queues.ways("fast")) == []
     queues.clear()
     assert list(queues.ways("slow")) == []
+
+
+def test_g12_g16_custody_counts_once_and_only_of_whom_was_asked() -> None:
+    outbox = outbox_of(A)
+    outbox.hold(parcel(1), NOW)
+    digest, patience_us = parcel(1).digest, TIMING.patience_us[Lane.ROUTINE]
+    assert outbox.awaited(digest, B) is None
+    outbox.custody(digest, B, NOW)
+    assert sent(outbox).receiver == B
+    assert outbox.awaited(digest, C) is None
+    outbox.custody(digest, C, NOW)
+    assert [(stage, hop) for _, stage, hop, _ in outbox.describe()] == [("sent", B)]
+    assert outbox.awaited(digest, B) == parcel(1)
+    outbox.custody(digest, B, NOW)
+    # Said again until patience is at its end, and while the copy goes round.
+    for now in range(NOW, NOW + patience_us, patience_us // 10):
+        assert outbox.awaited(digest, B) is None
+        outbox.custody(digest, B, now)
+        assert outbox.expire_timers(now) == []
+    now = NOW + patience_us
+    assert outbox.expire_timers(now) == [Rerouted(digest, B)]
+    outbox.custody(digest, B, now)
+    shipment = outbox.plan("slow", now)
+    assert shipment is not None
+    assert (shipment.receiver, shipment.digests) == (C, (digest,))
+    outbox.custody(digest, B, now)
+    assert [(stage, hop) for _, stage, hop, _ in outbox.describe()] == [("sent", C)]
+
+
+def test_g16_a_loss_that_is_told_again_changes_no_way_again() -> None:
+    outbox = outbox_of(A)
+    outbox.hold(parcel(1), NOW)
+    digest = parcel(1).digest
+    outbox.custody(digest, sent(outbox).receiver, NOW)
+    outbox.lost(digest, B, NOW)
+    assert sent(outbox).receiver == C
+    for _ in range(3):
+        outbox.lost(digest, B, NOW)
+        assert [(stage, hop) for _, stage, hop, _ in outbox.describe()] == [("sent", C)]
+    assert outbox.trail_of(digest) == ((A,), 2)
+
+
+def test_an_attempt_that_cannot_be_higher_goes_on_as_it_is() -> None:
+    outbox = outbox_of(B)
+    last = replace(parcel(1, trail=(A,)), attempt=UINT_MAX)
+    outbox.hold(last, NOW)
+    outbox.lost(last.digest, D, NOW)
+    outbox.lost(last.digest, C, NOW)
+    items = encode_items((make_item(0, b"copy", *outbox.trail_of(last.digest)),))
+    assert [one.attempt for one in decode_items(items, max_bytes=FRAME_BYTES)] == [UINT_MAX]

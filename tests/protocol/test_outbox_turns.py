@@ -38,6 +38,7 @@ def test_round_trips_are_learnt_from_what_was_sent_once_by_an_eighth() -> None:
     # Another office's word says nothing of this way, nor of its own.
     answered(outbox, 3, 999_999, by=STRANGER)
     assert (trip_us(outbox, D), trip_us(outbox, STRANGER)) == (90_000, None)
+    outbox.release(parcel(3).digest)
     # Nor does what was sent twice (Karn), nor what is kept already.
     outbox.hold(parcel(4, origin=E, recipient=D), NOW)
     outbox.unsent(sent(outbox), NOW)
