@@ -135,8 +135,8 @@ def verify_copy(data: bytes, directory: Directory, suites: Collection[int], now_
         raise RemoteError("BAD_SUITE", f"suite {header.suite} is not allowed here")
     if directory.by_id(header.recipient) is None:
         raise RemoteError("UNKNOWN_OFFICE", "recipient is not in the directory")
-    # (3) The origin's key at the time of creation, and its signature for this purpose.
-    public = directory.signing_key(header.sender, record.key_id, header.created_us).public
+    # (3) The origin's key at the time of creation, or of a later sealing, and its signature for this purpose.
+    public = directory.sealing_key(header.sender, record.key_id, header.created_us, header.expires_us).public
     record.verify(COPY, public)
     # (4) Its time has not passed and has begun (D12).
     if header.expires_us <= now_us:

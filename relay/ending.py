@@ -27,11 +27,12 @@ BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """By whom and how messages end."""
+    """By whom and how messages end; `since_us` is when our signing key began to count."""
 
     identity: Identity
     network: NetworkId
     grace_us: int
+    since_us: int = 0
 
 
 @dataclass(slots=True)
@@ -146,7 +147,7 @@ class Ending:
     def _ask(self, one: Standing) -> None:
         """The first tombstone: from now on no copy leaves."""
         now_us = self._txn.now_us
-        self._hold.append(author_tombstone(self._terms.identity, self._terms.network, one, now_us))
+        self._hold.append(self._tombstone(one, now_us))
         again_us = ask_again_us(asked_us=now_us, now_us=now_us, grace_us=self._terms.grace_us)
         endings.mark_asked(self._txn, one, now_us, again_us)
         self._release_copies(one)
@@ -157,7 +158,7 @@ class Ending:
         if one.asked_us is None or now_us >= one.expires_us + RECEIPT_EXTRA_LIFE_US:
             endings.mark_answered(txn, one.message_id, one.office)
             return
-        tombstone = author_tombstone(self._terms.identity, self._terms.network, one, one.asked_us)
+        tombstone = self._tombstone(one, one.asked_us)
         digest = tombstone.parcel.digest
         if not held.is_held(txn, digest):
             custodian = held.passed_to(txn, digest)
@@ -166,6 +167,10 @@ class Ending:
             self._hold.append(tombstone)
         again_us = ask_again_us(asked_us=one.asked_us, now_us=now_us, grace_us=self._terms.grace_us)
         endings.mark_asked(txn, one, one.asked_us, again_us)
+
+    def _tombstone(self, one: Standing, asked_us: int) -> Held:
+        terms = self._terms
+        return author_tombstone(terms.identity, terms.network, one, asked_us, terms.since_us)
 
     def _release_copies(self, one: Standing) -> None:
         for digest in held.of_copy(self._txn, one.message_id, one.office):

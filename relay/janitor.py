@@ -43,7 +43,9 @@ class Janitor:
 def terms_of(ground: Ground) -> Terms:
     """How messages of this office end."""
     grace_us = round(ground.settings.receipts.grace_s * SECOND_US)
-    return Terms(ground.identity, ground.directory.network_id, grace_us)
+    identity, me = ground.identity, ground.directory.by_id(ground.identity.office)
+    key = None if me is None else me.key(identity.key.key_id())
+    return Terms(identity, ground.directory.network_id, grace_us, 0 if key is None else key.not_before_us)
 
 
 def act_on(ground: Ground, ended: Ended) -> None:

@@ -56,6 +56,13 @@ def seal_receipt(
 ) -> tuple[Held, bytes]:
     """A signed receipt sealed to the office that it is for, as a parcel of ours, and the signed record itself."""
     record = sign_record(identity.key, RECEIPT, encode_receipt(receipt))
+    return seal_record(identity, record, receipt, prekey_id, prekey, entropy), record
+
+
+def seal_record(
+    identity: Identity, record: bytes, receipt: Receipt, prekey_id: KeyId, prekey: PrekeyPublic, entropy: bytes
+) -> Held:
+    """The signed record of a receipt, sealed: of one that was made before, by whichever key signed it then."""
     header = CopyHeader(
         network=receipt.network,
         suite=prekey.suite,
@@ -76,7 +83,7 @@ def seal_receipt(
     parcel = Parcel(
         copy_digest(data), COPY_ITEM, receipt.lane, identity.office, receipt.to, len(data), (), False, receipt.id
     )
-    return Held(parcel, receipt.expires_us, data), record
+    return Held(parcel, receipt.expires_us, data)
 
 
 def prekey_of(sealed: bytes) -> KeyId:

@@ -17,7 +17,7 @@ from protocol.padding import pack
 from protocol.parcel import Rerouted
 from protocol.receipt import decode_receipt
 from relay.ground import Ground
-from relay.receipting import ENTROPY_BYTES, custody_lost, prekey_of, seal_receipt
+from relay.receipting import ENTROPY_BYTES, custody_lost, prekey_of, seal_record
 from relay.sealer import Sealer
 from relay.sealing import ENTROPY_BYTES as SEALING_BYTES
 from relay.sealing import seal
@@ -86,8 +86,8 @@ class Recovery:
             return
         receipt = decode_receipt(UnverifiedRecord(old.plain, max_bytes=RECORD_BYTES).payload)
         entropy = ground.entropy.bytes(ENTROPY_BYTES)
-        seal = partial(seal_receipt, ground.identity, receipt, current[0].prekey_id, current[1], entropy)
-        new, _ = await ground.offload.run(seal, 1)
+        seal = partial(seal_record, ground.identity, old.plain, receipt, current[0].prekey_id, current[1], entropy)
+        new = await ground.offload.run(seal, 1)
         before = copy_digest(old.left)
         taken = await ground.commit(new.parcel.lane, partial(_replace_receipt, old=old, new=new))
         ground.release([before])

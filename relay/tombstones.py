@@ -10,11 +10,13 @@ from relay.store.held import Held
 from relay.store.sent import Standing
 
 
-def author_tombstone(identity: Identity, network: NetworkId, one: Standing, asked_us: int) -> Held:
+def author_tombstone(identity: Identity, network: NetworkId, one: Standing, asked_us: int, since_us: int) -> Held:
     """To the recipient: this message will not come any more; say whether you have it.
 
-    Made again from the same facts it has the same bytes.
+    Made again from the same facts it has the same bytes. `since_us` is when our signing key began: after a rotation the
+    new key cannot have signed what was first asked before.
     """
+    at_us = max(asked_us, since_us)
     return make_receipt(
         identity,
         Receipt(
@@ -25,9 +27,9 @@ def author_tombstone(identity: Identity, network: NetworkId, one: Standing, aske
             recipient=one.office,
             to=one.office,
             digest=Digest(one.digest),
-            at_us=asked_us,
+            at_us=at_us,
             lane=receipt_lane(one.lane),
-            expires_us=receipt_expiry_us(one.expires_us, asked_us),
+            expires_us=receipt_expiry_us(one.expires_us, at_us),
             code="EXPIRED" if one.expires_us <= asked_us else "CANCELLED",
             proof=encode_place(Place(one.lane, one.epoch, one.number)),
         ),

@@ -237,7 +237,7 @@ class Directory:
         office = self.by_id(office_id)
         if office is None:
             raise RemoteError("UNKNOWN_OFFICE", office_id.hex())
-        key = next((key for key in office.keys if key.key_id == key_id), None)
+        key = office.key(key_id)
         if key is None:
             raise RemoteError("UNKNOWN_KEY", f"{office.address} has no key {key_id.hex()}")
         if not self.allows(key.suite):
@@ -245,6 +245,17 @@ class Directory:
         if not key.valid_at(at_us) or _revoked_at(office, at_us):
             raise RemoteError("KEY_NOT_VALID", f"key {key_id.hex()} of {office.address}")
         return key
+
+    def sealing_key(self, office_id: bytes, key_id: bytes, created_us: int, expires_us: int) -> OfficeKey:
+        """The office's signing key with this id, if it counts under a copy of what was created at this time.
+
+        A copy may be sealed later than that, by the key in force then: so one that began since counts too, while the
+        copy lives. Raises `RemoteError` like `signing_key`.
+        """
+        office = self.by_id(office_id)
+        key = None if office is None else office.key(key_id)
+        since_us = created_us if key is None else max(created_us, key.not_before_us)
+        return self.signing_key(office_id, key_id, since_us if since_us < expires_us else created_us)
 
     def allows(self, algorithm: int) -> bool:
         """Whether the network's rules allow a suite that this signature algorithm serves."""

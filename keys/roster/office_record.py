@@ -261,6 +261,10 @@ class OfficeRecord:
         named = [person for person in self.persons if person.name == name]
         return max(named, key=lambda person: person.not_before_us, default=None)
 
+    def key(self, key_id: bytes) -> OfficeKey | None:
+        """The office's key with this id, whatever its validity, or None."""
+        return next((key for key in self.keys if key.key_id == key_id), None)
+
     def person_by_key(self, key_id: bytes) -> Person | None:
         """The person with this key, whatever its validity, or None."""
         return next((person for person in self.persons if person.key_id == key_id), None)
