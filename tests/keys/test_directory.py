@@ -229,6 +229,27 @@ def test_g10_a_signing_key_counts_only_for_its_office_and_time() -> None:
             directory.signing_key(office_id, key_id, at_us)
 
 
+def test_g01_g10_a_key_that_began_later_counts_under_a_copy_while_the_copy_lives() -> None:
+    key = OfficeKey.of(key_of(20).public(), 100, 200, revoked_since_us=150)
+    stolen = OfficeKey.of(key_of(21).public(), 100, 200, revoked_since_us=100)
+    office = _office(1, keys=(key, stolen))
+    gone = _office(2, keys=(OfficeKey.of(key_of(23).public(), 100, 200),), state="revoked", revoked_since_us=100)
+    directory = make_directory(office, gone)
+    for created_us, expires_us in ((50, 101), (99, 300), (100, 101), (149, 300)):
+        assert directory.sealing_key(office.id, key.key_id, created_us, expires_us) is key
+    for office_id, key_id, created_us, expires_us, code in (
+        (office.id, key.key_id, 50, 100, "KEY_NOT_VALID"),
+        (office.id, key.key_id, 150, 300, "KEY_NOT_VALID"),
+        (office.id, key.key_id, 250, 300, "KEY_NOT_VALID"),
+        (office.id, stolen.key_id, 50, 300, "KEY_NOT_VALID"),
+        (gone.id, gone.keys[0].key_id, 50, 300, "KEY_NOT_VALID"),
+        (office.id, gone.keys[0].key_id, 110, 300, "UNKNOWN_KEY"),
+        (bytes(16), key.key_id, 110, 300, "UNKNOWN_OFFICE"),
+    ):
+        with pytest.raises(RemoteError, match=code):
+            directory.sealing_key(office_id, key_id, created_us, expires_us)
+
+
 def test_a_person_is_found_by_key_and_by_name_at_one_office_only() -> None:
     person = Person.of("张三", ("reviewer",), key_of(30).public(), 100, 200)
     later = Person.of("张三", ("issuer",), key_of(31).public(), 200, 300)

@@ -52,7 +52,7 @@ def test_g01_what_was_accepted_before_a_rotation_and_is_sealed_after_it_is_deliv
 
 
 def test_g04_g08_a_tombstone_that_is_sent_again_after_a_rotation_is_answered() -> None:
-    async def scene(network: Network) -> str:
+    async def scene(network: Network) -> list[str]:
         await asyncio.sleep(1)
         await network.offices[NEIGHBOUR].crash()
         await network.offices[COUNTY].service.send([draft(lives="30s")])
@@ -66,11 +66,14 @@ def test_g04_g08_a_tombstone_that_is_sent_again_after_a_rotation_is_answered() -
                 await office.crash()
                 await office.start()
         await rotate(network, COUNTY)
+        await asyncio.sleep(60)
         await network.offices[NEIGHBOUR].start()
-        await asyncio.sleep(200)
-        return await state_of(network)
+        await asyncio.sleep(300)
+        (recipient,) = (await network.offices[COUNTY].service.track(MESSAGE))["recipients"]
+        assert recipient["state"] == "unconfirmed"
+        return [one["code"] for one in recipient["events"] if one["type"] == "correction"]
 
-    assert play(scene) == "expired"
+    assert play(scene) == ["expired"]
 
 
 def _opened(txn: Txn, sender: bytes) -> SealedReceipt:

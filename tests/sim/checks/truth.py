@@ -22,7 +22,9 @@ def check_receipt(history: "History", receipt: Receipt, data: bytes) -> None:
     if receipt.type == "tombstone" and receipt.by != receipt.recipient:
         history.places[receipt.by, receipt.id, receipt.recipient] = decode_place(receipt.proof)
         standing = history.by_id(receipt.by).look(lambda txn: sent.standing(txn, receipt.id, receipt.recipient))
-        if standing.asked_us != receipt.at_us and data not in history.tombstones:
+        asked_us = standing.asked_us
+        # Said again by a key that began later, it bears that time.
+        if (asked_us is None or asked_us > receipt.at_us) and data not in history.tombstones:
             raise Broken("G8", "a tombstone that nobody recorded")
         # Others still carry it when its author has been restored to a state before it, and made another since.
         history.tombstones.add(data)
