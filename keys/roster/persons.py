@@ -48,14 +48,19 @@ def add_person(
         raise Refused("BAD_FIELD", error.detail, field="public") from None
 
 
-def revoke_person(directory: Directory, address: str, name: str, since_us: int, now_us: int) -> Directory:
-    """The directory in which no signature that this person makes with the latest key counts from `since_us` on.
+def revoke_person(
+    directory: Directory, address: str, name: str, since_us: int, now_us: int, *, key_id: bytes | None = None
+) -> Directory:
+    """The directory in which no signature that this person makes with that key counts from `since_us` on.
 
-    A revocation may be moved to an earlier time, never to a later one. Unchanged when it says so already. Raises
-    `Refused` NOT_FOUND for an unknown office, UNKNOWN_PERSON, or BAD_FIELD for a time that cannot be.
+    `key_id` is by default that of the latest key. A revocation may be moved to an earlier time, never to a later one,
+    also when the person has a new key since. Unchanged when it says so already. Raises `Refused` NOT_FOUND for an
+    unknown office, UNKNOWN_PERSON, also for a key that is not this person's, or BAD_FIELD for a time that cannot be.
     """
     office = _office(directory, address)
-    person = office.person(name)
+    person = office.person(name) if key_id is None else office.person_by_key(key_id)
+    if person is not None and person.name != name:
+        person = None
     if person is None:
         raise Refused("UNKNOWN_PERSON", f"{name} is no person of {address}", field="name")
     check_since(since_us, now_us, person.not_before_us, person.revoked_since_us)

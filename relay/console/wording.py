@@ -300,6 +300,10 @@ HELP: Final = MappingProxyType(
         ),
         "since": ("自何时起（RFC 3339）", "from when on (RFC 3339)"),
         "keys person revoke.reason": ("吊销理由", "why"),
+        "keys person revoke.key": (
+            "吊销此人的这个密钥（十六进制编号），默认为最新的",
+            "revoke this key of the person (its id in hexadecimal), by default the latest",
+        ),
         "keys person init.output": ("新密钥文件", "the new key file"),
         "keys person init.passphrase_file": (
             "新密钥的口令文件（默认在终端询问两次）",

@@ -161,6 +161,14 @@ def test_g14_a_revocation_is_moved_back_and_never_forward() -> None:
     revoked = revoke_person(DIRECTORY, COUNTY_ADDRESS, "王芳", NOW_US, NOW_US)
     assert revoke_person(revoked, COUNTY_ADDRESS, "王芳", NOW_US, NOW_US) == revoked
     earlier = office(revoke_person(revoked, COUNTY_ADDRESS, "王芳", NOW_US - 1, NOW_US)).person("王芳")
+    # What was found out later: the lost key was stolen long before, and the person has a new one by now.
+    lost = office(revoked).person("王芳")
+    assert lost is not None
+    again = add_person(revoked, COUNTY_ADDRESS, "王芳", ("reviewer",), key_of(901).public(), NOW_US, DAY_US)
+    moved = revoke_person(again, COUNTY_ADDRESS, "王芳", NOW_US - 2, NOW_US, key_id=lost.key_id)
+    assert [one.revoked_since_us for one in office(moved).persons if one.name == "王芳"] == [NOW_US - 2, None]
+    with pytest.raises(Refused, match="UNKNOWN_PERSON"):
+        revoke_person(again, COUNTY_ADDRESS, "孙梅", NOW_US - 2, NOW_US, key_id=lost.key_id)
     assert earlier is not None
     assert earlier.revoked_since_us == NOW_US - 1
     with pytest.raises(Refused, match="BAD_FIELD"):

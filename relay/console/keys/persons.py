@@ -24,6 +24,7 @@ from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.keys.acting import change_directory, signing_options, tell_acted
 from relay.console.keys.homes import root_home
 from relay.console.keys.passphrases import LAB_PASSPHRASE, new_passphrase
+from relay.console.keys.revoking import key_id_of
 from relay.console.output import emit, listing
 from relay.console.phrases import say
 from relay.console.signing import PERSON_KEY
@@ -145,9 +146,10 @@ def person_list(choices: Choices, office: str | None) -> None:
 @option("--office", metavar="ADDRESS", required=True)
 @option("--since", metavar="TIME", required=True)
 @option("--reason", metavar="TEXT", required=True)
+@option("--key", metavar="KEYID")
 @signing_options
 def person_revoke(
-    choices: Choices, name: str, *, office: str, since: str, reason: str, passphrase_file: str | None
+    choices: Choices, name: str, *, office: str, since: str, reason: str, key: str | None, passphrase_file: str | None
 ) -> None:
     """Let no signature of a person count from a time on."""
     address = parse_address(office, field="office")
@@ -155,10 +157,13 @@ def person_revoke(
     if not reason.strip():
         raise Refused("BAD_FIELD", "the reason is empty", field="reason")
 
-    def change(directory: Directory, now_us: int) -> Directory:
-        return revoke_person(directory, address, name, since_us, now_us)
+    key_id = None if key is None else key_id_of(key)
 
-    act = f"person revoke {name} {address} since {time_text(since_us)}: {reason}"
+    def change(directory: Directory, now_us: int) -> Directory:
+        return revoke_person(directory, address, name, since_us, now_us, key_id=key_id)
+
+    whom = name if key_id is None else f"{name} key {key_id.hex()}"
+    act = f"person revoke {whom} {address} since {time_text(since_us)}: {reason}"
     acted = change_directory(choices, passphrase_file, change, act=act)
     tell_acted(choices, acted, {"name": name, "office": address, "since": time_text(since_us), "reason": reason})
 

@@ -32,7 +32,7 @@ def revoke(
 
     office = parse_address(address, field="address")
     since_us = parse_time_us(since, field="since")
-    key_id = None if key is None else _key_id(key)
+    key_id = None if key is None else key_id_of(key)
     if not is_name(reason):
         raise Refused("BAD_FIELD", "a reason is printable text of up to 200 characters on one line", field="reason")
     if key_id is None and not yes and office == _network_office(root_home(choices)):
@@ -53,7 +53,7 @@ def revoke(
         click.echo(say("revoke_next", choices.lang, home=choices.home))
 
 
-def _key_id(text: str) -> bytes:
+def key_id_of(text: str) -> bytes:
     """A key id as `keys show` prints it; raises `Refused` BAD_FIELD."""
     try:
         key_id = bytes.fromhex(text.replace(":", ""))
