@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from keys.enrol.rotation import adopt, waiting_key
+from keys.enrol.rotation import adopt, key_in_place, waiting_key
 from keys.files.private_files import KeyFileError
 from keys.mldsa import MLDSA, SecondKey
 from keys.roster.directory import Directory
@@ -80,6 +80,12 @@ class Rotation:
             self._renew()
 
     async def _look_at_signing_keys(self) -> None:
+        await self._adopt_when_named()
+        # Asked of the file, since a disk may let us put a key in its place, and not let us open it at once.
+        if await asyncio.to_thread(key_in_place, self._keys.home) != self._ground.identity.key.key_id():
+            await self._take_up()
+
+    async def _adopt_when_named(self) -> None:
         ground, home = self._ground, self._keys.home
         waiting = await asyncio.to_thread(waiting_key, home)
         now_us = ground.clock.now_us()
@@ -93,6 +99,10 @@ class Rotation:
         if monotonic_us - self._named_since_us < ground.settings.trust.adopt_s * SECOND_US:
             return
         await asyncio.to_thread(adopt, home, named)
+
+    async def _take_up(self) -> None:
+        """Sign with the keys that are in their place."""
+        ground = self._ground
         key, second = await asyncio.to_thread(self._keys.open, ground.trust)
         ground.identity = replace(ground.identity, key=key, second=second)
         ground.audit.add(RELAY, "identity", key=key.key_id().hex())

@@ -149,6 +149,11 @@ def waiting_key(home: Path) -> KeyId | None:
     return None if signature_suite(public) is None else signing_key_id(public)
 
 
+def key_in_place(home: Path) -> KeyId:
+    """The id of the signing key in force, by its file. Raises `KeyFileError`."""
+    return signing_key_id(read_header(home / "keys" / "identity.key").public)
+
+
 def adopt(home: Path, named: Collection[KeyId]) -> bool:
     """Put the new signing keys into force if the directory names them (`named`: its ids); whether it did.
 

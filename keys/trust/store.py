@@ -49,7 +49,8 @@ class Trust:
 
     `digest` is SHA-256 of the roster: with `version` it is what neighbours compare. `issued_us` is the signed time of
     the timestamp. `clock_floor_us` is the latest signed time ever verified: no correct clock shows less (D12).
-    `superseded` says that a newer root is known under which these files do not verify: newer ones must exist.
+    `superseded` says that newer files must exist: a newer root is known under which these do not verify, or a newer
+    directory was here before the disk damaged it.
     `damaged` names generations on disk that no longer verify: an alarm.
     """
 
@@ -340,7 +341,8 @@ class TrustStore:
             fresh_until_us=generation.fresh_until_us,
             expires_us=generation.expires_us,
             clock_floor_us=max(state.floor.clock_us, generation.issued_us),
-            superseded=generation.root_version < state.first_root + len(state.roots) - 1,
+            superseded=generation.root_version < state.first_root + len(state.roots) - 1
+            or generation.directory.version < state.floor.directory_version,
             damaged=state.damaged,
         )
 

@@ -1,9 +1,13 @@
 """New signing keys beside the old ones: one rotation at a time, and no step at which an office is left without keys."""
 
+import asyncio
+import errno
 import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -15,9 +19,11 @@ from keys.files.storage_key import load_storage_key
 from keys.primitives import signing_key_id
 from keys.trust.store import TrustStore
 from protocol.errors import Refused
-from protocol.ids import KeyId
+from protocol.ids import KeyId, OfficeId
 from protocol.limits import SECOND_US
+from relay.identity import Identity
 from relay.lab.create import create_lab
+from relay.rotation import KeyHome, Rotation
 from tests.relay.test_storage_rotation import PLAN, Killed, copied, deadly
 
 DAY_US = 86_400 * SECOND_US
@@ -128,3 +134,31 @@ def test_a_request_that_is_interrupted_leaves_nothing_or_all_of_it(
             assert at > 8
             return
         shutil.rmtree(home)
+
+
+def test_a_new_key_that_could_not_be_opened_at_once_is_opened_later(made: Path, tmp_path: Path) -> None:
+    home = copied(made, tmp_path / "home")
+    ask(home, "identity", tmp_path / "request")
+    old, new = identity(home), waiting_key(home)
+    assert new is not None
+    adopt(home, {old, new})
+    opened = SimpleNamespace(key_id=lambda: new)
+    answers: list[Any] = [OSError(errno.EMFILE, "Too many open files"), (opened, None)]
+    signing = Identity(OfficeId(bytes(16)), cast(Any, SimpleNamespace(key_id=lambda: old)), cast(Any, None), 1)
+    ground: Any = SimpleNamespace(
+        identity=signing, directory=SimpleNamespace(by_id=lambda _office: None), trust=None, trust_takers=[],
+        clock=SimpleNamespace(now_us=lambda: 0), audit=SimpleNamespace(add=lambda *_, **__: None),
+    )  # fmt: skip
+
+    def open_again(_trust: object) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    rotation = Rotation(ground, KeyHome(home, open_again), lambda: None, lambda: None)
+    with pytest.raises(OSError, match="Too many"):
+        asyncio.run(rotation.look())
+    assert ground.identity.key.key_id() == old
+    asyncio.run(rotation.look())
+    assert (ground.identity.key.key_id(), answers) == (new, [])
