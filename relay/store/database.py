@@ -21,7 +21,7 @@ from relay.admission import SpaceState, admits, space_state
 from relay.ports import Entropy
 from relay.store.ballast import Ballast, sync_directory
 from relay.store.mending import Mender
-from relay.store.wal import mend_wal
+from relay.store.wal import log_of, mend_wal
 
 DATABASE_NAME: Final = "relay.db"
 LOCK_NAME: Final = "lock"
@@ -161,15 +161,14 @@ class Database:
         try:
             path = directory / DATABASE_NAME
             unclean = _is_left_over(path)
-            log_path = _log_path(path)
-            mended = mend_wal(log_path, path, PAGE_BYTES)
+            mended = mend_wal(path, PAGE_BYTES)
             _create_private(path)
             connection = _connect(path)
             _configure(connection, quota_bytes)
             _migrate(connection, migrations)
             sync_directory(directory)
             ballast = Ballast(directory, ballast_bytes)
-            database = cls(connection, lock, cipher, entropy, quota_bytes, ballast, log_path)
+            database = cls(connection, lock, cipher, entropy, quota_bytes, ballast, log_of(path))
             # The log of a process that was killed may show what it deleted.
             database._log_shows_secrets = unclean
             database.ballast.restore()
@@ -310,13 +309,8 @@ def _as_bytes(text: str) -> bytes:
 
 def _is_left_over(path: Path) -> bool:
     """Whether the last process ended without closing the database: its WAL is still there."""
-    log_path = _log_path(path)
+    log_path = log_of(path)
     return log_path.exists() and log_path.stat().st_size > 0
-
-
-def _log_path(path: Path) -> Path:
-    """The write-ahead log of a database."""
-    return path.with_name(path.name + "-wal")
 
 
 def _create_private(path: Path) -> None:

@@ -39,7 +39,7 @@ from tests.sim.broker import Broker
 from tests.sim.lanes import LaneWatch
 from tests.sim.links import SimLinks
 from tests.sim.prekeys import keep_first, lose_all
-from tests.sim.store import PLENTY_BYTES, SimStore, peek, put_back, save_files, tear_tail
+from tests.sim.store import PLENTY_BYTES, SimStore, move_back, peek, put_back, save_files, tear_tail
 from tests.sim.virtual import RUNS_IN, START_US, InlineOffload, OfficeClock, SeededEntropy, Time, VirtualLoop
 
 PATIENCE = Patience(flash=5, urgent=10, priority=15, routine=20, bulk=30)
@@ -263,7 +263,7 @@ class OfficeProcess:
         # Closing a database tidies up, which a process that is killed cannot do.
         save_files(self._place, self._saved)
         store.close()
-        put_back(self._saved, self._place)
+        move_back(self._saved, self._place)
         if links is not None:
             links.end(politely=False)
         loop = asyncio.get_running_loop()

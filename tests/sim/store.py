@@ -165,6 +165,14 @@ def put_back(saved: Path, place: Path) -> None:
             shutil.copyfile(saved / name, place / name)
 
 
+def move_back(saved: Path, place: Path) -> None:
+    """The same, and nothing stays where they were saved."""
+    for name in FILES:
+        (place / name).unlink(missing_ok=True)
+        if (saved / name).exists():
+            (saved / name).rename(place / name)
+
+
 def tear_tail(place: Path, junk: bytes) -> None:
     """What a power cut leaves of a write that was not finished: junk behind the last durable frame of the WAL."""
     wal = place / "relay.db-wal"

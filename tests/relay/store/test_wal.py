@@ -60,9 +60,11 @@ def test_g01_g03_any_flipped_bit_of_the_wal_is_mended(
     rotten = bytearray(wal)
     rotten[place] ^= 1 << bit
     folder = tmp_path_factory.mktemp("rotten")
-    path = folder / "mended-wal"
+    (folder / "relay.db").write_bytes(database)
+    path = folder / "relay.db-wal"
     path.write_bytes(rotten)
-    assert mend_wal(path, kept / "relay.db", PAGE_BYTES) == 1
+    assert mend_wal(folder / "relay.db", PAGE_BYTES) == 1
+    assert sorted(folder.iterdir()) == [folder / "relay.db", path]
     mended = path.read_bytes()
     whole = (len(wal) - HEADER_BYTES) // (FRAME_HEADER_BYTES + PAGE_BYTES)
     assert frames(folder, database, mended) == whole
@@ -77,15 +79,16 @@ def test_g01_g03_any_flipped_bit_of_the_wal_is_mended(
 def test_g01_a_page_whose_number_is_in_doubt_stays_where_it_was(kept: Path, tmp_path: Path, bit: int) -> None:
     """The lowest byte of a page's number is the highest of a word, where the checksum does not tell."""
     wal = (kept / "relay.db-wal").read_bytes()
+    (tmp_path / "relay.db").write_bytes((kept / "relay.db").read_bytes())
     size, known = FRAME_HEADER_BYTES + PAGE_BYTES, set[bytes]()
     for start in range(HEADER_BYTES, len(wal) - size, size):
         number = wal[start : start + 4]
         if number in known or number == b"\0\0\0\1":
             rotten = bytearray(wal)
             rotten[start + 3] ^= 1 << bit
-            path = tmp_path / "mended-wal"
+            path = tmp_path / "relay.db-wal"
             path.write_bytes(rotten)
-            assert mend_wal(path, kept / "relay.db", PAGE_BYTES) == 1
+            assert mend_wal(tmp_path / "relay.db", PAGE_BYTES) == 1
             assert path.read_bytes() == wal
         known.add(number)
 
@@ -97,11 +100,12 @@ def test_a_log_that_was_never_written_whole_is_left_as_it_is(
 ) -> None:
     wal = (kept / "relay.db-wal").read_bytes()
     path = tmp_path_factory.mktemp("torn") / "relay.db-wal"
+    path.with_name("relay.db").write_bytes((kept / "relay.db").read_bytes())
     place = data.draw(st.integers(HEADER_BYTES + 1, len(wal) - 512))
     torn = wal[:place] + bytes(data.draw(st.sampled_from((0, 512)))) + wal[place + 512 :]
     path.write_bytes(data.draw(st.sampled_from((wal[:place], torn, wal))))
     before = path.read_bytes()
-    assert mend_wal(path, kept / "relay.db", PAGE_BYTES) == 0
+    assert mend_wal(path.with_name("relay.db"), PAGE_BYTES) == 0
     assert path.read_bytes() == before
 
 
