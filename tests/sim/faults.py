@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from protocol.ids import Address
+from relay.audit.keeper import recall_mark
+from tests.sim import logs
 from tests.sim.broker import Malice
 from tests.sim.checks.revocation import Revocation, late_ids
 from tests.sim.forger import Forger
@@ -246,6 +248,17 @@ async def restore(storm: "Storm", dice: random.Random) -> None:
         await office.restore(copy)
 
 
+async def edit(storm: "Storm", dice: random.Random) -> None:
+    """Somebody who has the disk edits what is durable of one audit log, while its relay runs or is down (G15)."""
+    async for office in moments(storm, dice, dice.uniform(10, 40)):
+        durable = office.look(recall_mark).count if office.boots else 0
+        if durable:
+            storm.count("edit")
+            logs.edit(office.log, durable, dice)
+            storm.history.edited[office.seat.address] = storm.time.us
+            return
+
+
 async def clock(storm: "Storm", dice: random.Random) -> None:
     """Somebody sets a wall clock, and later sets it right again; not before a home's first start, which has nothing to
     hold it against (D12).
@@ -287,7 +300,7 @@ FAULTS: dict[str, Fault] = {
     one.__name__: one
     for one in (
         crash, power, pause, flap, partition, sever, wipe, liar, forge, absent, newcomer, forgetful, prekeys, full_disk,
-        clock, rot, revoke, restore,
+        clock, rot, revoke, restore, edit,
     )
 }  # fmt: skip
 """The kinds that act by themselves; the others are traits of brokers, stores, messages and callers."""

@@ -55,6 +55,8 @@ class History:
     """Of authors: each was recorded when it was first published."""
     lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """What an office did between two virtual times is gone from its disk, since it was restored."""
+    edited: dict[str, int] = field(default_factory=dict)
+    """Whose audit log somebody edited, and when."""
     _epochs: dict[str, bytes] = field(default_factory=dict)
     _receipts: dict[bytes, Receipt] = field(default_factory=dict)
     _trace: Any = field(default_factory=hashlib.sha256)
@@ -82,6 +84,8 @@ class History:
         """An office goes on from what it was at a time, in the epoch of that time. What it signed since it forgot."""
         self._epochs[office.seat.address] = epoch
         self.lost.setdefault(office.seat.address, []).append((since_us, self.time.us))
+        if self.edited.get(office.seat.address, since_us) > since_us:
+            del self.edited[office.seat.address]
         self.told_before |= {data for key, data in self.told.items() if key[2] == office.seat.office}
         self.told = {key: data for key, data in self.told.items() if key[2] != office.seat.office}
 

@@ -3,24 +3,26 @@
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from config.schema import Audit, Limits, Links, Office, Patience, Prekeys, Settings, Store
 from config.schema import Broker as BrokerSettings
-from config.schema import Limits, Links, Office, Patience, Prekeys, Settings, Store
 from keys.prekeys import PrekeyRecord, make_prekey
 from keys.primitives import SigningKey, sha256
 from keys.roster.directory import Directory
 from keys.roster.suspensions import Suspension
 from keys.rows import RowCipher
-from keys.trust.store import Trust, UpdateResult
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.outbox import Outbox
+from relay.audit.folder import FOLDER
+from relay.audit.keeper import Keeper
+from relay.audit.notes import RELAY
 from relay.daemon import MIGRATIONS, timing_of, witnesses_of
 from relay.engine import Engine
 from relay.graph import graph_of
@@ -38,14 +40,18 @@ from relay.window import Window
 from tests.sim.broker import Broker
 from tests.sim.lanes import LaneWatch
 from tests.sim.links import SimLinks
+from tests.sim.logs import replace_log
 from tests.sim.prekeys import keep_first, lose_all
 from tests.sim.store import PLENTY_BYTES, SimStore, move_back, peek, put_back, save_files, tear_tail
+from tests.sim.trust import FixedTrust
 from tests.sim.virtual import RUNS_IN, START_US, InlineOffload, OfficeClock, SeededEntropy, Time, VirtualLoop
 
 PATIENCE = Patience(flash=5, urgent=10, priority=15, routine=20, bulk=30)
 BALLAST_BYTES = 256 << 10
 QUARANTINE = Limits(quarantine_rows=40, quarantine_bytes=100_000)
 """Small, so that the ring goes round (G13)."""
+AUDIT = Audit(sync_s=2, head_s=20, tell_s=15, file_bytes=16 << 10)
+"""Slow to sync, so that power cuts tear it; quick with heads, news and files (G15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +63,6 @@ class Seat:
     key: SigningKey
     prekey_seed: bytes
     brokers: tuple[str, ...]
-
-
-class FixedTrust:
-    """A trust store whose directory nobody changes but the storm."""
-
-    def __init__(self, directory: Directory) -> None:
-        self.directory = directory
-        self.suspensions: tuple[Suspension, ...] = ()
-
-    def trust(self) -> Trust:
-        far_us = START_US + 400 * 86_400 * SECOND_US
-        digest = sha256(bytes(str(self.directory.version), "ascii"))
-        return Trust(
-            self.directory,
-            self.suspensions,
-            self.directory.version,
-            digest,
-            1,
-            "",
-            1,
-            START_US,
-            far_us,
-            far_us,
-            START_US,
-        )
-
-    def publishable_files(self) -> dict[str, bytes]:
-        return {}
-
-    def is_outdated_by(self, timestamp: bytes, now_us: int) -> bool:
-        """No timestamps travel here."""
-        return False
-
-    def keep(self) -> None:
-        """What was taken stays."""
-
-    def take(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
-        """Take a roster of a higher version; what makes one believed is judged in tests/keys."""
-        offered = [Directory.decode(data) for data in files.values()]
-        newer = [one for one in offered if one.version > self.directory.version]
-        if newer:
-            self.directory = max(newer, key=lambda one: one.version)
-        return UpdateResult(bool(newer), self.trust())
 
 
 class OfficeProcess:
@@ -133,6 +96,7 @@ class OfficeProcess:
         self._engine: Engine | None = None
         self._links: SimLinks | None = None
         self._ground: Ground | None = None
+        self._keeper: Keeper | None = None
         self._changing = asyncio.Lock()
         self._saved = place.with_suffix(".saved")
         place.mkdir()
@@ -162,6 +126,16 @@ class OfficeProcess:
     def ground(self) -> Ground:
         assert self._ground is not None
         return self._ground
+
+    @property
+    def keeper(self) -> Keeper:
+        assert self._keeper is not None
+        return self._keeper
+
+    @property
+    def log(self) -> Path:
+        """The folder of its audit log."""
+        return self._place / FOLDER
 
     @property
     def links(self) -> SimLinks:
@@ -239,7 +213,10 @@ class OfficeProcess:
             self._links = SimLinks(self._brokers, client, hooks, self.dice, self.lanes.on_start, self._failed)
             return self._links
 
-        self._engine = Engine(self._ground, self._trust, connect, ())  # type: ignore[arg-type]
+        self._keeper = Keeper(self._ground, self._place)
+        await self._keeper.prepare()
+        self._ground.audit.add(RELAY, "start", boot=birth.boot)
+        self._engine = Engine(self._ground, self._trust, connect, (), self._keeper)  # type: ignore[arg-type]
         await self._engine.start(self._failed)
 
     async def crash(self) -> None:
@@ -248,15 +225,20 @@ class OfficeProcess:
             await self._end()
 
     async def lose_power(self) -> None:
-        """The same, and the write that was under way leaves junk behind the last durable frame."""
+        """The same, and the write that was under way leaves junk behind the last durable frame; of the audit log there
+        is what was synced, and of the rest whatever the disk had got to.
+        """
         async with self._changing:
             if await self._end():
                 tear_tail(self._place, self.dice.randbytes(self.dice.randrange(1, 5_000)))
+                loop = asyncio.get_running_loop()
+                assert isinstance(loop, VirtualLoop)
+                loop.syncs.lose_unsynced(self.log, self.dice)
 
     async def _end(self) -> bool:
         """The end of the process at this moment; whether there was one."""
-        engine, store, links = self._engine, self._store, self._links
-        self._engine = self._store = self._links = None
+        engine, store, links, keeper = self._engine, self._store, self._links, self._keeper
+        self._engine = self._store = self._links = self._keeper = None
         if store is None:
             return False
         self.ended.set()
@@ -266,6 +248,9 @@ class OfficeProcess:
         move_back(self._saved, self._place)
         if links is not None:
             links.end(politely=False)
+        if keeper is not None and keeper._log is not None:
+            # What is dead writes no more lines.
+            keeper._log.close()
         loop = asyncio.get_running_loop()
         if isinstance(loop, VirtualLoop):
             loop.thaw(self)
@@ -304,9 +289,10 @@ class OfficeProcess:
     # Backups.
 
     def back_up(self, name: str = "backup") -> Path:
-        """Copy the store as it lies on the disk at this moment, as a snapshot of the disk would."""
+        """Copy store and audit log as they lie on the disk at this moment, as a snapshot of the disk would."""
         copy = self._place.with_suffix(f".{name}")
         save_files(self._place, copy)
+        replace_log(copy / FOLDER, self.log)
         return copy
 
     def clone(self, brokers: dict[str, Broker]) -> "OfficeProcess":
@@ -316,7 +302,9 @@ class OfficeProcess:
         )
         twin.knows_prekeys = self.knows_prekeys
         twin.client_suffix = "-twin"
-        put_back(self.back_up(), twin._place)
+        copy = self.back_up()
+        put_back(copy, twin._place)
+        replace_log(twin.log, copy / FOLDER)
         return twin
 
     async def restore(self, copy: Path) -> None:
@@ -324,6 +312,7 @@ class OfficeProcess:
         self.restores += 1
         await self.crash()
         put_back(copy, self._place)
+        replace_log(self.log, copy / FOLDER)
         await self.start()
 
     # SIGSTOP.
@@ -385,6 +374,7 @@ class OfficeProcess:
             prekeys=self.prekeys,
             links=Links(retry_min_s=0.5, retry_max_s=10, patience_s=PATIENCE),
             limits=QUARANTINE,
+            audit=AUDIT,
             store=Store(quota_bytes=self.quota_bytes),
         )
 

@@ -18,7 +18,7 @@ from relay import janitor, pump, restoring, revocations, sealer, spreading, time
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.checks import bounds, forgery, lives, numbers, reading, revocation, secrecy, verdicts
+from tests.sim.checks import bounds, forgery, lives, logs, numbers, reading, revocation, secrecy, verdicts
 from tests.sim.faults import FAULTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
@@ -190,6 +190,7 @@ class Storm:
         forgery.check_stores(self.history)
         reading.check_inboxes(self.history)
         lives.check_lives(self.history)
+        logs.check_logs(self.history)
         numbers.check_streams(self.history)
         secrecy.check_disks(self._place)
 

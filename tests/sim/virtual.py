@@ -10,12 +10,15 @@ import random
 import selectors
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
 
 from protocol.clock_guard import Reading
 from protocol.limits import SECOND_US
 from relay.clock import GuardedClock
+from tests.sim.logs import Syncs
 
 T = TypeVar("T")
 
@@ -77,10 +80,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, time: Time) -> None:
         super().__init__(_NoFiles())
         self._virtual = time
+        self.syncs = Syncs()
         self._frozen: dict[object, list[asyncio.Handle]] = {}
 
     def time(self) -> float:
         return self._virtual.us / SECOND_US
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        """What a thread would do, at once; and what it makes durable on its disk is known."""
+        with self.syncs.watched():
+            return InlineOffload().run(partial(func, *args), 1)
 
     def freeze(self, process: object) -> None:
         """Let the tasks of a process do nothing from now on."""

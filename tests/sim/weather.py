@@ -36,6 +36,7 @@ KINDS = {
     "slow_store": 0.6,
     "revoke": 0.25,
     "restore": 0.3,
+    "edit": 0.15,
 }
 """Every kind of fault, and in which share of the seeds it is."""
 
