@@ -9,6 +9,7 @@ import pytest
 
 from config.schema import Patience
 from keys.roster import directory
+from protocol.audit import Mark
 from protocol.delivery import Due
 from protocol.lanes import Lane
 from protocol.life import Life
@@ -17,6 +18,8 @@ from protocol.parcel import Timing
 from protocol.stream import take
 from relay import ending, engine, inbox, janitor, settle
 from relay.aftermath import Aftermath, Swept
+from relay.audit.check import Walk
+from relay.audit.log import AuditLog
 from relay.store import inbox as inbox_table
 from relay.store import quarantine, sent, streams
 from relay.store.tables import SENT
@@ -124,6 +127,21 @@ def leave_mail(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Aftermath, "end_mail_to", lambda *_, **__: Swept())
 
 
+def trust_the_cache(patch: pytest.MonkeyPatch) -> None:
+    """G15: lines are called durable before they are, and a power cut takes them."""
+
+    def sync(log: AuditLog, _: int) -> Mark:
+        log._is_durable()
+        return log.durable
+
+    patch.setattr(AuditLog, "sync", sync)
+
+
+def overlook_edits(patch: pytest.MonkeyPatch) -> None:
+    """G15: whoever checks a log sees nothing."""
+    patch.setattr(Walk, "_problem", lambda *_: None)
+
+
 def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
     """G13: the quarantine has no end."""
     put = quarantine.put
@@ -150,6 +168,8 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G14", believe_answers, "revoke", "liveness"),
         ("G14", leave_mail, "revoke,absent", "liveness"),
         ("G13", keep_all_suspects, "forge,damage", "liveness"),
+        ("G15", trust_the_cache, "power", "liveness"),
+        ("G15", overlook_edits, "edit", "safety"),
     ],
 )
 def test_a_broken_engine_is_caught(

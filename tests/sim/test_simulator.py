@@ -58,7 +58,9 @@ def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> Non
     are not judged. What it sent and what is for it needs no verdict (G16) and may be held for ever; all other checks
     hold for it.
 
-    Not at all: G15, as the audit log is judged in tests/relay/audit and tests/torture.
+    G15 (`logs`): at the end each audit log verifies against its store and against what neighbours remember of it, after
+    kills, power cuts that take what was not synced, and restores; the one log that somebody edited in some of the seeds
+    does not.
     """
     results = pool.map(attempt, map(_plan, range(first, min(first + CHUNK, SEEDS))))
     assert [str(result) for result in results if isinstance(result, Failure)] == []

@@ -41,7 +41,10 @@ class FixedTrust:
         """No timestamps travel here."""
         return False
 
-    def update(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
+    def keep(self) -> None:
+        """What was taken outlives every process."""
+
+    def take(self, files: Mapping[str, bytes], now_us: int) -> UpdateResult:
         """Take a roster of a higher version; what makes one believed is judged in tests/keys."""
         offered = [Directory.decode(data) for data in files.values()]
         newer = [one for one in offered if one.version > self.directory.version]
