@@ -44,30 +44,24 @@ class Ballast:
         """Free disk in bytes, including what the ballast holds."""
         return self._measure_free(self._directory) + self.held_bytes
 
-    def give_up(self) -> bool:
-        """Delete the file; False when there was none. Raises `OSError`."""
-        if not self.held_bytes:
-            return False
-        self._path.unlink(missing_ok=True)
-        sync_directory(self._directory)
-        self.held_bytes = 0
-        return True
+    def give_up(self) -> None:
+        """Delete the file, if there is one. Raises `OSError`."""
+        if self.held_bytes:
+            self._path.unlink(missing_ok=True)
+            sync_directory(self._directory)
+            self.held_bytes = 0
 
-    def restore(self) -> bool:
-        """Make the file again if it is missing or short and there is room; whether it is complete now."""
-        if self.held_bytes >= self.size_bytes:
-            return True
-        if self.free_bytes() < _RETURN_FACTOR * self.size_bytes:
-            return False
+    def restore(self) -> None:
+        """Make the file again if it is missing or short and there is room: `held_bytes` says whether it is complete."""
+        if self.held_bytes >= self.size_bytes or self.free_bytes() < _RETURN_FACTOR * self.size_bytes:
+            return
         try:
             self._fill()
+            self.held_bytes = self.size_bytes
         except OSError:
             # Somebody else took the room meanwhile: half a ballast is worth less than the space.
             self._path.unlink(missing_ok=True)
             self.held_bytes = 0
-            return False
-        self.held_bytes = self.size_bytes
-        return True
 
     def _fill(self) -> None:
         """Reserve the blocks and make the reservation durable."""

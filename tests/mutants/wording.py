@@ -18,10 +18,10 @@ CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
 _SQL: Final = re.compile(
     r"\s*(select|insert|update|delete|pragma|begin|commit|rollback)\b[^']*"
-    r"|[\w\s.]+(=|<=?|>=?) (\?|\d)[^']*|\w+( desc)(, \w+ desc)*",
+    r"|[\w\s.]+(=|<=?|>=?) (\?|\d)[^']*|\w+( desc)(, \w+ desc)*|\w+ = \w+",
     re.IGNORECASE,
 )
-"""Whole statements, conditions and orders without a quoted text."""
+"""Whole statements, conditions, orders and settings without a quoted text."""
 _MUTANT: Final = re.compile(r"(x.*)__mutmut_(orig|\d+)$")
 
 
@@ -52,6 +52,12 @@ class _Wordless(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, str) and _SQL.fullmatch(node.value):
             return ast.Constant(node.value.casefold())
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        self.generic_visit(node)
+        if node.arg == "order" and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value = ast.Constant(node.value.value.casefold())
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

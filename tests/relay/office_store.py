@@ -5,19 +5,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from keys.rows import RowCipher
+from protocol.content import content_digest
 from protocol.ids import Epoch, StartId
+from protocol.lanes import Lane
 from protocol.life import Life
 from protocol.limits import EPOCH_BYTES, START_BYTES
 from relay.daemon import MIGRATIONS
 from relay.store import lives
 from relay.store.database import Database, Txn
 from relay.store.inline import InlineStore
+from relay.store.sent import Addressee, Prepared, Sealing
+from tests import world
 from tests.sim.virtual import OfficeClock, SeededEntropy, Time
 
 T = TypeVar("T")
+BUNDLE: Final = world.make_bundle(b"record")
+PREPARED: Final = Prepared(
+    message_id=world.MESSAGE, fingerprint=b"f" * 32, lane=Lane.ROUTINE, entitlement=0, created_us=world.NOW_US,
+    expires_us=world.NOW_US + world.DAY_US, deadline_us=None, bundle=BUNDLE, digest=content_digest(BUNDLE.record),
+    addressees=(Addressee(world.PROVINCE, world.PROVINCE_ADDRESS),), answer=b"{}", sender=world.COUNTY,
+)  # fmt: skip
+"""A message of the county to the province, ready to be accepted."""
+LATER: Final = Sealing(lambda wanted: None, begun=False)
+"""All copies are left to the sealer."""
 
 
 class _Undo(Exception):

@@ -60,6 +60,19 @@ def test_g12_a_count_that_rots_while_we_run_does_not_fall(place: Place) -> None:
     assert place.open().commits == 0
 
 
+def test_g12_a_count_that_is_gone_begins_again(place: Place) -> None:
+    """Neighbours know better then: as with a restored home."""
+    store = place.open()
+    store.run(writing(1))
+    store.database.connection.execute("DELETE FROM life")
+    store.close()
+    store = place.open()
+    assert store.commits == 0
+    store.run(writing(2))
+    assert store.commits == 1
+    store.close()
+
+
 @given(st.lists(st.integers(0, 10_000), max_size=8))
 def test_g12_a_start_begins_above_all_that_was_seen(seen: list[int]) -> None:
     with office_store() as store:

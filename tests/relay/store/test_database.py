@@ -1,5 +1,7 @@
 """Opening, settings, migrations, lock and space (D10, G13)."""
 
+import errno
+import os
 import resource
 import shutil
 import sqlite3
@@ -132,17 +134,46 @@ def test_g13_a_change_that_does_not_fit_does_not_take_its_group_with_it(place: P
 def test_g13_the_ballast_is_given_up_on_a_full_disk_and_comes_back(place: Place) -> None:
     free = {"bytes": 64 * MIB}
     ballast = Ballast(place.store, MIB, lambda _: free["bytes"])
-    assert ballast.restore()
+    assert (ballast.held_bytes, ballast.free_bytes()) == (0, 64 * MIB)
+    ballast.restore()
+    assert ballast.held_bytes == MIB
     assert (place.store / "ballast").stat().st_blocks * 512 >= MIB
+    assert (place.store / "ballast").stat().st_mode & 0o777 == 0o600
     assert Ballast(place.store, MIB).held_bytes == MIB, "the file of an earlier run counts"
     assert ballast.free_bytes() == 65 * MIB
-    assert ballast.give_up()
-    assert not ballast.give_up()
-    assert not (place.store / "ballast").exists()
+    for _ in range(2):
+        ballast.give_up()
+        assert ballast.held_bytes == 0
+        assert not (place.store / "ballast").exists()
     free["bytes"] = 2 * MIB - 1
-    assert not ballast.restore()
+    ballast.restore()
+    assert ballast.held_bytes == 0
     free["bytes"] = 2 * MIB
-    assert ballast.restore()
+    ballast.restore()
+    assert ballast.held_bytes == MIB
+
+
+def test_g13_a_ballast_for_which_somebody_took_the_room_is_no_ballast(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ballast = Ballast(place.store, MIB, lambda _: 64 * MIB)
+
+    def full(handle: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    ballast.restore()
+    assert ballast.held_bytes == 0
+    assert not (place.store / "ballast").exists()
+    monkeypatch.undo()
+    ballast.restore()
+    # Whoever deletes it by hand, or the directory, is in nobody's way.
+    (place.store / "ballast").unlink()
+    ballast.give_up()
+    assert ballast.held_bytes == 0
+    ballast._path = place.store / "gone" / "ballast"
+    ballast.restore()
+    assert ballast.held_bytes == 0
 
 
 def test_g13_no_room_gives_the_ballast_up_only_when_the_disk_is_full(place: Place) -> None:

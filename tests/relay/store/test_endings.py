@@ -5,23 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.content import content_digest
 from protocol.ids import MessageId, OfficeId
-from protocol.lanes import Lane
 from relay.store import endings, sent
 from relay.store.database import Txn
 from relay.store.inline import InlineStore
-from relay.store.sent import AWAITING_PREKEY, ON_ITS_WAY, TO_SEAL, Addressee, Prepared, Sealing, Standing
+from relay.store.sent import AWAITING_PREKEY, ON_ITS_WAY, TO_SEAL, Standing
 from relay.store.tables import RECIPIENTS
 from tests import world
-from tests.relay.office_store import office_store
+from tests.relay.office_store import LATER, PREPARED, office_store
 
-BUNDLE = world.make_bundle(b"record")
-FIRST = Prepared(
-    message_id=world.MESSAGE, fingerprint=bytes(32), lane=Lane.ROUTINE, entitlement=0, created_us=world.NOW_US,
-    expires_us=100, deadline_us=None, bundle=BUNDLE, digest=content_digest(BUNDLE.record),
-    addressees=(Addressee(world.PROVINCE, world.PROVINCE_ADDRESS),), answer=b"{}", sender=world.COUNTY,
-)  # fmt: skip
 IDS = [MessageId(bytes([number]) * 16) for number in (1, 2, 3)]
 
 
@@ -30,9 +22,9 @@ def store() -> Iterator[InlineStore]:
     """Three messages to one office whose time is over at 300, 100 and 200."""
     with office_store() as opened:
         messages = [
-            replace(FIRST, message_id=name, expires_us=at) for name, at in zip(IDS, (300, 100, 200), strict=True)
+            replace(PREPARED, message_id=name, expires_us=at) for name, at in zip(IDS, (300, 100, 200), strict=True)
         ]
-        opened.run(lambda txn: sent.accept(txn, messages, Sealing(lambda _: None, begun=False)))
+        opened.run(lambda txn: sent.accept(txn, messages, LATER))
         yield opened
 
 

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,16 +12,19 @@ from hypothesis import strategies as st
 
 import relay.store
 from keys.rows import RowCipher
-from protocol.ids import Epoch, MessageId, OfficeId
+from protocol.ids import Epoch, MessageId, OfficeId, StartId
 from protocol.lanes import Lane
 from protocol.receipt import Place
+from relay.store import lives, sent
 from relay.store.database import Database, Txn
 from relay.store.events import Event
 from relay.store.inbox import FILLS_GAP, GAP
 from relay.store.inline import InlineStore
+from relay.store.sent import Accepted, Addressee
 from relay.store.streams import EPOCHS_MAX, Streams, gaps, tell
 from relay.store.tables import STREAMS
-from tests.relay.office_store import office_store
+from tests import world
+from tests.relay.office_store import LATER, PREPARED, office_store
 from tests.relay.store.place import STORAGE_KEY, HandClock, SystemEntropy
 
 MIGRATIONS = Path(relay.store.__file__).parent / "migrations"
@@ -82,6 +87,38 @@ def test_g04_an_office_with_ever_new_epochs_takes_no_more_room() -> None:
                 assert store.run(STREAMS.unverified_count) <= EPOCHS_MAX
         store.run(partial(_many, sender=sender))
         assert store.run(STREAMS.unverified_count) == EPOCHS_MAX
+
+
+def test_g04_numbers_go_on_where_their_row_is_damaged() -> None:
+    """After the highest that a message of the same epoch has, to the same office on the same lane."""
+
+    def given_numbers(txn: Txn, name: bytes, to: Sequence[OfficeId], lane: Lane = Lane.ROUTINE) -> list[int]:
+        addressees = tuple(Addressee(one, "320900-GO") for one in to)
+        message = replace(PREPARED, message_id=MessageId(name * 16), lane=lane, addressees=addressees)
+        (accepted,) = sent.accept(txn, [message], LATER).results
+        assert isinstance(accepted, Accepted)
+        return [one.number for one in accepted.to_seal]
+
+    def damage(txn: Txn) -> None:
+        txn.connection.execute("UPDATE numbers SET sealed = x'' WHERE lane = ?", (int(Lane.ROUTINE),))
+
+    def begin_anew(txn: Txn) -> None:
+        life = lives.recall(txn)
+        assert life is not None
+        lives.part(txn, replace(life, epoch=Epoch(b"epoch 2.")), StartId(bytes(8)), 0, [])
+
+    both = (world.CITY, world.PROVINCE)
+    with office_store() as store:
+        for name, to, numbers in ((b"1", both, [1, 1]), (b"2", (world.CITY,), [2]), (b"3", (world.CITY,), [3])):
+            assert store.run(partial(given_numbers, name=name, to=to)) == numbers
+        assert store.run(lambda txn: given_numbers(txn, b"u", (world.CITY,), Lane.FLASH)) == [1]
+        store.run(damage)
+        assert store.run(lambda txn: given_numbers(txn, b"4", both)) == [4, 2]
+        assert store.run(lambda txn: given_numbers(txn, b"5", both)) == [5, 3]
+        store.run(begin_anew)
+        store.run(lambda txn: given_numbers(txn, b"6", (world.PROVINCE,)))
+        store.run(damage)
+        assert store.run(lambda txn: given_numbers(txn, b"7", both)) == [1, 2]
 
 
 def _many(txn: Txn, sender: OfficeId) -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.content import content_digest
 from protocol.copy import copy_digest
 from protocol.delivery import State
 from protocol.errors import Refused
@@ -21,19 +20,13 @@ from relay.store.database import Space, Txn
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inline import InlineStore
-from relay.store.sent import Accepted, Addressee, Message, Prepared, Sealing, Standing, ToSeal
+from relay.store.sent import Accepted, Addressee, Message, Sealing, Standing, ToSeal
 from tests import world
-from tests.relay.office_store import office_store, tried
+from tests.relay.office_store import BUNDLE, LATER, PREPARED, office_store, tried
 
 IDS = tuple(MessageId(bytes((n,)) * 16) for n in range(1, 6))
 TO = (Addressee(world.CITY, world.CITY_ADDRESS), Addressee(world.PROVINCE, "@quake"))
-BUNDLE = world.make_bundle(b"record")
-FIRST = Prepared(
-    message_id=IDS[0], fingerprint=b"f" * 32, lane=Lane.ROUTINE, entitlement=3, created_us=world.NOW_US,
-    expires_us=world.NOW_US + world.DAY_US, deadline_us=world.NOW_US + 5, bundle=BUNDLE,
-    digest=content_digest(BUNDLE.record), addressees=TO, answer=b"{}", sender=world.COUNTY,
-)  # fmt: skip
-LATER = Sealing(lambda wanted: None, begun=False)
+FIRST = replace(PREPARED, message_id=IDS[0], entitlement=3, deadline_us=world.NOW_US + 5, addressees=TO)
 NOBODY = OfficeId(bytes(16))
 
 
