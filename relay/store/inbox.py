@@ -68,12 +68,6 @@ def digests(txn: Txn, sender: bytes, message_id: bytes) -> tuple[bytes, bytes] |
     return (blob(found[0]["digest"]), blob(found[0]["copy_digest"])) if found else None
 
 
-def state_of(txn: Txn, sender: bytes, message_id: bytes) -> str | None:
-    """What is remembered of a message: its state, also `refused`, `purged` or `dead`; None for one never heard of."""
-    found = INBOX.unverified_clear(txn, "sender = ? AND message_id = ?", (sender, message_id))
-    return str(found[0]["state"]) if found else None
-
-
 def of_copy(txn: Txn, copy_digest: bytes) -> tuple[OfficeId, MessageId] | None:
     """(sender, id) of the message that a copy brought."""
     found = INBOX.unverified_clear(txn, "copy_digest = ?", (copy_digest,), limit=1)

@@ -16,9 +16,10 @@ from protocol.limits import EPOCH_BYTES, START_BYTES
 from relay.daemon import MIGRATIONS
 from relay.store import lives
 from relay.store.database import Database, Txn
-from relay.store.inline import InlineStore
 from relay.store.sent import Addressee, Prepared, Sealing
+from relay.store.tables import INBOX
 from tests import world
+from tests.inline_store import InlineStore
 from tests.sim.virtual import OfficeClock, SeededEntropy, Time
 
 T = TypeVar("T")
@@ -68,3 +69,9 @@ def tried(store: InlineStore, change: Callable[[Txn], T]) -> T:
         value: T = undo.value  # type: ignore[assignment]
         return value
     raise AssertionError("the change was not undone")
+
+
+def state_of(txn: Txn, sender: bytes, message_id: bytes) -> str | None:
+    """What is remembered of a message: its state, also `refused`, `purged` or `dead`; None for one never heard of."""
+    found = INBOX.unverified_clear(txn, "sender = ? AND message_id = ?", (sender, message_id))
+    return str(found[0]["state"]) if found else None

@@ -37,13 +37,13 @@ from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.sealing import seal
 from relay.settle import OutboxView, Outcome, Settlement
-from relay.store import events, held, inbox, remains, sent, streams
+from relay.store import events, held, remains, sent, streams
 from relay.store.held import Held
 from relay.store.sealed_table import SealedTable
 from relay.store.sent import Accepted, Addressee, Prepared, Sealing, ToSeal
 from relay.store.tables import RECIPIENTS, SENT, STREAMS
 from tests import world
-from tests.relay.office_store import office_store
+from tests.relay.office_store import office_store, state_of
 from tests.relay.test_settlement import BOUNDS, ENTROPY, eyes
 
 MESSAGES = 4
@@ -213,7 +213,7 @@ class AuthorAndRecipient(RuleBasedStateMachine):
             standing = self.author.run(lambda txn, id_=message_id: sent.standing(txn, id_, world.PROVINCE))
             assert standing is not None
             assert standing.begun or message_id not in self.sent
-            there = self.recipient.run(lambda txn, id_=message_id: inbox.state_of(txn, world.COUNTY, id_))
+            there = self.recipient.run(lambda txn, id_=message_id: state_of(txn, world.COUNTY, id_))
             if standing.state.value == "expired":
                 assert there in (None, "dead"), "expired, and in the inbox"
                 assert there == "dead" or not standing.begun, "expired although it was sent, and nobody said so"

@@ -19,8 +19,8 @@ from relay.examine import Finding, Message, Rejected
 from relay.store import events, inbox
 from relay.store.database import Txn
 from relay.store.events import Event
-from relay.store.inline import InlineStore
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 from tests.relay.test_revoked_office import aftermath, come, flags_of
 from tests.relay.test_settlement import answer_of, make_copy, settled

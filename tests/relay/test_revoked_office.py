@@ -35,8 +35,8 @@ from relay.settle import Outcome
 from relay.store import events, held, inbox, quarantine
 from relay.store.database import Txn
 from relay.store.events import Event
-from relay.store.inline import InlineStore
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 from tests.relay.test_settlement import ENTROPY, answer_of, eyes, make_copy, settled
 

@@ -25,8 +25,8 @@ from relay.receipting import ENTROPY_BYTES
 from relay.settle import Bounds, OutboxView, Outcome, Settlement
 from relay.store import held, inbox, quarantine
 from relay.store.database import Space, Txn
-from relay.store.inline import InlineStore
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 BOUNDS = Bounds(100, 1 << 20)

@@ -21,7 +21,7 @@ from relay.safe import require_no_rotation
 from relay.storage_rotation import rotate_storage_key
 from relay.store import counters, prekeys, stopped
 from relay.store.database import Database, StoreLock
-from relay.store.inline import InlineStore
+from tests.inline_store import InlineStore
 from tests.relay.store.place import HandClock
 from tests.sim.network import sim_place
 

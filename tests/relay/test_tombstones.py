@@ -19,11 +19,11 @@ from relay.examine import Examined, examine
 from relay.settle import Outcome
 from relay.store import events, held, inbox, lost, quarantine, sent, streams
 from relay.store.database import Txn
-from relay.store.inline import InlineStore
 from relay.store.sent import Addressee, Prepared, Sealing
 from relay.store.tables import INBOX, RECIPIENTS
 from relay.verdicts import Verdicts
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 from tests.relay.test_settlement import COPY, ENTROPY, FULL, OTHER, at_city, at_province, eyes, make_copy, settled
 from tests.relay.test_settlement import DIGEST as DIGEST_OF_COPY

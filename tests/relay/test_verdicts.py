@@ -17,10 +17,10 @@ from protocol.receipt import Receipt
 from relay.store import events, held, prekeys, sent
 from relay.store.database import Txn
 from relay.store.held import Held
-from relay.store.inline import InlineStore
 from relay.store.sent import Addressee, Prepared, Sealing
 from relay.verdicts import RESEALS_MAX, Verdicts
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 BUNDLE = world.make_bundle(b"record")

@@ -26,7 +26,7 @@ from relay.audit.keeper import Keeper, recall_mark
 from relay.audit.notes import IDS, RELAY, Notes
 from relay.ground import Ground
 from relay.store.events import Event
-from relay.store.inline import InlineStore
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store
 from tests.sim.virtual import OfficeClock, Time
 from tests.world import CITY_KEY, COUNTY, COUNTY_KEY, DIRECTORY, EPOCH, MESSAGE, PROVINCE, make_presence

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.store.inline import InlineStore
+from tests.inline_store import InlineStore
 from tests.relay.store.place import Place
 
 

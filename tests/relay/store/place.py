@@ -8,8 +8,8 @@ from pathlib import Path
 
 from keys.rows import RowCipher
 from relay.store.database import Database, Txn
-from relay.store.inline import InlineStore
 from relay.store.sealed_table import SealedTable
+from tests.inline_store import InlineStore
 
 SCHEMA = """
 CREATE TABLE letters (

@@ -8,10 +8,10 @@ import pytest
 from protocol.ids import MessageId, OfficeId
 from relay.store import endings, sent
 from relay.store.database import Txn
-from relay.store.inline import InlineStore
 from relay.store.sent import AWAITING_PREKEY, ON_ITS_WAY, TO_SEAL, Standing
 from relay.store.tables import RECIPIENTS
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import LATER, PREPARED, office_store
 
 IDS = [MessageId(bytes([number]) * 16) for number in (1, 2, 3)]

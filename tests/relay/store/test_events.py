@@ -12,8 +12,8 @@ from relay.store import events
 from relay.store.damage import count_damaged
 from relay.store.database import Txn
 from relay.store.events import Event
-from relay.store.inline import InlineStore
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 OFFICES = (world.CITY, world.COUNTY, world.PROVINCE)

@@ -18,8 +18,8 @@ from protocol.parcel import Parcel
 from relay.store import held
 from relay.store.database import Txn
 from relay.store.held import Held
-from relay.store.inline import InlineStore
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 OFFICES = (world.CITY, world.COUNTY, world.PROVINCE)

@@ -16,10 +16,10 @@ from protocol.life import Life
 from relay.store import inbox, lives
 from relay.store.database import Txn
 from relay.store.inbox import DOUBTED, DRILL, GAP, REDELIVERED, SEALED_LOOKED_AT, Received, SealedReceipt
-from relay.store.inline import InlineStore
 from relay.store.sealed_table import RowExists
 from relay.store.tables import INBOX, RECEIPTS
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 SENDERS = (world.CITY, world.COUNTY)

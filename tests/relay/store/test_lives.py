@@ -9,9 +9,9 @@ from protocol.lanes import Lane
 from protocol.life import Life, Start
 from relay.store import lives
 from relay.store.database import Txn
-from relay.store.inline import InlineStore
 from relay.store.lives import Cause
 from relay.store.numbers import Numbers
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store
 
 FIRST, SECOND, OTHER = (Epoch(name * 8) for name in (b"1", b"2", b"o"))

@@ -14,10 +14,10 @@ from protocol.receipt import encode_receipt
 from relay.store import inbox, lost
 from relay.store.database import Txn
 from relay.store.inbox import DRILL, REDELIVERED, Received
-from relay.store.inline import InlineStore
 from relay.store.lost import Lost
 from relay.store.tables import INBOX
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 DIGEST = Digest(b"d" * 32)

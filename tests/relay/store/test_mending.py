@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from keys.rows import RowCipher
 from protocol.cbor import dumps, loads
 from relay.store.damage import count_damaged
-from relay.store.inline import InlineStore
 from relay.store.mending import MENDABLE_BYTES, TRIES_MAX, Mender
 from relay.store.sealed_table import Row
+from tests.inline_store import InlineStore
 from tests.relay.store.place import LETTERS, NOTES, STORAGE_KEY, letter, writing
 
 OFFICE = b"o" * 16

@@ -12,9 +12,9 @@ from protocol.moment import Moment
 from protocol.witness import Shown
 from relay.store import audit_heads, kept_clock, witnesses
 from relay.store.database import Txn
-from relay.store.inline import InlineStore
 from relay.store.kept_clock import KeptClock
 from tests import strategies, world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 OFFICES = st.sampled_from((world.CITY, world.COUNTY, world.PROVINCE))

@@ -19,11 +19,11 @@ from relay.store import lives, sent
 from relay.store.database import Database, Txn
 from relay.store.events import Event
 from relay.store.inbox import FILLS_GAP, GAP
-from relay.store.inline import InlineStore
 from relay.store.sent import Accepted, Addressee
 from relay.store.streams import EPOCHS_MAX, Streams, gaps, tell
 from relay.store.tables import STREAMS
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import LATER, PREPARED, office_store
 from tests.relay.store.place import STORAGE_KEY, HandClock, SystemEntropy
 

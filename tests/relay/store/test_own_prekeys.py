@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from relay.daemon import MIGRATIONS
 from relay.store import prekeys
 from relay.store.database import Txn
-from relay.store.inline import InlineStore
+from tests.inline_store import InlineStore
 from tests.relay.store.place import Place
 
 RECORD = bytes(range(256)) * 26

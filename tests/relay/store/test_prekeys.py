@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from protocol.ids import OfficeId
 from relay.store import prekeys
 from relay.store.database import Txn
-from relay.store.inline import InlineStore
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
 
 OFFICES = (world.CITY, world.COUNTY)

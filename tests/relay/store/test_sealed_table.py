@@ -14,8 +14,8 @@ from protocol.lanes import Lane
 from relay.store.damage import count_damaged
 from relay.store.database import Txn, decode_text
 from relay.store.fsck import check
-from relay.store.inline import InlineStore
 from relay.store.sealed_table import Row, RowChanged, RowExists
+from tests.inline_store import InlineStore
 from tests.relay.store.place import LETTERS, NOTES, STORAGE_KEY, Place, letter, writing
 
 OFFICE = b"o" * 16

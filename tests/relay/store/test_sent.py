@@ -19,9 +19,9 @@ from relay.store.counters import counters
 from relay.store.database import Space, Txn
 from relay.store.events import Event
 from relay.store.held import Held
-from relay.store.inline import InlineStore
 from relay.store.sent import Accepted, Addressee, Message, Sealing, Standing, ToSeal
 from tests import world
+from tests.inline_store import InlineStore
 from tests.relay.office_store import BUNDLE, LATER, PREPARED, office_store, tried
 
 IDS = tuple(MessageId(bytes((n,)) * 16) for n in range(1, 6))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.receipt import Receipt, decode_place
 from relay.store import inbox, sent
+from tests.relay.office_store import state_of
 from tests.sim.broken import Broken
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check_receipt(history: "History", receipt: Receipt, data: bytes) -> None:
         raise Broken("G7", f"a {receipt.type} receipt about what the inbox does not know")
     if digests[0] != receipt.digest:
         raise Broken("G7", f"a {receipt.type} receipt over another content than the inbox holds")
-    state = history.by_id(receipt.by).look(lambda txn: inbox.state_of(txn, receipt.to, receipt.id))
+    state = history.by_id(receipt.by).look(lambda txn: state_of(txn, receipt.to, receipt.id))
     if (state == "dead") != (receipt.type == "tombstone"):
         raise Broken("G8", f"a {receipt.type} receipt about a message that is {state}")
     history.told[key] = data

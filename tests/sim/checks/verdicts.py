@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from protocol.limits import SECOND_US
-from relay.store import inbox, lost
+from relay.store import lost
 from relay.store import sent as sent_table
+from tests.relay.office_store import state_of
 from tests.sim.broken import Broken
 from tests.sim.facts import Sent
 
@@ -56,7 +57,7 @@ def _check_verdict(recipient: dict[str, Any], message_id: str, sent: Sent) -> No
 def _check_arrival(history: "History", recipient: dict[str, Any], message_id: str, sent: Sent, *, healed: bool) -> None:
     raw = bytes.fromhex(message_id.replace("-", ""))
     from_id = history.offices[sent.sender].seat.office
-    there = history.offices[sent.to].look(lambda txn: inbox.state_of(txn, from_id, raw))
+    there = history.offices[sent.to].look(lambda txn: state_of(txn, from_id, raw))
     # A row that rotted is asked for again; until it comes the office knows that it had the message.
     is_lost = history.may_be_lost(sent.to, sent.at_us)
     asked_again = not healed and history.offices[sent.to].look(lambda txn: lost.of(txn, from_id, raw)) is not None
