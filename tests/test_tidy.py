@@ -163,12 +163,14 @@ def test_both_readmes_name_the_same_commands() -> None:
     assert {"sh scripts/demo", "sh scripts/test"} <= set(plain[0])
 
 
-def test_no_unit_of_the_daemon_hides_who_calls_it() -> None:
+def test_no_unit_of_the_daemon_hides_who_calls_it_or_what_it_reads() -> None:
     # In a user namespace of its own the kernel shows every caller but the daemon's user and root as `nobody`: roles of
     # users and groups would fit no one, and the audit log would name no one.
     for name in ("relay.service", "relay@.service"):
         lines = (TOP / "systemd" / name).read_text(encoding="utf-8").splitlines()
         assert not [line for line in lines if line.startswith(("PrivateUsers=", "DynamicUser=", "RootDirectory="))]
+        # /proc/sys/kernel/random/boot_id says whether the machine was started anew (`machine_boot` in relay/clock.py).
+        assert "ProcSubset=pid" not in lines
     lines = (TOP / "systemd" / "relay-timestamp.service").read_text(encoding="utf-8").splitlines()
     assert "PrivateUsers=yes" in lines  # which serves nobody
 
