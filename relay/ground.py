@@ -142,30 +142,32 @@ class Ground:
 
         `begun` is False for own copies whose sending is not yet recorded as begun.
         """
+        now_us = self.clock.monotonic_us()
         for one in parcels:
             parcel = one.parcel
             active = self.outbox.count(parcel.lane, parcel.recipient)
             if self.window.admits((parcel.lane, parcel.recipient), one.seq, active, self.outbox.ways):
-                self._keep_at_hand(one, begun=begun)
+                self._keep_at_hand(one, now_us, begun=begun)
 
     def load(self, parcels: Iterable[Held], unbegun: Collection[Digest]) -> None:
         """What was read from the store because the window has room; own copies in `unbegun` were never sent."""
+        now_us = self.clock.monotonic_us()
         for one in parcels:
             if not self.outbox.holds(one.parcel.digest):
-                self._keep_at_hand(one, begun=one.parcel.digest not in unbegun)
+                self._keep_at_hand(one, now_us, begun=one.parcel.digest not in unbegun)
 
-    def _keep_at_hand(self, one: Held, *, begun: bool) -> None:
+    def _keep_at_hand(self, one: Held, now_us: int, *, begun: bool) -> None:
         parcel = one.parcel
         if not begun:
             self.unbegun.add((parcel.message_id, parcel.recipient))
         self.shelf.put(parcel.digest, one.data)
-        self.outbox.hold(parcel, self.clock.monotonic_us())
+        self.outbox.hold(parcel, now_us)
 
-    def rest(self, digest: Digest) -> None:
+    def rest(self, digest: Digest, now_us: int) -> None:
         """Another office has custody: the bytes are not needed soon, and perhaps the place in memory is."""
         self.shelf.drop(digest)
         parcel = self.outbox.get(digest)
-        if parcel is not None and self.window.parks((parcel.lane, parcel.recipient), self.clock.monotonic_us()):
+        if parcel is not None and self.window.parks((parcel.lane, parcel.recipient), now_us):
             self.outbox.release(digest)
 
     def release(self, digests: Iterable[Digest]) -> None:

@@ -158,7 +158,7 @@ class Intake:
         now_us = ground.clock.monotonic_us()
         for digest, by in outcome.in_custody:
             outbox.custody(digest, by, now_us)
-            ground.rest(digest)
+            ground.rest(digest, now_us)
         ground.release(outcome.released)
         for digest, code, by in outcome.refused_by:
             outbox.nack(digest, code, by, now_us)

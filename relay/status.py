@@ -60,6 +60,7 @@ class Status:
         self._problems = problems
         self._validity = validity
         self._started_us = ground.clock.monotonic_us()
+        self._version = program_version()
 
     async def report(self) -> dict[str, Any]:
         """The object of `relay status`."""
@@ -70,7 +71,7 @@ class Status:
             "office": ground.me.address,
             "name": ground.me.name,
             "network": ground.directory.network,
-            "version": program_version(),
+            "version": self._version,
             "pid": os.getpid(),
             "uptime_s": (ground.clock.monotonic_us() - self._started_us) // SECOND_US,
             "rss_bytes": rss_bytes(),

@@ -4,7 +4,9 @@ One `Verdicts` serves one change. Rows are read once, moved in memory by `protoc
 `close`: custody and delivery of a direct neighbour usually come in the same frame.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from keys.prekeys import parse_prekey
 from protocol.delivery import SAID_BY, Effect, State, apply

@@ -91,12 +91,14 @@ class Notes:
             self.add(by, did, ids=ids[start : start + IDS], **details)
 
     def add_events(self, events: Iterable[Event]) -> None:
-        """Note what became of messages; called after the commit."""
+        """Note what became of messages; called after the commit. What befell many alike is one line."""
+        alike: dict[tuple[str, bytes, str], list[str]] = {}
         for event in events:
             if event.type in EVENTS and not (event.type in ACTS and event.by == self._me):
-                code = {"code": event.code} if event.code and event.type in CODED else {}
-                message_id = message_id_text(event.message_id)
-                self.add(RELAY, event.type, id=message_id, office=event.office.hex(), **code)
+                code = event.code if event.type in CODED else ""
+                alike.setdefault((event.type, event.office, code), []).append(message_id_text(event.message_id))
+        for (type_, office, code), ids in alike.items():
+            self.add_ids(RELAY, type_, ids, office=office.hex(), **({"code": code} if code else {}))
 
     def add_alarm(self, what: str, code: str) -> None:
         """Note that an alarm began or ended."""

@@ -1,7 +1,9 @@
 """What happened to messages, in order: appended, never changed (CONTRACT section 7, G8)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from protocol.cbor import dumps, loads
 from protocol.fields import elements
@@ -14,8 +16,7 @@ from relay.store.tables import EVENTS, PROOFS
 EVENT_BYTES = 4 * RECORD_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """`by` said at `at_us` that `type` happened to the copy of `message_id` for `office`.
 
     `verified`: we checked a signature that says so, which is `record` (or the frame record `proof` in `proofs`).

@@ -16,7 +16,7 @@ from config.schema import Audit, Office, Settings
 from keys.signing import PRESENCE, sign_record
 from protocol.audit import START, Mark
 from protocol.errors import Refused
-from protocol.ids import Digest, Epoch
+from protocol.ids import Digest, Epoch, message_id_text
 from protocol.lanes import Lane
 from protocol.presence import Presence, encode_presence
 from relay.alarms import Alarms
@@ -29,7 +29,7 @@ from relay.store.events import Event
 from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store
 from tests.sim.virtual import OfficeClock, Time
-from tests.world import CITY_KEY, COUNTY, COUNTY_KEY, DIRECTORY, EPOCH, MESSAGE, PROVINCE, make_presence
+from tests.world import CITY, CITY_KEY, COUNTY, COUNTY_KEY, DIRECTORY, EPOCH, MESSAGE, PROVINCE, make_presence
 
 SETTINGS = Settings(
     home_version=1,
@@ -289,3 +289,25 @@ def test_acts_and_verdicts_are_noted_once_and_without_words_of_people() -> None:
     assert found[2].details["code"] == "NOT_LIAISON"
     assert not len(notes)
     assert not notes.came.is_set()
+
+
+def test_g15_what_befell_messages_alike_is_one_line_that_names_each() -> None:
+    notes = Notes(OfficeClock(Time()), COUNTY)
+    notes.begin(START)
+    ids = [bytes((number,)) * 16 for number in range(IDS + 2)]
+    notes.add_events(
+        [
+            *(Event(one, PROVINCE, "delivered", 1, PROVINCE) for one in ids),
+            Event(ids[0], CITY, "delivered", 1, CITY),
+            *(Event(one, PROVINCE, "refused", 1, PROVINCE, True, code) for one, code in zip(ids, ("A", "B", "A"), strict=False)),
+        ]
+    )
+    found = [(note.did, note.details) for note in notes.take(100)]
+    texts, office = [message_id_text(one) for one in ids], PROVINCE.hex()
+    assert found == [
+        ("delivered", {"ids": texts[:IDS], "office": office}),
+        ("delivered", {"ids": texts[IDS:], "office": office}),
+        ("delivered", {"id": texts[0], "office": CITY.hex()}),
+        ("refused", {"ids": [texts[0], texts[2]], "office": office, "code": "A"}),
+        ("refused", {"id": texts[1], "office": office, "code": "B"}),
+    ]
