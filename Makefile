@@ -1,5 +1,5 @@
 # Each target sets up .venv when it has to; see scripts/setup.
-.PHONY: demo test check fix vectors bench sizes soak torture sim fuzz bend sabotage mutants edits lock clean
+.PHONY: demo test check fix vectors bench costs sizes soak torture sim fuzz bend sabotage mutants edits lock clean
 
 demo: ## the story of one report, on real daemons
 	sh scripts/demo
@@ -23,6 +23,10 @@ vectors: ## write tests/vectors anew; a difference is a change of the wire
 bench: ## speed and memory beside the ideal loop and a script
 	sh scripts/setup dev
 	.venv/bin/python -m benchmarks
+
+costs: ## where the time of a message goes: threads, functions, statements of the store
+	sh scripts/setup dev
+	.venv/bin/python -m benchmarks.costs
 
 sizes: MESSAGES = 100000
 sizes: ## restart, memory and drain with many messages in the store: make sizes MESSAGES=1000000

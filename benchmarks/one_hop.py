@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,8 +105,8 @@ def children(pid: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def network(folder: Path) -> Iterator[Network]:
-    """`relay lab create`, the broker, two daemons that see each other."""
+def network(folder: Path, daemon_of: Callable[[str], list[str]] = lambda _: [RELAY]) -> Iterator[Network]:
+    """`relay lab create`, the broker, two daemons that see each other; `daemon_of` an address is what it runs."""
     port = free_port()
     plan = folder / "plan.toml"
     plan.write_text(PLAN.format(port=port), encoding="utf-8")
@@ -119,7 +119,7 @@ def network(folder: Path) -> Iterator[Network]:
         wait_until(lambda: listens(port), "the broker listens")
         pids = {}
         for address in (RECIPIENT, SENDER):
-            command = [RELAY, "--home", str(lab / "offices" / address), "run"]
+            command = [*daemon_of(address), "--home", str(lab / "offices" / address), "run"]
             log = stack.enter_context((folder / f"{address}.log").open("w", encoding="utf-8"))
             daemon = stack.enter_context(running(command, stdout=subprocess.PIPE, stderr=log))
             while read_line(daemon).strip() != "READY":
