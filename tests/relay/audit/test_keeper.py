@@ -299,7 +299,10 @@ def test_g15_what_befell_messages_alike_is_one_line_that_names_each() -> None:
         [
             *(Event(one, PROVINCE, "delivered", 1, PROVINCE) for one in ids),
             Event(ids[0], CITY, "delivered", 1, CITY),
-            *(Event(one, PROVINCE, "refused", 1, PROVINCE, True, code) for one, code in zip(ids, ("A", "B", "A"), strict=False)),
+            *(
+                Event(one, PROVINCE, "refused", 1, PROVINCE, True, code)
+                for one, code in zip(ids, ("A", "B", "A"), strict=False)
+            ),
         ]
     )
     found = [(note.did, note.details) for note in notes.take(100)]
