@@ -1,11 +1,11 @@
 """What happened is told in order, to whoever asks, and no number is given twice (G8, G15)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from protocol.ids import MessageId
 from relay.store import events

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocol.copy import copy_digest
 from protocol.delivery import State
@@ -71,7 +72,7 @@ def test_g01_g08_a_copy_sealed_at_once_is_in_custody_and_begun_when_a_broker_is_
         assert done.copies == [replace(copy_of(city), seq=1)]
         assert held.get(txn, copy_of(city).parcel.digest) == done.copies[0]
         said = [Event(IDS[0], one.office, "accepted", FIRST.created_us, world.COUNTY) for one in TO]
-        assert done.events == [replace(event, seq=before + at) for at, event in enumerate(said, 1)]
+        assert done.events == [structs.replace(event, seq=before + at) for at, event in enumerate(said, 1)]
         assert counters(txn)["accepted"] == 2
         assert sent.to_seal(txn, 10) == [province]
         standing = Standing(
@@ -285,7 +286,7 @@ def test_g11_copies_under_a_prekey_that_ended_are_given_up_and_wait_for_the_next
             Event(one, world.CITY, "resealed", txn.now_us, world.COUNTY, True, "PREKEY_ENDED")
             for one in (IDS[0], IDS[3])
         ]
-        assert [replace(event, seq=0) for event in log + rest] == told
+        assert [structs.replace(event, seq=0) for event in log + rest] == told
         assert [held.is_held(txn, digest) for digest in given_up] == [False, False]
         assert sent.waiting_for(txn, world.CITY, 10) == [IDS[0], IDS[3]]
         assert ended_prekeys.give_up_copies(txn, world.CITY, world.COUNTY, 10) == ([], [])
