@@ -60,8 +60,9 @@ from relay.opening import (
 from relay.rotation import KeyHome, named_keys
 from relay.safe import Safe, require_no_rotation
 from relay.shelf import Shelf
-from relay.store.database import Database, HomeInUse, StoreUnusable
+from relay.store.database import HomeInUse, StoreUnusable
 from relay.store.group import StoreFailed
+from relay.store.salvage import open_store
 from relay.store.writer import GroupCommitStore
 from relay.version import program_version
 
@@ -210,13 +211,14 @@ class _Daemon:
         store = self._settings.store
         directory = self._home / "store"
         open_database = partial(
-            Database.open,
+            open_store,
             directory,
             cipher=RowCipher(row_key(storage_key)),
             entropy=self._entropy,
             migrations=MIGRATIONS,
             quota_bytes=store.quota_bytes,
             ballast_bytes=store.ballast_bytes,
+            now_us=self._clock.now_us(),
         )
         try:
             directory.mkdir(mode=0o700, exist_ok=True)

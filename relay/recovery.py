@@ -23,7 +23,8 @@ from relay.sealing import ENTROPY_BYTES as SEALING_BYTES
 from relay.sealing import seal
 from relay.settle import Outcome
 from relay.store import events, held, inbox, sent
-from relay.store.database import Txn, was_moved_aside
+from relay.store.damage import was_moved_aside
+from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inbox import SealedReceipt

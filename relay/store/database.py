@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from keys.files.private_files import overwrite
+from keys.files.private_files import erase, overwrite
 from keys.rows import RowCipher
-from protocol.cbor import dumps
 from protocol.lanes import Lane
 from relay.admission import SpaceState, admits, space_state
 from relay.ports import Entropy
@@ -25,6 +24,10 @@ from relay.store.wal import log_of, mend_wal
 
 DATABASE_NAME: Final = "relay.db"
 LOCK_NAME: Final = "lock"
+DAMAGED_NAME: Final = "relay.db.damaged"
+"""A database whose rows were salvaged (`relay.store.salvage`)."""
+SUSPECT_NAME: Final = "suspect"
+"""An empty file: SQLite met a page that makes no sense, so that the next start salvages, whatever the size."""
 APPLICATION_ID: Final = 0x595A4831
 """`YZH1`: what `file` and SQLite show for our databases."""
 
@@ -36,8 +39,8 @@ CHECKPOINT_ROWS: Final = 1000
 """Rows changed between checkpoints: about 1,000 pages of small rows, at most 48 MiB of the largest."""
 
 CHECKED_AT_START_BYTES: Final = 256 * 1024 * 1024
-"""Largest database whose pages are checked after an unclean stop: about 0.3 s. A larger one would delay the
-start (G16); its rows prove themselves when they are read, and `fsck` checks the rest."""
+"""Largest database whose pages are checked at a start: about 0.3 s. A larger one would delay it (G16); its rows prove
+themselves when they are read, and `fsck` checks the rest."""
 
 _FIRST_SQL: Final = """
     CREATE TABLE damaged (
@@ -137,6 +140,9 @@ class Database:
         self._log_path = log_path
         self.ballast = ballast
         self.problems: tuple[str, ...] = ()
+        """What the check of the pages found."""
+        self.mended_bits = 0
+        """Flipped bits of the write-ahead log that were mended."""
         self.checkpoint_due = False
         self._checkpointed_at = connection.total_changes
         self._mender = Mender()
@@ -153,7 +159,7 @@ class Database:
     ) -> "Database":  # fmt: skip
         """Lock, create if missing, prove the settings, migrate.
 
-        After an unclean stop the pages of a store that is not too large are checked; `problems` says what was found.
+        The pages of a store that is not too large are checked; `problems` says what was found.
         Raises `HomeInUse`, `StoreUnusable`, `sqlite3.Error`, `OSError`.
         """
         lock = StoreLock(directory)
@@ -172,10 +178,9 @@ class Database:
             # The log of a process that was killed may show what it deleted.
             database._log_shows_secrets = unclean
             database.ballast.restore()
-            if unclean and path.stat().st_size <= CHECKED_AT_START_BYTES:
+            if path.stat().st_size <= CHECKED_AT_START_BYTES:
                 database.problems = quick_check(connection)
-            if mended:
-                database.problems += ("a flipped bit of the write-ahead log was mended",)
+            database.mended_bits = mended
             return database
         except BaseException:
             if connection is not None:
@@ -233,7 +238,12 @@ class Database:
         # All of it is in the database and synced: from here on the log may be lost at any moment.
         overwrite(self._log_path)
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        erase(self._log_path.with_name(DAMAGED_NAME))
         self._log_shows_secrets = False
+
+    def suspect(self) -> None:
+        """SQLite met a page that makes no sense: the next start makes a new database of the rows. Raises `OSError`."""
+        self._log_path.with_name(SUSPECT_NAME).touch(mode=0o600)
 
     def give_way(self) -> None:
         """After SQLite found no room: give up the ballast, unless it was the quota that ran out."""
@@ -255,27 +265,17 @@ class Database:
             self._lock.release()
 
 
-def move_aside(txn: Txn, table: str, rowid: int, key_text: str, *, mended: bool = False) -> None:
-    """Move a row that does not open into `damaged`, as it is: nothing is deleted, and no query meets it again."""
-    cursor = txn.connection.execute(f"SELECT * FROM {table} WHERE rowid = ?", (rowid,))  # noqa: S608 - constant name
-    names = [column[0] for column in cursor.description]
-    row = cursor.fetchone()
-    if row is None:
-        return
-    columns = dumps([names, [_as_bytes(value) if isinstance(value, str) else value for value in row]])
-    txn.connection.execute(
-        "INSERT INTO damaged (table_name, key_text, found_at_us, mended, columns) VALUES (?, ?, ?, ?, ?)",
-        (table, key_text, txn.now_us, int(mended), columns),
-    )
-    delete = f"DELETE FROM {table} WHERE rowid = ?"  # noqa: S608
+def make_empty(path: Path, migrations: Path, quota_bytes: int) -> sqlite3.Connection:
+    """A new database at a path where there is none. Raises `sqlite3.Error`, `OSError`."""
+    _create_private(path)
+    connection = _connect(path)
     try:
-        txn.connection.execute(delete, (rowid,))
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
-            raise
-        # A flipped bit in an indexed column: the index has no entry for what the row says now.
-        txn.connection.execute(f"REINDEX {table}")
-        txn.connection.execute(delete, (rowid,))
+        _configure(connection, quota_bytes)
+        _migrate(connection, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _commits(connection: sqlite3.Connection) -> int:
@@ -286,12 +286,6 @@ def _commits(connection: sqlite3.Connection) -> int:
     return 0 if row is None else max(0, row[0])
 
 
-def was_moved_aside(txn: Txn, table: str, key_text: str) -> bool:
-    """Whether a row of this key was damaged and could not be mended."""
-    query = "SELECT count(*) FROM damaged WHERE table_name = ? AND key_text = ? AND mended = 0"
-    return bool(txn.connection.execute(query, (table, key_text)).fetchone()[0])
-
-
 def quick_check(connection: sqlite3.Connection) -> tuple[str, ...]:
     """What SQLite finds wrong with its pages; empty when all is well."""
     return tuple(line for (line,) in connection.execute("PRAGMA quick_check(20)") if line != "ok")
@@ -300,11 +294,6 @@ def quick_check(connection: sqlite3.Connection) -> tuple[str, ...]:
 def decode_text(data: bytes) -> str:
     """Text of a column. A flipped bit may leave no UTF-8: lone surrogates then let the row through to be judged."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def _as_bytes(text: str) -> bytes:
-    """The bytes that `decode_text` was given."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _is_left_over(path: Path) -> bool:

@@ -23,7 +23,7 @@ _OWN_CODES: Final = frozenset(
         sqlite3.SQLITE_MISUSE,
         sqlite3.SQLITE_RANGE,
         sqlite3.SQLITE_TOOBIG,
-        # A damaged page is not healed by a restart: stopping for it would be a crash loop (G16).
+        # A damaged page concerns whoever meets it; the next start salvages the others' rows (G16).
         sqlite3.SQLITE_CORRUPT,
     }
 )
@@ -101,11 +101,15 @@ def _attempt(database: Database, changes: Sequence[Change], now_us: int) -> list
     try:
         txn = database.begin(now_us)
         outcomes = [_run(txn, change) for change in changes]
+        if any(_is_corrupt(outcome.error) for outcome in outcomes):
+            database.suspect()
         database.commit()
     except (sqlite3.Error, OSError) as error:
         _undo(database)
         if isinstance(error, sqlite3.Error) and _blame(error) == "room":
             raise _NoRoom from error
+        if _is_corrupt(error):
+            database.suspect()
         raise StoreFailed(_describe(error)) from error
     except BaseException:
         _undo(database)
@@ -164,6 +168,11 @@ def _undo(database: Database) -> None:
         database.roll_back()
     except sqlite3.Error as error:
         raise StoreFailed(_describe(error)) from error
+
+
+def _is_corrupt(error: Exception | None) -> bool:
+    """Whether SQLite met a page that makes no sense."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _blame(error: sqlite3.Error) -> Literal["change", "room", "store"]:

@@ -7,7 +7,8 @@ from protocol.lanes import Lane
 from protocol.limits import RECORD_BYTES
 from relay.store import lives
 from relay.store.counters import number
-from relay.store.database import Txn, was_moved_aside
+from relay.store.damage import SALVAGED, was_moved_aside
+from relay.store.database import Txn
 from relay.store.tables import NUMBERS, RECIPIENTS
 
 
@@ -38,10 +39,11 @@ class Numbers:
             NUMBERS.put(self._txn, {"office": office, "lane": lane, "next": following}, epoch)
 
     def _begin(self, office: OfficeId, lane: int) -> tuple[Epoch, int]:
-        """A new stream; where the row of one was damaged, it goes on after the highest number that a message has."""
+        """A new stream; where a row was or may have been damaged, it goes on after the highest number of a message."""
         epoch = self._current()
         highest = 0
-        if was_moved_aside(self._txn, NUMBERS.name, f"{office.hex()}/{lane}"):
+        lost = (f"{office.hex()}/{lane}", SALVAGED)
+        if any(was_moved_aside(self._txn, NUMBERS.name, key_text) for key_text in lost):
             for row in RECIPIENTS.select(self._txn, "office = ? AND lane = ?", (office, lane)):
                 *_, of_epoch = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
                 highest = max(highest, number(row["number"]) if of_epoch == epoch else 0)

@@ -16,7 +16,8 @@ import msgspec
 
 from keys.rows import SALT_BYTES, RowCipher, RowDamaged
 from protocol.cbor import dumps
-from relay.store.database import Txn, move_aside
+from relay.store.damage import move_aside
+from relay.store.database import Txn
 
 Value: TypeAlias = int | str | bytes | None
 """What a key or clear column holds. Booleans and IntEnums are stored as their number; floats are refused."""
@@ -63,6 +64,7 @@ class SealedTable:
         self._insert_sql = f"INSERT INTO {name} ({listed}) VALUES ({marks})"  # noqa: S608 - constant names
         self._put_sql = f"{self._insert_sql} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {replaced}"
         rest = ", ".join(("rowid", *clear, "row_version", "sealed"))
+        self._restore_sql = f"{self._put_sql} WHERE excluded.row_version > {name}.row_version"
         self._get_sql = f"SELECT {rest} FROM {name} WHERE {matches}"  # noqa: S608
         self._version_sql = f"SELECT row_version FROM {name} WHERE {matches}"  # noqa: S608
         self._delete_sql = f"DELETE FROM {name} WHERE {matches}"  # noqa: S608
@@ -94,6 +96,14 @@ class SealedTable:
         clear, parameters = self._sealed(txn, values, body, version)
         txn.connection.execute(self._put_sql, parameters)
         return Row(clear, body, version)
+
+    def restore(self, connection: sqlite3.Connection, stored: Sequence[Value]) -> bool:
+        """Store a row as it lay in another database, unless a later version of it is here; whether it was stored."""
+        try:
+            return connection.execute(self._restore_sql, stored).rowcount > 0
+        except sqlite3.IntegrityError:
+            # Another row has its place in a UNIQUE column: one of the two was deleted once.
+            return False
 
     def get(self, txn: Txn, *key: Value) -> Row | None:
         """The row with this key, or None. Raises `RowDamaged` for one that cannot be mended; it is moved aside then."""

@@ -16,7 +16,8 @@ from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
 from relay.store import counters, events, held
 from relay.store.counters import blob, number
-from relay.store.database import Txn, was_moved_aside
+from relay.store.damage import was_moved_aside
+from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.numbers import Numbers

@@ -76,6 +76,46 @@ def _frames_taken(database: Path) -> int:
             index.unlink(missing_ok=True)
 
 
+def write_home(database: Path, page_bytes: int) -> None:
+    """Bring what was committed in its WAL into a database and empty the WAL, durably: a checkpoint that asks nothing of
+    the pages. Begun again after a cut it does the same. Raises `OSError`.
+    """
+    path = log_of(database)
+    data = bytearray(path.read_bytes()) if path.exists() else bytearray()
+    if len(data) < HEADER_BYTES or not _is_header(data[:HEADER_BYTES], page_bytes):
+        return
+    handle = os.open(database, os.O_WRONLY)
+    try:
+        for number, page in _committed(data, page_bytes).items():
+            os.pwrite(handle, page, (number - 1) * page_bytes)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        os.truncate(handle, 0)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _committed(data: bytearray, page_bytes: int) -> dict[int, bytes]:
+    """The pages of all whole commits by their number, each as it was written last."""
+    pages, open_pages = dict[int, bytes](), dict[int, bytes]()
+    header, size, sums = data[:HEADER_BYTES], FRAME_HEADER_BYTES + page_bytes, _sums_after(data, 0)
+    for start in range(HEADER_BYTES, len(data) - size + 1, size):
+        frame = data[start : start + size]
+        if _flipped_in_frame(frame, header, sums) != []:
+            break
+        sums = _sums_after(data, start)
+        open_pages[int.from_bytes(frame[:4], "big")] = bytes(frame[FRAME_HEADER_BYTES:])
+        count = int.from_bytes(frame[4:8], "big")
+        if count:
+            pages |= {number: page for number, page in open_pages.items() if 0 < number <= count}
+            open_pages = {}
+    return pages
+
+
 def _page_of(database: Path, page_bytes: int, number: int) -> bytes:
     """A page as the database has it, empty for one that it has not."""
     if not database.exists():

@@ -44,7 +44,7 @@ STORE_FAULTS: Final[tuple[Fault, ...]] = (
         ),
         (_ROWS,),
     ),
-    fault("G3", "a damaged row is deleted instead of kept aside", "relay/store/database.py",
+    fault("G3", "a damaged row is deleted instead of kept aside", "relay/store/damage.py",
           "        (table, key_text, txn.now_us, int(mended), columns),\n    )\n",
           "        (table, key_text, txn.now_us, int(mended), columns),\n    )\n"
           "    txn.connection.execute(\"DELETE FROM damaged\")\n", _ROWS),

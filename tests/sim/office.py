@@ -36,6 +36,7 @@ from relay.service import OfficeService
 from relay.shelf import Shelf
 from relay.store import prekeys
 from relay.store.database import Database
+from relay.store.salvage import open_store
 from relay.window import Window
 from tests.sim.broker import Broker
 from tests.sim.lanes import LaneWatch
@@ -356,13 +357,14 @@ class OfficeProcess:
         return await read_keyring(store)
 
     def _open(self) -> Database:
-        return Database.open(
+        return open_store(
             self._place,
             cipher=RowCipher(sha256(self.seat.address.encode())),
             entropy=self._entropy,
             migrations=MIGRATIONS,
             quota_bytes=self.quota_bytes,
             ballast_bytes=self.ballast_bytes,
+            now_us=self.clock.now_us(),
         )
 
     def _settings(self) -> Settings:

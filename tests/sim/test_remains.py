@@ -8,8 +8,10 @@ import pytest
 from protocol.ids import message_id_text, uuid7
 from relay.draft import Draft
 from relay.restoring import LOOKED_THROUGH, TURN_S
+from relay.store.database import DATABASE_NAME, PAGE_BYTES
 from relay.store.sealed_table import SealedTable
 from relay.store.tables import ALL, HELD, RECIPIENTS, SENT
+from relay.store.wal import write_home
 from tests.sim.network import Network
 from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, REPORT, play
 from tests.sim.virtual import START_US
@@ -93,6 +95,30 @@ def test_g01_g08_a_message_of_which_only_its_story_is_left_is_unconfirmed() -> N
     delivered, waiting = play(scene)
     assert (delivered[0], delivered[2]) == ("delivered", True)
     assert waiting == ("unconfirmed", [("accepted", ""), ("unconfirmed", "DAMAGED")], True)
+
+
+@pytest.mark.parametrize(("at", "table"), [(COUNTY, "sent"), (NEIGHBOUR, "inbox")])
+def test_g01_g02_g16_a_page_of_nothing_in_a_store_loses_and_repeats_no_message(at: str, table: str) -> None:
+    async def scene(network: Network) -> Any:
+        await send_into_an_outage(network)
+        office = network.offices[at]
+        where = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        (root,) = office.look(lambda txn: txn.connection.execute(where, (table,)).fetchone())
+        await office.crash()
+        path = office._place / DATABASE_NAME
+        write_home(path, PAGE_BYTES)
+        with path.open("r+b") as file:
+            file.seek((root - 1) * PAGE_BYTES)
+            file.write(bytes(PAGE_BYTES))
+        await office.start()
+        network.brokers["y"].up = True
+        await asyncio.sleep(60)
+        taken = [(one["body"], one["flags"]) for one in await network.offices[NEIGHBOUR].service.inbox_take(10)]
+        problems = (await office.service.status())["store"]["problems"]
+        return sorted(taken), [(await story(network, one))[0] for one in (MESSAGE, WAITING)], "salvaged" in problems[0]
+
+    again = ["redelivered"] if at == NEIGHBOUR else []
+    assert play(scene) == ([("text", again), ("waiting", [])], ["delivered", "delivered"], True)
 
 
 def test_g01_a_row_that_no_query_finds_any_more_is_looked_for_and_mended() -> None:
