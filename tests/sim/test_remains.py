@@ -114,9 +114,10 @@ def test_g01_g02_g16_a_page_of_nothing_in_a_store_loses_and_repeats_no_message(a
         network.brokers["y"].up = True
         await asyncio.sleep(60)
         taken = [(one["body"], one["flags"]) for one in await network.offices[NEIGHBOUR].service.inbox_take(10)]
-        problems = (await office.service.status())["store"]["problems"]
-        return sorted(taken), [(await story(network, one))[0] for one in (MESSAGE, WAITING)], "salvaged" in problems[0]
+        states = [(await story(network, one))[0] for one in (MESSAGE, WAITING)]
+        return sorted(taken), states, "DAMAGED_ROWS" in office.ground.alarms
 
+    # Whether the reader had it was in the row; a needless mark is better than the same message twice as new.
     again = ["redelivered"] if at == NEIGHBOUR else []
     assert play(scene) == ([("text", again), ("waiting", [])], ["delivered", "delivered"], True)
 
