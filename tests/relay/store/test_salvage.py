@@ -18,9 +18,9 @@ from relay.draft import Draft
 from relay.store.damage import SALVAGED, was_moved_aside
 from relay.store.database import DAMAGED_NAME, DATABASE_NAME, PAGE_BYTES, SUSPECT_NAME, Database, StoreUnusable
 from relay.store.group import StoreFailed
-from relay.store.inline import InlineStore
 from relay.store.salvage import open_store
 from relay.store.tables import ALL, COUNTERS, SENT
+from tests.inline_store import InlineStore
 from tests.sim.network import Network
 from tests.sim.test_remains import send_into_an_outage
 from tests.sim.test_scenes import COUNTY, play
