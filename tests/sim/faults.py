@@ -4,10 +4,15 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from keys.roster.directory import Directory
+from keys.roster.reorganisation import Reform, reorganise
+from protocol.errors import Refused
 from protocol.ids import Address
+from protocol.limits import SECOND_US
 from relay.audit.keeper import recall_mark
 from tests.sim import logs
 from tests.sim.broker import Malice
@@ -219,12 +224,13 @@ async def revoke(storm: "Storm", dice: random.Random) -> None:
     old, since_us = history.directory, history.now_us
     record = replace(old.offices[gone.seat.office], state="revoked", revoked_since_us=since_us)
     new = replace(old, version=old.version + 1, offices={**old.offices, record.id: record})
+    history.directory = new
     revoked = history.revoked = Revocation(record.id, since_us)
     storm.count("revoke")
 
     async def hear(office: OfficeProcess, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        while not (office.running and office.directory is not old):
+        while not (office.running and office.directory.version >= new.version):
             await office.offer(new, Address(JOINTS[0]))
             await asyncio.sleep(1)
         await asyncio.sleep(BOUND_S)
@@ -233,6 +239,34 @@ async def revoke(storm: "Storm", dice: random.Random) -> None:
 
     others = [one for one in storm.network.offices.values() if one is not gone]
     await asyncio.gather(*(hear(one, dice.uniform(0, 15)) for one in others))
+
+
+async def reform(storm: "Storm", dice: random.Random) -> None:
+    """Offices get another address, class or superior from a date on; each office hears of it before that or after."""
+    history = storm.history
+
+    async def hear(office: OfficeProcess, directory: Directory, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        if not history.exempt(office.seat.address):
+            await office.offer(directory, Address(JOINTS[0]))
+
+    async with asyncio.TaskGroup() as telling:
+        async for office in moments(storm, dice, dice.uniform(10, 40)):
+            old, from_us = history.directory, history.now_us + dice.randint(0, 30) * SECOND_US
+            with suppress(Refused):
+                new = reorganise(
+                    old, Address(office.seat.address), _another_place(dice), history.now_us, from_us=from_us
+                )
+                history.directory = replace(new, version=old.version + 1)
+                storm.count("reform")
+                for other in storm.network.offices.values():
+                    telling.create_task(hear(other, history.directory, dice.expovariate(1 / 20)))
+
+
+def _another_place(dice: random.Random) -> Reform:
+    address = Address(f"3213{dice.randint(10, 99)}-GO")
+    parent, class_ = Address(dice.choice(JOINTS)), dice.choice(("county", "township", "stationed"))
+    return dice.choice((Reform(address=address), Reform(office_class=class_), Reform(address=address, parent=parent)))
 
 
 async def restore(storm: "Storm", dice: random.Random) -> None:
@@ -300,7 +334,7 @@ FAULTS: dict[str, Fault] = {
     one.__name__: one
     for one in (
         crash, power, pause, flap, partition, sever, wipe, liar, forge, absent, newcomer, forgetful, prekeys, full_disk,
-        clock, rot, revoke, restore, edit,
+        clock, rot, revoke, reform, restore, edit,
     )
 }  # fmt: skip
 """The kinds that act by themselves; the others are traits of brokers, stores, messages and callers."""

@@ -35,6 +35,7 @@ class History:
     """
 
     directory: Directory
+    """The newest that there is."""
     time: Time
     offices: "dict[str, OfficeProcess]" = field(default_factory=dict)
     tried: dict[tuple[str, str], Sent] = field(default_factory=dict)
@@ -73,6 +74,11 @@ class History:
     def by_id(self, office: bytes) -> "OfficeProcess":
         """The process of an office."""
         return next(one for one in self.offices.values() if one.seat.office == office)
+
+    def seat_of(self, address: str) -> str:
+        """Under which address the office began that has, had or will have this one."""
+        office = self.directory.by_address(address)
+        return address if office is None else office.call_sign
 
     def exempt(self, *addresses: str) -> bool:
         """Whether one of them was revoked: what it sends, and what is for it, need not arrive any more."""

@@ -14,12 +14,13 @@ from unittest.mock import patch
 
 import structlog
 
+from protocol.ids import Address
 from relay import janitor, pump, restoring, revocations, sealer, spreading, timekeeper
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
-from tests.sim.checks import bounds, forgery, lives, logs, numbers, reading, revocation, secrecy, verdicts
-from tests.sim.faults import FAULTS
+from tests.sim.checks import bounds, forgery, lives, logs, numbers, places, reading, revocation, secrecy, verdicts
+from tests.sim.faults import FAULTS, JOINTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
 from tests.sim.office import BALLAST_BYTES, OfficeProcess
@@ -100,6 +101,7 @@ class Storm:
             await self._watch(QUIET_S, readers, until=self._is_quiet)
             self._check_quiet()
             revocation.check_effects(self.history)
+            places.check_places(self.history)
             verdicts.check_stories(self.history, await self._stories(), self.history.accepted, healed=True)
         for task in tasks:
             task.cancel()
@@ -223,6 +225,8 @@ class Storm:
                 await office.crash()
             await office.start()
             office.store.free_disk()
+            if "reform" in self.weather.kinds and office.seat.office != self._gone:
+                await office.offer(self.history.directory, Address(JOINTS[0]))
             for link in office.links.open.values():
                 link.cut = link.deaf = link.mute = False
                 link.broken()

@@ -20,6 +20,7 @@ from relay import ending, engine, inbox, janitor, settle
 from relay.aftermath import Aftermath, Swept
 from relay.audit.check import Walk
 from relay.audit.log import AuditLog
+from relay.ground import Ground
 from relay.store import inbox as inbox_table
 from relay.store import quarantine, sent, streams
 from relay.store.tables import SENT
@@ -142,6 +143,11 @@ def overlook_edits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Walk, "_problem", lambda *_: None)
 
 
+def never_move(patch: pytest.MonkeyPatch) -> None:
+    """G16: the date of a change goes by."""
+    patch.setattr(Ground, "directory", property(lambda ground: ground.trust.directory))
+
+
 def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
     """G13: the quarantine has no end."""
     put = quarantine.put
@@ -170,6 +176,7 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G13", keep_all_suspects, "forge,damage", "liveness"),
         ("G15", trust_the_cache, "power", "liveness"),
         ("G15", overlook_edits, "edit", "safety"),
+        ("G16", never_move, "reform", "liveness"),
     ],
 )
 def test_a_broken_engine_is_caught(

@@ -58,6 +58,9 @@ def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> Non
     are not judged. What it sent and what is for it needs no verdict (G16) and may be held for ever; all other checks
     hold for it.
 
+    Offices are reorganised while mail is under way: it arrives under any of their addresses, and in mode `liveness`
+    each knows its place at the end (`places`).
+
     G15 (`logs`): at the end each audit log verifies against its store and against what neighbours remember of it, after
     kills, power cuts that take what was not synced, and restores; the one log that somebody edited in some of the seeds
     does not.

@@ -66,11 +66,12 @@ class Traffic:
         """One report; the caller tries again with the same id until it has an answer, as CONTRACT asks it to."""
         dice, history = dice_of(self._storm.plan.seed, f"message {number}"), self._storm.history
         message_id = message_id_text(uuid7(START_US + self._storm.time.us, dice.randbytes(10)))
+        names = [self._name(sender, one, dice) for one in to]
         urgency = dice.choice(URGENCIES)
         body = f"{CANARY} {number} " + dice.randbytes(dice.choice(SIZES)).hex()
         draft = Draft(
-            id=message_id, to=to, title=f"{CANARY} {number}", body=body, urgency=urgency, expires_in=f"{lives_s:.0f}s",
-            kind="incident_first" if urgency == "flash" else "report",
+            id=message_id, to=names, title=f"{CANARY} {number}", body=body, urgency=urgency,
+            expires_in=f"{lives_s:.0f}s", kind="incident_first" if urgency == "flash" else "report",
         )  # fmt: skip
         sent = {
             (message_id, one): Sent(sender.seat.address, one, draft.title, body, lives_s, self._storm.time.us)
@@ -88,6 +89,11 @@ class Traffic:
                         return
                     raise Broken("G1", f"a good report was refused: {answer[0]}")
             await asyncio.sleep(1)
+
+    def _name(self, sender: OfficeProcess, to: str, dice: random.Random) -> str:
+        """The office under one of the addresses that the sender knows."""
+        known = sender.directory.by_address(to)
+        return to if known is None else dice.choice(sorted(sender.directory.names_of(known.id)))
 
     async def ask(self, office: OfficeProcess, work: Any) -> Any:
         """An API call that may be cut off by a crash, or given up by an impatient caller."""

@@ -35,6 +35,7 @@ KINDS = {
     "short_lives": 0.4,
     "slow_store": 0.6,
     "revoke": 0.25,
+    "reform": 0.25,
     "restore": 0.3,
     "edit": 0.15,
 }

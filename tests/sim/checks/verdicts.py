@@ -34,7 +34,7 @@ def check_stories(
             if history.may_be_lost(sent.sender, sent.at_us):
                 continue
             raise Broken("G1", f"{sent.sender} forgot {message_id}")
-        (recipient,) = [one for one in story["recipients"] if one["to"] == to]
+        (recipient,) = [one for one in story["recipients"] if history.seat_of(one["to"]) == to]
         _check_verdict(recipient, message_id, sent)
         _check_arrival(history, recipient, message_id, sent, healed=healed)
         if not recipient["final"]:
