@@ -1,6 +1,7 @@
 """What happened to messages, in order: appended, never changed (CONTRACT section 7, G8)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -8,12 +9,13 @@ from msgspec.structs import replace
 from protocol.cbor import dumps, loads
 from protocol.fields import elements
 from protocol.limits import RECORD_BYTES
-from relay.store.counters import blob, number
+from relay.store.counters import blob, number, recall, remember
 from relay.store.database import Txn
 from relay.store.sealed_table import Row, Value
 from relay.store.tables import EVENTS, PROOFS
 
 EVENT_BYTES = 4 * RECORD_BYTES
+_LAST: Final = "last_event"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -77,15 +79,24 @@ def said_by(txn: Txn, offices: Sequence[bytes], types: Sequence[str], after: int
 
 
 def last_seq(txn: Txn) -> int:
-    """The number of the newest event, 0 without any. One whose row is damaged counts too: whoever listens may have read
-    it, and would miss another one of its number.
+    """The number of the newest event that ever was, 0 without any, also when it was forgotten or its row is damaged:
+    whoever listens may have read it, and would miss another one of its number.
     """
     query = (
         "SELECT coalesce(max(seq), 0) FROM (SELECT max(seq) AS seq FROM events UNION ALL "
         "SELECT CAST(key_text AS INTEGER) FROM damaged WHERE table_name = 'events')"
     )
     (last,) = txn.connection.execute(query).fetchone()
-    return int(last)
+    return max(int(last), number(recall(txn, _LAST) or 0))
+
+
+def forget(txn: Txn, message_id: bytes, office: bytes) -> None:
+    """The story of one message with one office ends; numbers go on after the newest event, whichever it is."""
+    newest = "SELECT max(seq) FROM events"
+    (before,) = txn.connection.execute(newest).fetchone()
+    txn.connection.execute("DELETE FROM events WHERE message_id = ? AND office = ?", (message_id, office))
+    if txn.connection.execute(newest).fetchone() != (before,):
+        remember(txn, _LAST, max(before, last_seq(txn)))
 
 
 def last_is(txn: Txn, event: Event) -> bool:

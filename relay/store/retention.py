@@ -12,9 +12,10 @@ from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
 from protocol.fields import elements
 from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECORD_BYTES, SALT_BYTES
+from relay.store import events
 from relay.store.counters import blob
 from relay.store.database import Txn
-from relay.store.tables import EVENTS, INBOX, PROOFS, RECEIPTS, RECIPIENTS, SENT
+from relay.store.tables import INBOX, PROOFS, RECEIPTS, RECIPIENTS, SENT
 
 FORGET_AFTER_US: Final = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
 """Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
@@ -67,7 +68,7 @@ def _forget_inbox(txn: Txn, state: str, received_before_us: int) -> int:
         INBOX.delete(txn, sender, message_id)
         _delete(txn, RECEIPTS.name, "sender = ? AND message_id = ?", sender, message_id)
         if not RECIPIENTS.unverified_count(txn, "message_id = ? AND office = ?", (message_id, sender)):
-            _forget_events(txn, message_id, sender)
+            events.forget(txn, message_id, sender)
     return len(rows)
 
 
@@ -94,7 +95,7 @@ def _forget_sent(txn: Txn, accepted_before_us: int) -> int:
         for one in RECIPIENTS.unverified_clear(txn, "message_id = ?", (message_id,)):
             office = blob(one["office"])
             if not INBOX.unverified_count(txn, "sender = ? AND message_id = ?", (office, message_id)):
-                _forget_events(txn, message_id, office)
+                events.forget(txn, message_id, office)
         _delete(txn, RECIPIENTS.name, "message_id = ?", message_id)
         SENT.delete(txn, message_id)
     return len(rows)
@@ -106,12 +107,6 @@ def _forget_proofs(txn: Txn, before_us: int) -> int:
     for row in rows:
         PROOFS.delete(txn, row["digest"])
     return len(rows)
-
-
-def _forget_events(txn: Txn, message_id: bytes, office: bytes) -> None:
-    """The story of one message with one office. The newest event of all stays: sequence numbers never start again."""
-    where = "message_id = ? AND office = ? AND seq < (SELECT max(seq) FROM events)"
-    _delete(txn, EVENTS.name, where, message_id, office)
 
 
 def _delete(txn: Txn, table: str, where: str, *args: bytes) -> None:

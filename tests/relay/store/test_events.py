@@ -77,6 +77,22 @@ def test_g15_a_proof_is_kept_once_as_it_was(store: InlineStore) -> None:
     tried(store, change)
 
 
+def test_g08_numbers_of_events_go_on_after_the_newest_was_forgotten() -> None:
+    stories = [
+        Event(IDS[0], office, "accepted", 0, world.COUNTY) for office in (world.CITY, world.PROVINCE, world.CITY)
+    ]
+    with office_store() as store:
+        store.run(lambda txn: events.append(txn, stories))
+        store.run(lambda txn: events.forget(txn, IDS[0], world.CITY))
+        assert [event.seq for event in store.run(lambda txn: events.after(txn, 0, 10))] == [2]
+        store.run(lambda txn: events.forget(txn, IDS[0], world.PROVINCE))
+        store.run(lambda txn: events.forget(txn, IDS[1], world.CITY))
+        assert store.run(events.last_seq) == 3
+        assert [event.seq for event in store.run(lambda txn: events.append(txn, stories[:2]))] == [4, 5]
+        store.run(lambda txn: events.forget(txn, IDS[0], world.CITY))
+        assert [event.seq for event in store.run(lambda txn: events.after(txn, 0, 10))] == [5]
+
+
 def test_g08_whoever_listens_misses_nothing_after_the_newest_event_was_damaged() -> None:
     first, second, third = (Event(IDS[0], world.CITY, type_, 0, world.CITY) for type_ in TYPES)
     with office_store() as store:
