@@ -17,7 +17,7 @@ NAMED: Final = {"cast": 0, "Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 
 CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
 _SQL: Final = re.compile(
-    r"\s*(select|insert|update|delete|pragma|begin|commit|rollback)\b[^']*"
+    r"\s*(select|insert|update|delete|pragma|begin|commit|rollback|savepoint|release)\b[^']*"
     r"|[\w\s.]+(=|<=?|>=?) (\?|\d)[^']*|\w+( desc)(, \w+ desc)*|\w+ = \w+",
     re.IGNORECASE,
 )
