@@ -17,7 +17,7 @@ from keys.roster.directory import Directory
 from keys.roster.revocation import is_doubted, revoked_since_us
 from keys.signing import UnverifiedRecord
 from keys.trust.chain import verify_roster
-from keys.trust.metadata import TrustError, root_fingerprint
+from keys.trust.metadata import METADATA_BYTES, TrustError, root_fingerprint
 from keys.trust.store import TrustStore
 from keys.verify import read_content, verify_content, verify_receipt
 from protocol.cbor import dumps, loads
@@ -26,6 +26,7 @@ from protocol.errors import Refused, RemoteError
 from protocol.fields import Fields
 from protocol.ids import digest_text, message_id_text
 from protocol.limits import CONTENT_BYTES, DIGEST_BYTES, DIRECTORY_BYTES, FORWARD_DEPTH, RECORD_BYTES
+from relay.given import read_given
 from relay.ground import Ground
 from relay.naming import id_range, only
 from relay.presenting import approver_object
@@ -107,12 +108,9 @@ def verify_file(path: Path, root: str | None, home: Path | None) -> dict[str, An
     """Check an evidence file offline against a root file, a root's fingerprint, or the home's pinned root.
 
     A home that knows a newer directory of the same network judges by that.
-    Gives the object of CONTRACT section 11; raises `Refused` NOT_FOUND when there is no such file.
+    Gives the object of CONTRACT section 11; raises like `read_given`.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise Refused("NOT_FOUND", str(path), field="file") from None
+    data = read_given(path, "file", EVIDENCE_BYTES)
     problems: list[str] = []
     found: dict[str, Any] = {
         "ok": False, "anchored": False, "root_fingerprint": None, "message": None, "receipts": [], "originals": [],
@@ -140,7 +138,7 @@ def find_anchor(root: str | None, home: Path | None) -> bytes | str | None:
     if root is not None:
         file = Path(root)
         return (
-            file.read_bytes()
+            read_given(file, "root", METADATA_BYTES)
             if file.is_file()
             else root.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
         )

@@ -19,6 +19,7 @@ from relay.console.failure import Failure, report
 from relay.console.operating import show_verdict
 from relay.console.output import cell, emit, listing, printable
 from relay.console.phrases import say
+from relay.given import read_given
 
 group: Final = LazyGroup(
     "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "export", "heads")}
@@ -28,6 +29,8 @@ COLUMNS: Final = {"n": "number", "at": "at", "by": "by", "did": "did", "id": "id
 LINES: Final = 20
 FOLLOW_S: Final = 1.0
 """Pause between two looks for new lines."""
+HEAD_FILE_BYTES: Final = 100_000
+"""What `audit verify --json` prints is far shorter, however many problems it names."""
 HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -107,11 +110,11 @@ def _verify_file(choices: Choices, file: str, heads: list[dict[str, Any]], root:
 def _known_head(text: str) -> dict[str, Any]:
     """A head as the check takes it: a hash, or a file with one or with what `audit verify --json` printed."""
     if Path(text).is_file():
-        text = Path(text).read_text("utf-8", "replace")[:100_000]
+        data = read_given(Path(text), "head", HEAD_FILE_BYTES)
         try:
-            found = msgspec.json.decode(text)
+            found = msgspec.json.decode(data)
         except msgspec.DecodeError:
-            found = text.strip()
+            found = data.decode("utf-8", "replace").strip()
     else:
         found = text
     count = found.get("count", 0) if isinstance(found, dict) else 0

@@ -20,6 +20,7 @@ from relay.console.keys.homes import root_home
 from relay.console.keys.passphrases import new_passphrase, unlock_of
 from relay.console.output import emit, local_time
 from relay.console.phrases import say
+from relay.given import read_given
 
 if TYPE_CHECKING:
     from keys.tls import Authority
@@ -55,7 +56,7 @@ def broker_certificate(
     root, folder = root_home(choices), Path(out)
     for name in names:
         _require_server_name(name)
-    asked = None if request is None else _read_request(Path(request))
+    asked = None if request is None else read_given(Path(request), "request", REQUEST_BYTES)
     authority = authority_of(choices, root, passphrase_file)
     if asked is None:
         issued = authority.issue_server(names, days=days)
@@ -143,17 +144,6 @@ def _require_server_name(name: str) -> None:
     """
     if not 0 < len(name) <= NAME_CHARS or not set(name) <= _NAME_CHARACTERS or is_address(name):
         raise Refused("BAD_FIELD", f"{name!r} is not the name of a machine", field="names")
-
-
-def _read_request(path: Path) -> bytes:
-    """A certificate request made elsewhere. Raises `Refused` FILE_MISSING, FILE_UNREADABLE."""
-    try:
-        with path.open("rb") as file:
-            return file.read(REQUEST_BYTES)
-    except FileNotFoundError:
-        raise Refused("FILE_MISSING", str(path), field="request") from None
-    except OSError as error:
-        raise Refused("FILE_UNREADABLE", f"{path}: {error.strerror}", field="request") from None
 
 
 def authority_of(choices: Choices, root: Path, passphrase_file: str | None) -> "Authority":

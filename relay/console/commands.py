@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
@@ -12,6 +13,9 @@ from relay.console.phrases import say
 from relay.console.wording import HELP, help_text
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES_FILE: Final = re.compile("FILE|DIR|REQUEST|RESPONSE|PLAN")
+"""Found in the metavar of every parameter that names a file or a folder."""
 
 HELP_NAMES: Final = {"help_option_names": ["--help", "-h"]}
 
@@ -24,7 +28,9 @@ def _remember(context: click.Context, option: click.Parameter, value: Any) -> No
 
 def _common_options() -> list[click.Parameter]:
     return [
-        click.Option(["--home", "home_given"], metavar="DIR", help="home", expose_value=False, callback=_remember),
+        click.Option(
+            ["--home", "home_given"], metavar="DIR", help="home_given", expose_value=False, callback=_remember
+        ),
         click.Option(["--json", "json"], is_flag=True, help="json", expose_value=False, callback=_remember),
         click.Option(
             ["--lang", "lang"],
@@ -81,11 +87,17 @@ def _write_help(spoken: "SpokenCommand | LazyGroup", context: click.Context, for
         formatter.write_text(help_text(spoken.path, lang))
     if isinstance(spoken, LazyGroup):
         rows = [(name, help_text(f"{spoken.path} {name}".strip(), lang)) for name in spoken.list_commands(context)]
-        with formatter.section(say("commands", lang)):
-            formatter.write_dl(rows)
+        _write_rows(formatter, say("commands", lang), rows)
     options = [_option_row(spoken, each, lang) for each in spoken.params if isinstance(each, click.Option)]
-    with formatter.section(say("options", lang)):
-        formatter.write_dl([*options, ("-h, --help", help_text("help", lang))])
+    _write_rows(formatter, say("options", lang), [*options, ("-h, --help", help_text("help", lang))])
+
+
+def _write_rows(formatter: click.HelpFormatter, heading: str, rows: list[tuple[str, str]]) -> None:
+    """Like click's sections, which end every heading with a western colon."""
+    formatter.write_paragraph()
+    formatter.write(f"{heading}\n")
+    with formatter.indentation():
+        formatter.write_dl(rows)
 
 
 def _option_row(spoken: "SpokenCommand | LazyGroup", each: click.Option, lang: str) -> tuple[str, str]:
@@ -99,6 +111,19 @@ def _option_row(spoken: "SpokenCommand | LazyGroup", each: click.Option, lang: s
     )
 
 
+def _fault_of(value: Any, metavar: str) -> str | None:
+    """The phrase for what is wrong with a value of any parameter.
+
+    A file must have a name, which may be any bytes: an empty one comes from a variable that is not set, and would mean
+    the current folder. Anything else is text.
+    """
+    if not isinstance(value, str):
+        return None
+    if NAMES_FILE.search(metavar):
+        return None if value else "no_file_name"
+    return "not_utf8" if value.encode("utf-8", "replace").decode() != value else None
+
+
 class SpokenCommand(click.Command):
     """A command with the common options and with help in both languages."""
 
@@ -107,6 +132,16 @@ class SpokenCommand(click.Command):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **{**settings, "context_settings": HELP_NAMES})
         self.params += _common_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, if every value can be what it is for."""
+        for parameter in self.params:
+            given = ctx.params.get(parameter.name or "")
+            for value in () if given == parameter.default else given if isinstance(given, tuple) else (given,):
+                fault = _fault_of(value, parameter.metavar or "")
+                if fault is not None:
+                    raise click.BadParameter(say(fault, _language(ctx)), ctx, parameter)
+        return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Replace click's English frame."""

@@ -6,7 +6,6 @@ leaves the process, and that file names stay on the side that has the files.
 
 import os
 import re
-import stat
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from protocol.errors import Refused
 from protocol.ids import is_address, is_group, message_id_text, parse_message_id, uuid7
 from protocol.lanes import KINDS, LEVELS, URGENCIES
 from protocol.limits import ATTACHMENTS, CONTENT_BYTES, NAME_BYTES, RECIPIENTS, SECOND_US, TITLE_CHARS
+from relay.given import read_given
 from relay.times import parse_duration_us, parse_time_us
 
 CLASSIFICATIONS: Final = ("none", "work_secret")
@@ -129,27 +129,8 @@ def read_attachments(names: list[str], folder: Path) -> list[dict[str, Any]]:
 
 
 def read_bytes(path: Path, field: str) -> bytes:
-    """At most one byte more than a content can hold, so that a huge file costs no memory."""
-    try:
-        # Without O_NONBLOCK a named pipe that nobody writes to would hang here for ever, with it an ordinary file is
-        # read as always; pipes that somebody writes to, such as `<(command)`, are read below.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        raise Refused("FILE_MISSING", str(path), field=field) from None
-    except PermissionError:
-        raise Refused("NOT_PERMITTED", str(path), field=field) from None
-    except (OSError, ValueError) as error:
-        raise Refused("FILE_UNREADABLE", f"{path}: {error}", field=field) from None
-    mode = os.fstat(descriptor).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        os.close(descriptor)
-        raise Refused("FILE_UNREADABLE", str(path), field=field)
-    os.set_blocking(descriptor, True)
-    with os.fdopen(descriptor, "rb") as stream:
-        try:
-            data = stream.read(CONTENT_BYTES + 1)
-        except OSError as error:
-            raise Refused("FILE_UNREADABLE", f"{path}: {error.strerror}", field=field) from None
+    """The bytes of a file that a content can hold. Raises like `read_given`, and `Refused` TOO_LARGE."""
+    data = read_given(path, field, CONTENT_BYTES)
     if len(data) > CONTENT_BYTES:
         raise Refused("TOO_LARGE", f"{path} has more than {CONTENT_BYTES} bytes", field=field)
     return data

@@ -3,17 +3,20 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
-import msgspec
 
 from config.problems import ConfigError
 from keys.files.private_files import KeyFileError
 from protocol.errors import Refused
 from relay.codes import CODES, error_object, human_lines, lookup
 from relay.console.choices import Choices
+from relay.console.output import encoded
 from relay.console.phrases import say
+
+DETAIL_CHARS: Final = 4_000
+"""Longest detail that is shown: it may quote an argument of any length."""
 
 
 class Failure(Exception):
@@ -34,7 +37,7 @@ class Failure(Exception):
     ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
-        self.detail = detail
+        self.detail = detail if len(detail) <= DETAIL_CHARS else f"{detail[:DETAIL_CHARS]}…"
         self.field = field
         self.extra = dict(extra or {})
         self.said = said
@@ -101,7 +104,7 @@ def naming(message_id: str, lang: str = "en") -> Iterator[None]:
 def report(failure: Failure, choices: Choices) -> int:
     """Write the failure to standard error and return the exit status."""
     if choices.json:
-        click.echo(msgspec.json.encode(failure.as_object(choices.lang)), err=True)
+        click.echo(encoded(failure.as_object(choices.lang)), err=True)
     else:
         for line in _three_lines(failure, choices.lang):
             click.echo(line, err=True)

@@ -142,7 +142,6 @@ def evidence(choices: Choices, message_id: str, output: str, redact_body: bool) 
 @option("--root", metavar="FILE|FINGERPRINT")
 def verify(choices: Choices, file: str, root: str | None) -> int:
     """Check an evidence file offline."""
-    _readable(file, "file")
     from relay.evidence import verify_file
 
     home = choices.home if (choices.home / "relay.toml").is_file() else None
@@ -158,18 +157,6 @@ def verify(choices: Choices, file: str, root: str | None) -> int:
     if not found["anchored"]:
         return report(Failure("UNANCHORED", "; ".join(problems) or str(found.get("root_fingerprint", ""))), choices)
     return 0
-
-
-def _readable(name: str, field: str) -> None:
-    try:
-        with Path(name).open("rb"):
-            return
-    except (FileNotFoundError, NotADirectoryError):
-        raise Refused("FILE_MISSING", name, field=field) from None
-    except PermissionError:
-        raise Refused("NOT_PERMITTED", name, field=field) from None
-    except OSError as error:
-        raise Refused("FILE_UNREADABLE", f"{name}: {error.strerror}", field=field) from None
 
 
 def _tell_verdict(found: Mapping[str, Any], lang: str) -> None:

@@ -15,6 +15,7 @@ from protocol.errors import Refused
 from relay.console.choices import Choices, read_choices
 from relay.console.commands import LazyGroup
 from relay.console.failure import Failure, as_failure, quiet_streams, report, usage_failure
+from relay.console.phrases import say
 
 BROKEN_PIPE: Final = 141
 """What a shell shows for a program that SIGPIPE ended."""
@@ -88,8 +89,11 @@ def _run(words: list[str], choices: Choices) -> int:
     except PermissionError as error:
         return report(Failure("NOT_PERMITTED", _file_trouble(error)), choices)
     except OSError as error:
-        code = "CANNOT_WRITE" if error.errno in NO_ROOM else "INTERNAL"
-        return report(Failure(code, _file_trouble(error) if code == "CANNOT_WRITE" else _describe(error)), choices)
+        code = "CANNOT_WRITE" if error.errno in NO_ROOM else "FILE_UNREADABLE" if error.filename else "INTERNAL"
+        return report(Failure(code, _describe(error) if code == "INTERNAL" else _file_trouble(error)), choices)
+    except UnicodeEncodeError:
+        # A file name can be any bytes, but not where it is written down, such as in relay.toml.
+        return report(Failure("USAGE", say("not_utf8", choices.lang)), choices)
     except Exception as error:  # noqa: BLE001 - nobody above us; people get a sentence, developers the file
         return report(Failure("INTERNAL", _describe(error)), choices)
 

@@ -1,5 +1,6 @@
 """What commands print: JSON for programs, tables and time lines for people."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,9 +20,17 @@ PLAIN_WIDTH: Final = 200
 URGENT_STYLE: Final = {"flash": "bold red", "urgent": "red", "priority": "yellow"}
 
 
+def encoded(found: Mapping[str, Any]) -> bytes:
+    """The JSON of an object. What a file name has that is not UTF-8 becomes `?`: JSON cannot hold it."""
+    try:
+        return msgspec.json.encode(found)
+    except UnicodeEncodeError:
+        return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def emit(found: Mapping[str, Any]) -> None:
     """One JSON object on one line, with its version first."""
-    click.echo(msgspec.json.encode({"v": 1, **found}))
+    click.echo(encoded({"v": 1, **found}))
 
 
 def emit_all(found: Iterable[Mapping[str, Any]]) -> None:

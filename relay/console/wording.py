@@ -74,6 +74,7 @@ HELP: Final = MappingProxyType(
             "确认系统时钟正确；跳变后不再沿用推算的时间。",
             "Say that the wall clock is right after it jumped.",
         ),
+        "home": ("本站主目录。", "The home of this office."),
         "home accept": (
             "确认已查明本机目录为何被恢复或复制，解除警报。",
             "Say that it is known how the home was restored or cloned; ends the alarm.",
@@ -198,7 +199,7 @@ HELP: Final = MappingProxyType(
         "version": ("显示版本。", "Show versions."),
         # Options that every command has.
         "help": ("显示本帮助。", "Show this help."),
-        "home": (
+        "home_given": (
             "单位目录（或环境变量 RELAY_HOME；默认 /var/lib/relay）",
             "the office's home (or RELAY_HOME; default /var/lib/relay)",
         ),

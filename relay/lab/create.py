@@ -32,11 +32,11 @@ from keys.roster.office_record import OfficeRecord, Person
 from keys.signing_key import make_private_key
 from keys.tls import LOOPBACK_NAMES, Authority
 from keys.trust.store import TrustStore
-from protocol.errors import Refused
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.limits import NETWORK_ID_BYTES, OFFICE_ID_BYTES, SECOND_US
 from relay.brokers import mosquitto, nats
 from relay.brokers.site import Site, write_tls
+from relay.given import read_passphrase
 from relay.lab.plan import BrokerPlan, OfficePlan, Plan, load_plan
 from relay.lab.toml_text import merged, toml_text
 
@@ -100,8 +100,8 @@ def create_lab(plan_path: Path, directory: Path, passphrase_file: Path | None = 
     if SUITE_SM2 in plan.rules.suites:
         require_gm()
     settings = _settings(plan)
-    target = directory.resolve()
-    passphrase = _passphrase(passphrase_file)
+    target = Path(os.path.realpath(directory))
+    passphrase = secrets.token_urlsafe(24).encode() if passphrase_file is None else read_passphrase(passphrase_file)
     with whole_directory(target, "directory") as building:
         return _build(plan, settings, building, target, passphrase)
 
@@ -187,16 +187,6 @@ def _connection(broker: BrokerPlan, office: OfficePlan) -> dict[str, Any]:
 def _place(broker: BrokerPlan, port: int) -> dict[str, Any]:
     """Where relays reach a broker."""
     return {"id": broker.id, "engine": broker.engine, "host": LISTEN, "port": port, "tls": broker.tls}
-
-
-def _passphrase(file: Path | None) -> bytes:
-    """The first line of the file, or a new passphrase."""
-    if file is None:
-        return secrets.token_urlsafe(24).encode()
-    passphrase = file.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
-    if not passphrase:
-        raise Refused("BAD_FIELD", "the passphrase file is empty", field="passphrase_file")
-    return passphrase
 
 
 def _key_file(office: str, name: str) -> str:

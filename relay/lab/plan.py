@@ -16,6 +16,7 @@ from config.schema import Name, Port
 from keys.roster.office_record import NAME_CHARS, OFFICE_CLASSES, ROLES, STANDINGS, is_name
 from protocol.ids import is_address, is_group
 from protocol.lanes import KINDS
+from relay.given import read_given
 
 PLAN_BYTES: Final = 4 * 1024 * 1024
 
@@ -82,12 +83,8 @@ class Plan(Part, frozen=True, kw_only=True):
 
 
 def load_plan(path: Path) -> Plan:
-    """The plan in a file; raises `ConfigError` (78) with all faults."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(PLAN_BYTES + 1)
-    except OSError as error:
-        raise ConfigError([Problem("unreadable", str(path), error.strerror or str(error))], "BAD_PLAN") from None
+    """The plan in a file; raises `ConfigError` (78) with all faults, and like `read_given`."""
+    data = read_given(path, "plan", PLAN_BYTES)
     if len(data) > PLAN_BYTES:
         raise ConfigError([Problem("unreadable", str(path), f"larger than {PLAN_BYTES} bytes")], "BAD_PLAN")
     return parse_plan(data)

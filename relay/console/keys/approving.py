@@ -21,9 +21,10 @@ from relay.console.commands import argument, command, option
 from relay.console.keys.acting import Acted, ceremony, change_directory, signing_options, tell_acted
 from relay.console.keys.homes import root_home
 from relay.console.keys.passphrases import unlock_of
-from relay.console.keys.requests import carried, read_carried, require_absent
+from relay.console.keys.requests import carried, require_absent
 from relay.console.output import emit
 from relay.console.phrases import say
+from relay.given import read_given
 
 if TYPE_CHECKING:
     from keys.tls import Authority
@@ -148,7 +149,7 @@ def _read_requests(home: Path, names: Sequence[str], now_us: int) -> list[Enrolm
 
 
 def _read_request(name: str, now_us: int) -> EnrolmentRequest:
-    data = read_carried(name, REQUEST_BYTES, "request")
+    data = read_given(Path(name), "request", REQUEST_BYTES)
     with carried(name, "BAD_REQUEST"):
         return verify_request(data, now_us)
 

@@ -1,5 +1,6 @@
 """`keys init-network` and `keys rotate ROLE`: the ceremonies at which keys of the network are made."""
 
+import os
 import re
 import secrets
 import time
@@ -99,7 +100,7 @@ def _write_settings(home: Path, office: str, network: str, office_home: str | No
 
     settings: dict[str, Any] = {"home_version": HOME_VERSION, "office": {"address": office, "network": network}}
     if office_home is not None:
-        settings["network"] = {"office_home": str(Path(office_home).resolve())}
+        settings["network"] = {"office_home": os.path.realpath(office_home)}
     text = toml_text(settings).encode()
     path = home / "relay.toml"
     if path.exists():

@@ -17,10 +17,11 @@ from relay.console.choices import HOME_VERSION, SUITES, Choices
 from relay.console.commands import argument, command, option
 from relay.console.keys.fingerprints import Shown, tell
 from relay.console.keys.renewing import install_renewal, rotates
-from relay.console.keys.requests import carried, read_carried, require_absent, validity
+from relay.console.keys.requests import carried, require_absent, validity
 from relay.console.keys.unlocking import unlock_of_home
 from relay.console.output import emit, local_time
 from relay.console.phrases import say
+from relay.given import read_given
 from relay.times import time_text
 
 DAY_US: Final = 86_400 * SECOND_US
@@ -103,7 +104,7 @@ def install(choices: Choices, response: str) -> None:
 
     home = choices.home
     _require_no_root(home)
-    data = read_carried(response, RESPONSE_BYTES, "response")
+    data = read_given(Path(response), "response", RESPONSE_BYTES)
     if rotates(home):
         install_renewal(choices, home, response, data)
         return
@@ -138,7 +139,7 @@ def _root(given: str) -> bytes:
     from keys.trust.chain import verify_root
     from keys.trust.metadata import METADATA_BYTES
 
-    data = read_carried(given, METADATA_BYTES, "root")
+    data = read_given(Path(given), "root", METADATA_BYTES)
     with carried(given, "BAD_TRUST"):
         return bytes.fromhex(verify_root(data)[1])
 

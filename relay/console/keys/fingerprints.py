@@ -12,9 +12,10 @@ from keys.spoken import digit_groups, hex_groups, words
 from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.commands import argument, command, option
-from relay.console.keys.requests import carried, read_carried
+from relay.console.keys.requests import carried
 from relay.console.output import emit
 from relay.console.phrases import say
+from relay.given import read_given
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _of_file(name: str) -> Shown:
     from keys.trust.chain import verify_root
     from keys.trust.metadata import METADATA_BYTES
 
-    data = read_carried(name, METADATA_BYTES, "file")
+    data = read_given(Path(name), "file", METADATA_BYTES)
     with carried(name, "BAD_REQUEST"):
         if data[:1] == b"{":
             return Shown("root", _network_of(data), bytes.fromhex(verify_root(data)[1]))
@@ -119,7 +120,7 @@ def _of_office(home: Path) -> list[Shown]:
     from keys.trust.metadata import METADATA_BYTES
 
     identity, second = (read_header(home / "keys" / f"{kind}.key") for kind in ("identity", "second"))
-    root = read_carried(str(home / "trust" / "root.json"), METADATA_BYTES, "trust")
+    root = read_given(home / "trust" / "root.json", "trust", METADATA_BYTES)
     with carried("trust/root.json", "BAD_TRUST"):
         pinned = verify_root(root)[1]
     if not identity.label:

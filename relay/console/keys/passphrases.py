@@ -17,13 +17,11 @@ from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.output import local_time
 from relay.console.phrases import say
+from relay.given import read_passphrase
 from relay.times import time_text
 
 LAB_PASSPHRASE: Final = "passphrase"  # noqa: S105 - the name of a file
 """In a laboratory's root home: opens every key, unattended."""
-
-PASSPHRASE_BYTES: Final = 4_096
-"""Longest file that is read for its first line."""
 
 NEW_CHARACTERS: Final = 12
 """Fewest characters of a passphrase that is chosen on a terminal: four short words. A file is its owner's business."""
@@ -91,21 +89,6 @@ def new_passphrase(choices: Choices, what: str, file: str | Path | None) -> byte
             click.echo(say("passphrase_differs", choices.lang), err=True)
         else:
             return typed
-
-
-def read_passphrase(file: Path) -> bytes:
-    """The first line of the file. Raises `Refused` FILE_MISSING, FILE_UNREADABLE, or BAD_FIELD when it is empty."""
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(PASSPHRASE_BYTES)
-    except FileNotFoundError:
-        raise Refused("FILE_MISSING", str(file), field="passphrase_file") from None
-    except OSError as error:
-        raise Refused("FILE_UNREADABLE", f"{file}: {error.strerror}", field="passphrase_file") from None
-    passphrase = data.split(b"\n", 1)[0].rstrip(b"\r")
-    if not passphrase:
-        raise Refused("BAD_FIELD", "the passphrase file is empty", field="passphrase_file")
-    return passphrase
 
 
 _NO_TERMINAL: Final = "input is no terminal and there is no --passphrase-file"

@@ -28,6 +28,7 @@ from relay.console.keys.revoking import key_id_of
 from relay.console.output import emit, listing
 from relay.console.phrases import say
 from relay.console.signing import PERSON_KEY
+from relay.given import read_given
 from relay.times import parse_time_us, time_text
 
 VALID_DAYS: Final = 730
@@ -59,7 +60,7 @@ def person_init(choices: Choices, name: str, office: str, output: str, passphras
     address = parse_address(office, field="office")
     _check_name(name)
     path = Path(output)
-    request_path = path.with_name(path.name + ".request")
+    request_path = Path(f"{path}.request")
     for each in (path, request_path):
         if each.exists():
             raise Refused("FILE_EXISTS", f"{each} exists and is never overwritten", field="output")
@@ -217,12 +218,7 @@ def _public_of(
 def _requested(path: Path, name: str, address: Address) -> bytes:
     """The public key of a request, which must be of this person at this office."""
     try:
-        with path.open("rb") as stream:
-            request = read_request(stream.read(RECORD_BYTES + 1), _now_us())
-    except FileNotFoundError:
-        raise Refused("FILE_MISSING", str(path), field="public") from None
-    except OSError as error:
-        raise Refused("FILE_UNREADABLE", f"{path}: {error.strerror}", field="public") from None
+        request = read_request(read_given(path, "public", RECORD_BYTES), _now_us())
     except RemoteError as error:
         raise Refused("BAD_FIELD", f"{path} is no request of a person: {error}", field="public") from None
     if (request.name, request.address) != (name, address):

@@ -1,5 +1,6 @@
 """`keys publish` and `keys pull`: how the signed directory leaves the administrator, and how it comes to a home."""
 
+import os
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -17,9 +18,10 @@ from relay.console.keys.acting import ceremony
 from relay.console.keys.homes import root_home
 from relay.console.keys.journal import note_act
 from relay.console.keys.passphrases import unlock_of
-from relay.console.keys.requests import carried, read_carried, require_absent
+from relay.console.keys.requests import carried, require_absent
 from relay.console.output import emit
 from relay.console.phrases import say
+from relay.given import read_given
 
 
 @command("keys publish")
@@ -96,7 +98,7 @@ def _network_office(choices: Choices, home: Path, given: str | None) -> Daemon:
         detail = "[network] office_home of relay.toml is empty and there is no --office-home; or use --to-file"
         raise Refused("BAD_CONFIG", detail, field="office_home")
     # Relative to the file that names it, so that a laboratory can be moved as a whole.
-    office = Path(place).resolve() if given else (home / place).resolve()
+    office = Path(os.path.realpath(place if given else home / place))
     found = Daemon(Choices(choices.lang, home_given=str(office)).existing_home(), choices.lang, ADMIN_SOCKET)
     click.get_current_context().call_on_close(found.close)
     return found
@@ -114,7 +116,7 @@ def _ask(daemon: Daemon) -> dict[str, bytes]:
 def _read_file(name: str) -> dict[str, bytes]:
     from keys.ceremony.carried import CARRIED_BYTES, decode_carried
 
-    data = read_carried(name, CARRIED_BYTES, "from_file")
+    data = read_given(Path(name), "from_file", CARRIED_BYTES)
     with carried(name, "BAD_TRUST"):
         return decode_carried(data)
 

@@ -24,20 +24,6 @@ validity: Final = option("--valid-days", metavar="DAYS", type=click.IntRange(1, 
 """How long a request may be answered: time to carry it to the administrators, and for two of them to meet."""
 
 
-def read_carried(name: str, limit: int, field: str) -> bytes:
-    """The bytes of a file, at most one more than `limit`, so that a longer one is refused by its decoder.
-
-    Raises `Refused` FILE_MISSING, FILE_UNREADABLE.
-    """
-    try:
-        with Path(name).open("rb") as stream:
-            return stream.read(limit + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise Refused("FILE_MISSING", name, field=field) from None
-    except OSError as error:
-        raise Refused("FILE_UNREADABLE", f"{name}: {error.strerror}", field=field) from None
-
-
 @contextmanager
 def carried(name: str, code: str) -> Iterator[None]:
     """Say what is wrong with a carried file by a code of the console: `code` for one that is not whole or was altered.

@@ -136,7 +136,7 @@ class Trial:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cheap_passphrases() -> Iterator[None]:
+def cheap_passphrases() -> Iterator[None]:
     """What a guess costs is asked elsewhere (tests/keys/test_keyfile.py)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -179,7 +179,7 @@ def trial(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cal
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
