@@ -43,6 +43,7 @@ from relay.status import Status
 from relay.store import counters, held, quarantine
 from relay.store.database import Txn
 from relay.store.quarantine import Suspect
+from relay.suites import Suites
 from relay.timekeeper import Timekeeper
 from relay.validity import of_office
 
@@ -88,6 +89,7 @@ class Engine:
         self._retention = Retention(ground)
         self._revocations = Revocations(ground, self._sealer)
         ground.trust_takers.append(self._revocations.came)
+        self._suites = Suites(ground, self._renew)
         self._restorer = Restorer(ground, self._sealer)
         self._timekeeper = Timekeeper(ground)
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,6 +116,7 @@ class Engine:
             **({} if self._keeper is None else {"audit": self._keeper.run}),
             "retention": self._retention.run,
             "revocations": self._revocations.run,
+            "suites": self._suites.run,
             "restorer": self._restorer.run,
             "timekeeper": self._timekeeper.run,
             **{f"intake-{group}": intake.run for group, intake in self._intakes.items()},
