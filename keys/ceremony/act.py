@@ -196,7 +196,12 @@ def _version(files: Files) -> int:
 
 
 def _label(delegator: Root | Targets, role: str, key_id: str) -> str:
-    return keys_of(delegator, role)[key_id].label or key_id[:16]
+    return keys_of(delegator, role)[key_id].label or short_id(key_id)
+
+
+def short_id(key_id: str) -> str:
+    """What a key is called that has no label: the beginning of its id."""
+    return key_id[:16]
 
 
 def _metadata(name: str, data: bytes) -> Metadata[Any]:

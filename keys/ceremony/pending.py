@@ -19,6 +19,7 @@ from keys.ceremony.act import (
     Signatures,
     check_act,
     same_content,
+    short_id,
     sign_act,
     signatures_of,
     valid_until,
@@ -26,9 +27,9 @@ from keys.ceremony.act import (
 from keys.ceremony.network import Network, finish, read_network
 from keys.ceremony.proposals import Change, propose_change, sitting_over
 from keys.files.keyfile import Unlock
-from keys.files.private_files import fsync_directory, replace
+from keys.files.private_files import KeyFileError, fsync_directory, replace
 from keys.trust.holder import Holder
-from keys.trust.metadata import TrustError, root_version
+from keys.trust.metadata import TrustError, root_version, tuf_key
 from keys.trust.policy import DAY_US, DEFAULT_POLICY, ONLINE_ROLES, Policy
 from keys.trust.sitting import Sitting, not_enough
 from protocol.errors import Refused, RemoteError
@@ -69,13 +70,14 @@ class Outcome:
     """What became of an act: `network` is the newest generation, with the act in it if `path` is None.
 
     Otherwise the act waits as `path`: for more signatures, or, when it has them all, to be carried out where the
-    online keys are. `holders` gave their signatures now or before.
+    online keys are. `holders` gave their signatures now or before; `troubles` is why keys that were here did not open.
     """
 
     act: Act
     network: Network
     signatures: tuple[Signatures, ...]
     path: Path | None = None
+    troubles: tuple[KeyFileError, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -197,18 +199,24 @@ def _require_time(act: Act, now_us: int, policy: Policy) -> None:
 def _conclude(
     root_dir: Path, network: Network, waiting: Waiting, now_us: int, sitting: Sitting, signers: Signers
 ) -> Outcome:
-    """Carry the act out, or keep it until more have signed."""
+    """Carry the act out, or keep it until more have signed. One that only its own new keys have signed is not kept."""
     signatures = tuple(signatures_of(waiting.files or network.files, waiting.act))
     missing = next((one for one in signatures if one.missing), None)
-    if missing is not None and not any(one.holders for one in signatures):
+    if missing is not None and not any(set(one.holders) - _names_of(signers.made) for one in signatures):
         raise sitting.troubles[0] if sitting.troubles else not_enough(missing.role, missing.missing)
+    troubles = tuple(sitting.troubles)
     # First it is written down: signatures that people gave are not lost to a crash or a full disk.
     replace(waiting.path, waiting.act.encode())
     if missing is not None or not all(sitting.has_key(role) for role in ONLINE_ROLES):
-        return Outcome(waiting.act, network, signatures, waiting.path)
+        return Outcome(waiting.act, network, signatures, waiting.path, troubles)
     done = finish(root_dir, waiting.act, now_us, unlock=signers.unlock, policy=signers.policy)
     drop_waiting(root_dir, waiting)
-    return Outcome(waiting.act, done, signatures)
+    return Outcome(waiting.act, done, signatures, None, troubles)
+
+
+def _names_of(made: Sequence[Holder]) -> set[str]:
+    """What signatures call these keys: by their labels, or, where a role keeps none, by their ids."""
+    return {name for one in made for name in (one.label, short_id(tuf_key(one.first.public()).keyid))}
 
 
 def _sitting(root_dir: Path, network: Network, now_us: int, signers: Signers) -> Sitting:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keys.files.private_files import KeyFileError
 from keys.roster.directory import Directory
 from protocol.errors import RemoteError
+from relay.codes import lookup
 from relay.console.choices import Choices
 from relay.console.commands import F, option, remembered
 from relay.console.failure import Failure
@@ -33,7 +35,7 @@ class Acted:
     """What became of an act.
 
     `done`: enough holders have signed and `directory` is in the newest generation; else it waits, as the file `path`,
-    for those whom `signatures` lack.
+    for those whom `signatures` lack. `troubles`: keys that were here and did not open.
     """
 
     act: str
@@ -41,6 +43,7 @@ class Acted:
     directory: Directory
     signatures: tuple["Signatures", ...] = ()
     path: Path | None = None
+    troubles: tuple[KeyFileError, ...] = ()
 
     def as_object(self) -> dict[str, Any]:
         """The members that every act prints."""
@@ -50,6 +53,10 @@ class Acted:
             found["signatures"] = [signatures_object(one) for one in self.signatures]
         if self.path is not None:
             found["file"] = str(self.path)
+        if self.troubles:
+            found["troubles"] = [
+                {"code": one.code, "file": str(one.path), "detail": one.detail} for one in self.troubles
+            ]
         return found
 
 
@@ -62,7 +69,8 @@ def signers_of(choices: Choices, home: Path, passphrase_file: str | Path | None)
     """Who is here. Raises `Refused` FILE_MISSING for a folder of keys that is not there, and like `unlock_of`."""
     from keys.ceremony.pending import Signers
 
-    return Signers(unlock_of(choices, home, passphrase_file), key_places(choices))
+    places = key_places(choices)
+    return Signers(unlock_of(choices, home, passphrase_file, places), places)
 
 
 def key_places(choices: Choices) -> tuple[Path, ...]:
@@ -93,7 +101,9 @@ def change_directory(choices: Choices, passphrase_file: str | Path | None, chang
 def acted_on(home: Path, outcome: "Outcome") -> Acted:
     """What became of an act, noted in the journal."""
     note_act(home, outcome.act.name, outcome.done, outcome.holders, outcome.network.directory.version)
-    return Acted(outcome.act.name, outcome.done, outcome.network.directory, outcome.signatures, outcome.path)
+    return Acted(
+        outcome.act.name, outcome.done, outcome.network.directory, outcome.signatures, outcome.path, outcome.troubles
+    )
 
 
 @contextmanager
@@ -122,6 +132,10 @@ def tell_acted(choices: Choices, acted: Acted, found: Mapping[str, Any] | None =
         emit({**acted.as_object(), **(found or {})})
         return
     lang = choices.lang
+    for trouble in acted.troubles:
+        # Others have signed; whose passphrase was wrong must hear of it all the same.
+        what, _, _ = lookup(trouble.code).words(lang)
+        click.echo(f"{what} [{trouble.code}] {trouble.path}", err=True)
     if acted.done:
         click.echo(say("act_done", lang, act=acted.act, version=acted.directory.version))
         click.echo(say("act_publish", lang, command=f"relay --home {choices.home} keys publish"))

@@ -6,12 +6,14 @@ keyboard; from a file it is the first line, as it stands.
 
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
 from keys.files.keyfile import Unlock
+from keys.files.storage_key import LABEL, SEALED
 from keys.files.tries import wrong_tries
 from protocol.errors import Refused
 from relay.console.choices import Choices
@@ -35,26 +37,33 @@ def tell_tries(choices: Choices, key_file: Path) -> None:
         click.echo(say("wrong_tries", choices.lang, what=key_file.name, count=tries.count, since=since), err=True)
 
 
-def unlock_of(choices: Choices, home: Path, passphrase_file: str | Path | None) -> Unlock:
+def unlock_of(choices: Choices, home: Path, passphrase_file: str | Path | None, places: Sequence[Path] = ()) -> Unlock:
     """From a key's label to its passphrase, or None when its holder is not here.
 
     From `passphrase_file` (for every key), else from the file of a laboratory, else asked on the terminal, where an
-    empty answer means that the holder is not here. Raises `Refused` FILE_MISSING, FILE_UNREADABLE, BAD_FIELD for an
-    empty file; the result raises NOT_ENOUGH_KEYS when there is nobody to ask.
+    empty answer means that the holder is not here. Wrong tries are told of files in HOME/keys and in `places`. Raises
+    `Refused` FILE_MISSING, FILE_UNREADABLE, BAD_FIELD for an empty file; the result raises NOT_ENOUGH_KEYS when there
+    is nobody to ask.
     """
+
+    def tell(label: str) -> None:
+        name = SEALED if label == LABEL else f"{label}.key"
+        for place in (home / "keys", *places):
+            tell_tries(choices, place / name)
+
     lab = home / LAB_PASSPHRASE
     file = Path(passphrase_file) if passphrase_file is not None else lab if lab.is_file() else None
     if file is not None:
         given = read_passphrase(file)
 
         def give(label: str) -> bytes:
-            tell_tries(choices, home / "keys" / f"{label}.key")
+            tell(label)
             return given
 
         return give
 
     def ask(label: str) -> bytes | None:
-        tell_tries(choices, home / "keys" / f"{label}.key")
+        tell(label)
         if not sys.stdin.isatty():
             raise Refused("NOT_ENOUGH_KEYS", f"nobody can be asked for the passphrase of {label}: {_NO_TERMINAL}")
         return _typed(say("passphrase_of", choices.lang, what=label)) or None

@@ -1,5 +1,6 @@
 """The ceremonies by the command line: founding, going on, replacing keys, suspending, signing on two machines."""
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keys.ceremony.network import read_network
-from keys.files.keyfile import read_header
+from keys.files.keyfile import change_passphrase, read_header
 from keys.files.tries import wrong_tries
 from relay.console.main import main
 from tests.keys.networks import CHEAP
@@ -235,6 +236,44 @@ def test_a_wrong_passphrase_is_counted_once_and_says_no_more_than_that_it_does_n
     assert (bent.exit, bent.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
     # One damaged key is one holder less, and there are enough of the others.
     assert keys("rotate", "timestamp").object()["state"] == "done"
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "suspensions", "snapshot", "timestamp"])
+def test_a_rotation_that_only_its_new_keys_would_sign_says_why_and_leaves_nothing(
+    keys: Keys, root: Path, tmp_path: Path, role: str
+) -> None:
+    (tmp_path / "wrong").write_text("guessed")
+    (tmp_path / "new").write_text("words of the new keys")
+    before = sorted(path.name for path in (root / "keys").glob("*.key"))
+    new = () if role in ("snapshot", "timestamp") else ("--new-passphrase-file", str(tmp_path / "new"))
+    ran = keys("rotate", role, *new, words="wrong")
+    assert (ran.exit, ran.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
+    assert sorted(path.name for path in (root / "keys").glob("*.key")) == before
+    assert plain(keys, "pending", "list").out == ""
+
+
+def test_whose_passphrase_is_wrong_beside_another_who_signs_is_told_so(keys: Keys, tmp_path: Path) -> None:
+    """Two holders at one table, each with a medium; only one of the two keys opens."""
+    media = [tmp_path / f"medium-{number}" for number in (1, 2)]
+    for place in media:
+        place.mkdir(mode=0o700)
+    assert keys(*FOUND, *(word for place in media for word in ("--media", str(place)))).exit == 0
+    other = media[1] / "targets-2.key"
+    change_passphrase(other, b"the words of all holders", b"of targets-2", entropy=random.randbytes, cost=CHEAP)
+    act = ("rules", "--require-reviewer", "incident_first")
+    here = [word for place in media for word in ("--keys", str(place))]
+    waits = keys(*act, *here).object()
+    assert (waits["state"], waits["signatures"][0]["holders"]) == ("pending", ["targets-1"])
+    assert [(one["code"], one["file"]) for one in waits["troubles"]] == [("KEY_FILE_NOT_OPENED", str(other))]
+    # Alone there is no signature to keep, and it is an error.
+    alone = keys(*act, "--keys", str(media[1]))
+    assert (alone.exit, alone.error()["code"]) == (65, "KEY_FILE_NOT_OPENED")
+    told = keys("rules", "--require-issuer", "incident_first", *here, json=False)
+    assert told.exit == 0
+    assert f"The key file does not open. [KEY_FILE_NOT_OPENED] {other}" in told.err
+    assert "Note: wrong passphrases tried on targets-2.key" in told.err
+    (tmp_path / "of-two").write_text("of targets-2")
+    assert keys(*act, "--keys", str(media[1]), words="of-two").object()["state"] == "done"
 
 
 def test_a_suspension_takes_one_key_and_72_hours_at_most(keys: Keys, root: Path) -> None:
