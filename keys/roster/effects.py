@@ -19,7 +19,7 @@ def effects_of(files: Files, act: Act) -> list[str]:
     Raises `TrustError` or `RemoteError` for an act whose files are malformed.
     """
     after = {**files, **act.files}
-    return list(chain(_roles(files, after), _directory(files, after), _suspensions(files, after)))
+    return list(chain(_roles(files, after), _directory(files, after), _suspensions(files, after, act.at_us)))
 
 
 def _roles(files: Files, after: Files) -> list[str]:
@@ -130,7 +130,7 @@ _HELD = frozenset({"keys", "persons"})
 _PLACE = frozenset({"address", "name", "office_class", "standing"})
 
 
-def _suspensions(files: Files, after: Files) -> list[str]:
+def _suspensions(files: Files, after: Files, at_us: int) -> list[str]:
     old = {one.office_id: one for one in decode_suspensions(files[SUSPENSIONS_FILE])}
     new = {one.office_id: one for one in decode_suspensions(after[SUSPENSIONS_FILE])}
     directory = Directory.decode(after[ROSTER_FILE])
@@ -139,5 +139,12 @@ def _suspensions(files: Files, after: Files) -> list[str]:
         office = directory.by_id(id_)
         return id_.hex() if office is None else office.address
 
-    found = [f"suspended: {name(id_)}, {one.reason}" for id_, one in new.items() if old.get(id_) != one]
-    return found + [f"no longer suspended: {name(id_)}" for id_ in old if id_ not in new]
+    other = {id_: one for id_, one in new.items() if old.get(id_) != one}
+    ended = [id_ for id_, one in other.items() if one.until_us <= at_us]
+    ended += [id_ for id_, one in old.items() if id_ not in new and one.until_us > at_us]
+    found = [
+        f"suspended until {tuf_time(one.until_us):%Y-%m-%dT%H:%M:%SZ}: {name(id_)}, {one.reason}"
+        for id_, one in other.items()
+        if one.until_us > at_us
+    ]
+    return found + [f"no longer suspended: {name(id_)}" for id_ in ended]

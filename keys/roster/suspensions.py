@@ -1,14 +1,18 @@
-"""Suspensions: the quick brake. One signature stops an office, for at most 72 hours (D8).
+"""Suspensions: the quick brake. One signature stops an office, for at most 72 hours in any fourteen days (D8).
 
+Whoever holds a key of the role could suspend an office again whenever it lapsed, for ever. So a suspension stays listed
+for a while after its end, and within 14 days of its beginning the office is not suspended anew: by then those who can
+revoke it, or take the key away, have met. Every office holds the list to the one that it knew before (`forgotten`).
 Pure. Wire form (`suspensions.cbor`): canonical CBOR {0 version, 1 [{0 office id, 1 since, 2 until, 3 reason}]},
 sorted by office id, one entry an office. Times in microseconds; [since, until).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from keys.roster.office_record import fields, is_name, is_time, items, require, require_version
+from keys.trust.metadata import tuf_time
 from protocol import cbor
 from protocol.errors import Refused
 from protocol.ids import OfficeId
@@ -17,8 +21,18 @@ from protocol.limits import OFFICE_ID_BYTES, SECOND_US
 SUSPENSION_US: Final = 72 * 3_600 * SECOND_US
 """Longest suspension: over a weekend, until enough signers for a revocation can meet."""
 
+REST_US: Final = 14 * 24 * 3_600 * SECOND_US
+"""From the beginning of one suspension of an office to that of the next."""
+
+SLACK_US: Final = 24 * 3_600 * SECOND_US
+"""Clocks of administrators may differ: nothing begins more than a day after it was signed, and an entry that need not
+be listed any more stays for a day."""
+
+LISTED_US: Final = REST_US + SLACK_US
+"""How long a suspension is listed, from its beginning."""
+
 SUSPENSIONS: Final = 500
-"""Most offices suspended at once."""
+"""Most offices listed: suspended now, or in the last two weeks."""
 
 SUSPENSIONS_BYTES: Final = 256 * 1024
 _VERSION: Final = 1
@@ -26,7 +40,10 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """An office that is not to be believed in [since_us, until_us). Raises `RemoteError` MALFORMED over 72 h."""
+    """An office that is not to be believed in [since_us, until_us). Raises `RemoteError` MALFORMED over 72 h.
+
+    `until_us` may be moved within these 72 hours, `since_us` never.
+    """
 
     office_id: OfficeId
     since_us: int
@@ -47,23 +64,42 @@ class Suspension:
 
 
 def suspend_office(suspensions: Iterable[Suspension], one: Suspension) -> tuple[Suspension, ...]:
-    """These and one more; those that have ended by its beginning are left out.
+    """These and one more, without those whose time to be listed is over by its beginning.
 
-    An office is not suspended anew while it is: 72 hours are what one holder alone may do. Raises `Refused` BAD_FIELD.
+    Of an office that is listed, the suspension goes on, or is taken up again, within 72 hours of when it began: more is
+    not for one holder alone. Raises `Refused` BAD_FIELD.
     """
-    kept = tuple(each for each in suspensions if each.until_us > one.since_us)
-    if any(each.office_id == one.office_id for each in kept):
-        raise Refused("BAD_FIELD", "it is suspended already; to stop it for longer, revoke it", field="address")
-    return (*kept, one)
+    kept = _listed(suspensions, one.since_us)
+    before = next((each for each in kept if each.office_id == one.office_id), None)
+    if before is None:
+        return (*kept, one)
+    if one.until_us > before.since_us + SUSPENSION_US:
+        until, again = (f"{tuf_time(before.since_us + us):%Y-%m-%dT%H:%M:%SZ}" for us in (SUSPENSION_US, LISTED_US))
+        detail = f"it was suspended before: this one ends by {until}, and another begins from {again} on"
+        raise Refused("BAD_FIELD", f"{detail}; to stop it for longer, revoke it", field="address")
+    longer = replace(before, until_us=one.until_us, reason=one.reason)
+    return tuple(longer if each is before else each for each in kept)
 
 
 def lift_suspension(suspensions: Iterable[Suspension], office_id: OfficeId, now_us: int) -> tuple[Suspension, ...]:
-    """These without the office's, and without those that have ended. Raises `Refused` NOT_FOUND when it has none."""
-    kept = tuple(each for each in suspensions if each.until_us > now_us)
-    after = tuple(each for each in kept if each.office_id != office_id)
-    if len(after) == len(kept):
+    """These with the office's ended now. Raises `Refused` NOT_FOUND when none of it goes on."""
+    kept = _listed(suspensions, now_us)
+    found = next((each for each in kept if each.office_id == office_id and each.until_us > now_us), None)
+    if found is None:
         raise Refused("NOT_FOUND", "the office is not suspended", field="address")
-    return after
+    ended = replace(found, until_us=max(now_us, found.since_us + 1))
+    return tuple(ended if each is found else each for each in kept)
+
+
+def forgotten(before: Iterable[Suspension], after: Iterable[Suspension], signed_us: int) -> Suspension | None:
+    """What a list signed at this time leaves out of the list before it, or begins anew, too early; None: nothing."""
+    listed = {one.office_id: one.since_us for one in after}
+    early = (one for one in before if one.since_us + REST_US > signed_us)
+    return next((one for one in early if listed.get(one.office_id) != one.since_us), None)
+
+
+def _listed(suspensions: Iterable[Suspension], now_us: int) -> tuple[Suspension, ...]:
+    return tuple(each for each in suspensions if each.since_us + LISTED_US > now_us)
 
 
 def encode_suspensions(suspensions: Iterable[Suspension]) -> bytes:

@@ -20,7 +20,7 @@ from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
 from keys.roster.directory import Directory
-from keys.roster.suspensions import Suspension, decode_suspensions
+from keys.roster.suspensions import SLACK_US, Suspension, decode_suspensions, forgotten
 from keys.trust.metadata import (
     CURRENT_FILES,
     FAULTS,
@@ -116,7 +116,8 @@ def verify_generation(
     2. snapshot.json: as the timestamp describes it, nothing in it older.
     3. targets.json and suspensions.json: as the snapshot describes them, signed by their thresholds (targets.json with
        both halves of the keys), not expired.
-    4. roster.cbor and suspensions.cbor: as these describe them, well-formed, of the same network, not older.
+    4. roster.cbor and suspensions.cbor: as these describe them, well-formed, of the same network, not older; no
+       suspension forgotten or begun anew too early.
     The time is the latest of `now_us` and the signed time of the timestamp; with None expiry is left out, for our own
     verified copy and for evidence of the past. Raises `TrustError`.
     """
@@ -134,7 +135,7 @@ def verify_generation(
         _update_targets(trusted, files, before)
         suspended = _update_suspensions(trusted, files[SUSPENSIONS])
         directory = _open_roster(trusted, files[ROSTER_FILE], before)
-        suspensions = _open_suspensions(suspended, files[SUSPENSIONS_FILE])
+        suspensions = _open_suspensions(suspended, files[SUSPENSIONS_FILE], issued, before)
     except FAULTS as error:
         raise translate(error, "trust files") from error
     return Generation(
@@ -289,10 +290,19 @@ def _open_roster(trusted: TrustedMetadataSet, data: bytes, before: Generation | 
     return directory
 
 
-def _open_suspensions(suspended: Targets, data: bytes) -> tuple[Suspension, ...]:
+def _open_suspensions(
+    suspended: Targets, data: bytes, issued: int, before: Generation | None
+) -> tuple[Suspension, ...]:
     """Step 4, the suspensions."""
     suspended.targets[SUSPENSIONS_FILE].verify_length_and_hashes(data)
-    return decode_suspensions(data)
+    suspensions = decode_suspensions(data)
+    # One far in the future could not be left out for years, and the list has an end.
+    if any(one.since_us > issued + SLACK_US for one in suspensions):
+        raise TrustError("TRUST_MALFORMED", "a suspension begins after it was signed")
+    lost = None if before is None else forgotten(before.suspensions, suspensions, issued)
+    if lost is not None:
+        raise TrustError("TRUST_ROLLBACK", f"the suspension of {lost.office_id.hex()} is left out or begun anew")
+    return suspensions
 
 
 def _require_same(kind: type[_T], old: bytes, new: bytes, what: str) -> None:

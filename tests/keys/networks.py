@@ -11,7 +11,7 @@ from keys.files.keyfile import Argon2Cost
 from keys.primitives import SigningKey
 from keys.roster.directory import Directory, Rules
 from keys.roster.office_record import OFFICE_CLASSES, ROLES, STANDINGS, OfficeKey, OfficeRecord, Person
-from keys.roster.suspensions import SUSPENSION_US, Suspension
+from keys.roster.suspensions import LISTED_US, SUSPENSION_US, Suspension
 from keys.trust.policy import Policy
 from protocol.ids import Address, NetworkId, OfficeId
 from protocol.lanes import KINDS
@@ -92,7 +92,10 @@ class Administrator:
             self.network = renew_timestamp(self.place, now_us, policy=self.policy)
         elif act == "suspend":
             brake = Suspension(make_office(1).id, now_us, now_us + SUSPENSION_US, "演练")
-            self.network = publish_suspensions(self.place, [brake], now_us, unlock=self.unlock, policy=self.policy)
+            listed = self.network.suspensions
+            if all(one.since_us + LISTED_US <= now_us for one in listed):
+                listed = (brake,)
+            self.network = publish_suspensions(self.place, listed, now_us, unlock=self.unlock, policy=self.policy)
         else:
             self.network = rotate_keys(
                 self.place,

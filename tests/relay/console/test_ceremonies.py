@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from keys.ceremony.network import read_network
 from keys.files.keyfile import change_passphrase, read_header
 from keys.files.tries import wrong_tries
+from protocol.limits import SECOND_US
 from relay.console.main import main
-from tests.keys.networks import CHEAP
+from tests.keys.networks import CHEAP, Administrator
 from tests.relay.console.fake import Ran
 
 Keys = Callable[..., Ran]
@@ -284,3 +286,28 @@ def test_a_suspension_takes_one_key_and_72_hours_at_most(keys: Keys, root: Path)
         ((), "USAGE"),
     ):
         assert keys("suspend", "320000-GO", *arguments).error()["code"] == code
+
+
+def test_a_suspension_goes_on_within_its_72_hours_and_is_not_begun_again_for_two_weeks(
+    keys: Keys, tmp_path: Path
+) -> None:
+    """By the commands: for longer, lifted, taken up again; and what whoever signs beside them is shown of it."""
+    admin = Administrator(tmp_path / "root", now_us=time.time_ns() // 1_000 - SECOND_US, passphrase=b"w")
+    (tmp_path / "words").write_text("w\n")
+    (admin.place / "relay.toml").write_text("home_version = 1\n")
+    whom = next(iter(admin.network.directory.offices.values())).address
+
+    def suspend(*arguments: str) -> Ran:
+        return keys("suspend", whom, *arguments)
+
+    first = suspend("--for", "24h", "--reason", "drill").object()
+    longer = suspend("--for", "71h", "--reason", "still").object()
+    assert longer["until"] > first["until"]
+    lifted = suspend("--lift")
+    assert lifted.object()["state"] == "done"
+    assert suspend("--lift").error()["code"] == "NOT_FOUND"
+    assert plain(keys, "show").object()["suspended"] == []
+    assert suspend("--for", "1h", "--reason", "once more").exit == 0
+    refused = suspend("--for", "72h", "--reason", "too long").error()
+    assert (refused["code"], refused["field"]) == ("BAD_FIELD", "address")
+    assert "another begins from" in refused["detail"]
