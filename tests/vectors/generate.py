@@ -6,13 +6,13 @@ the vector that it was made for, and sealed anew only when that one no longer op
 
 from collections.abc import Iterator
 
-from tests.vectors import audits, enrolments, envelopes, persons, prekeys, records, sm, syntax
+from tests.vectors import audits, enrolments, envelopes, persons, prekeys, records, responses, sm, syntax
 from tests.vectors.vector import FOLDER, Vector
 
 
 def vectors() -> Iterator[Vector]:
     """All of them, by layer."""
-    for chapter in (syntax, records, prekeys, envelopes, audits, enrolments, persons, sm):
+    for chapter in (syntax, records, prekeys, envelopes, audits, enrolments, responses, persons, sm):
         yield from chapter.vectors()
 
 

@@ -16,8 +16,10 @@ from typing import Final
 from keys.approvals import approvers_of
 from keys.enrol.enrolment import verify_request
 from keys.enrol.person_request import read_request
+from keys.enrol.response import RESPONSE_BYTES, encode_response, verify_response
 from keys.prekeys import verify_prekey
 from keys.roster.directory import Directory
+from keys.trust.metadata import TrustError
 from keys.verify import open_copy, verify_content, verify_copy, verify_frame, verify_presence, verify_receipt
 from protocol import cbor, limits
 from protocol.approval import decode_approval, encode_approval
@@ -76,7 +78,7 @@ def run(vector: Vector) -> str:
     suites = tuple(int(suite) for suite in vector.context.get("suites", "1 2").split())
     try:
         LAYERS[vector.layer](vector.data, vector.context, now_us, suites)
-    except RemoteError as error:
+    except (RemoteError, TrustError) as error:
         return error.code
     return "ok"
 
@@ -168,6 +170,12 @@ def _request(data: bytes, _context: Context, now_us: int, _suites: tuple[int, ..
     assert verify_request(data, now_us).data == data
 
 
+def _response(data: bytes, context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
+    """What an office checks of the answer to its request, under the root that it pinned."""
+    response = verify_response(data, context["root"])
+    assert encode_response(response) == cbor.loads(data, max_bytes=RESPONSE_BYTES)[2]
+
+
 def _approval(data: bytes, _context: Context, _now_us: int, _suites: tuple[int, ...]) -> None:
     """An approval of the report, as its recipient judges it; refusal codes stand for the nearest of ours."""
     (one,) = approvers_of(make_content(approvals=(data,)), DIRECTORY)
@@ -197,6 +205,7 @@ LAYERS: Final[dict[str, Callable[[bytes, Context, int, tuple[int, ...]], None]]]
     "audit-line": _audit_line,
     "audit-head": _audit_head,
     "request": _request,
+    "response": _response,
     "approval": _approval,
     "person-request": _person_request,
 }
