@@ -224,14 +224,16 @@ class Beacon:
 
     async def on_prekey(self, arrived: Arrived, topic: PrekeyTopic) -> None:
         """An office's prekey, by whomever published. Raises `RemoteError`."""
-        office = self._ground.directory.by_address(topic.office)
-        if not arrived.payload or office is None or office.id in self._ground.suspended():
+        ground = self._ground
+        office = ground.directory.by_address(topic.office)
+        if not arrived.payload or office is None or office.id in ground.suspended():
             return
         try:
-            if office.id == self._ground.identity.office:
-                await self._renewal.hear(arrived.payload)
+            # The connection may end meanwhile: what was kept must be acted upon.
+            if office.id == ground.identity.office:
+                await ground.finish(self._renewal.hear(arrived.payload))
             else:
-                await self.take_prekey(arrived.payload, office.id)
+                await ground.finish(self.take_prekey(arrived.payload, office.id))
         except RemoteError as error:
             if topic.publisher == topic.office and error.code in ("STALE", "ID_REUSED"):
                 await self._show_newer(office.id, arrived.broker)
@@ -264,6 +266,10 @@ class Beacon:
             await self._sealer.prekey_ended(record.office_id)
         keep = partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data)
         await ground.commit(Lane.PRIORITY, keep)
+        newest = ground.keyring.records.get(record.office_id)
+        if newest is not None and newest.epoch >= record.epoch:
+            # Another broker brought a later one meanwhile.
+            return
         ground.keyring.take(record)
         ground.audit.add(RELAY, "prekey", office=record.office_id.hex(), epoch=record.epoch)
         await self._sealer.prekey_came(record.office_id)

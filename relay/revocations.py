@@ -86,7 +86,7 @@ class Revocations:
 
         When another directory comes meanwhile nothing is noted yet: the next turn does it all again, and notes it once.
         """
-        await self._drop_prekeys()
+        dropped = await self._drop_prekeys()
         await self._end_mail()
         mark = _mark(self._ground)
         if mark != done:
@@ -94,6 +94,7 @@ class Revocations:
                 self._counts.clear()
             await self._sweep()
             await asyncio.sleep(AGAIN_S)
+            await self._drop_prekeys(dropped)
             await self._end_mail()
             await self._sweep()
             self._goes_on = self._came.is_set()
@@ -161,19 +162,26 @@ class Revocations:
             for office in await ground.store.read(partial(_with_mail, offices=gone)):
                 await self._repeat(office, office, Aftermath.end_mail_to)
 
-    async def _drop_prekeys(self) -> None:
-        """A prekey whose signer counts no more may be a thief's: nothing is sealed to it, and what is, is once more."""
+    async def _drop_prekeys(self, before: Collection[OfficeId] = ()) -> set[OfficeId]:
+        """A prekey whose signer counts no more may be a thief's: nothing is sealed to it, and what is, is once more.
+
+        The offices of which one was dropped, now or `before`: then copies were perhaps being sealed to it.
+        """
         ground = self._ground
         now_us = ground.clock.now_us()
+        dropped = set(before)
         for office in tuple(self._revoked):
             record = ground.keyring.records.get(office)
-            if record is None or not _is_forsaken(record, ground.directory, now_us):
-                continue
-            ground.keyring.drop(office)
-            await ground.commit(Lane.PRIORITY, partial(prekeys.forget, office=office))
+            if record is not None and _is_forsaken(record, ground.directory, now_us):
+                ground.keyring.drop(office)
+                await ground.commit(Lane.PRIORITY, partial(prekeys.forget, office=office))
+                dropped.add(office)
+        for office in sorted(dropped):
             if not self._is_gone(office):
                 await self._repeat(office, office, Aftermath.take_back_copies_to)
-                await self._sealer.load()
+        if dropped:
+            await self._sealer.load()
+        return dropped
 
     async def _repeat(
         self, office: OfficeId | None, after: bytes | int, step: Callable[[Aftermath, Any], Swept]

@@ -8,6 +8,7 @@ A recipient without a valid prekey waits as `awaiting_prekey`, and nothing weake
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +18,7 @@ from keys.primitives import PrekeyPublic
 from protocol.content import encode_bundle
 from protocol.ids import KeyId, MessageId, NetworkId, OfficeId
 from protocol.lanes import Lane
+from protocol.limits import SECOND_US
 from protocol.padding import pack
 from relay.ending import Ended, Ending, Terms
 from relay.ground import Ground
@@ -114,11 +116,14 @@ class Sealer:
         # A prekey may have been kept by a process that died before it could act on it.
         await self._look_again()
         await self.load()
+        looked_us = self._ground.clock.monotonic_us()
         while True:
-            try:
-                await asyncio.wait_for(self._awake.wait(), LOOK_AGAIN_S)
-            except TimeoutError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await self._awake.wait()
+            if self._ground.clock.monotonic_us() - looked_us >= LOOK_AGAIN_S * SECOND_US:
                 await self._look_again()
+                looked_us = self._ground.clock.monotonic_us()
             batch = self._next_batch()
             if not batch and self._more:
                 await self.load()

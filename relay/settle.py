@@ -197,7 +197,7 @@ class Settlement:
             return True
         if content.expires_us <= self._txn.now_us:
             return False
-        if finding.refusal is None and not self._txn.space.admits(copy.header.lane):
+        if not self._txn.space.admits(copy.header.lane):
             return self._nack(finding.item.digest, "FULL", examined)
         before = lost.of(self._txn, content.sender, content.id)
         if before is not None:
@@ -256,6 +256,8 @@ class Settlement:
         keeps sending it; its origin keeps the content and seals again (D7).
         """
         answer = finding.answer.parcel
+        if not self._txn.space.admits(answer.lane):
+            return self._nack(finding.item.digest, "FULL", examined)
         self._suspect(finding.item.data, "PREKEY_GONE", "sealed to a prekey that is gone", examined)
         if not held.is_answered(self._txn, answer.message_id, answer.recipient):
             self._hold.append(finding.answer)

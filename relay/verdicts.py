@@ -74,7 +74,9 @@ class Verdicts:
             if not self._recorded(event):
                 self.log.append(event)
         elif receipt.type == "custody":
-            self._apply(story, event)
+            # After the verdict no copy is left that it could be compared with, and it changes nothing.
+            if story.state.final or receipt.digest in held.of_copy(self.txn, receipt.id, receipt.recipient):
+                self._apply(story, event)
         elif receipt.by == receipt.recipient and receipt.digest == story.standing.digest:
             story.answered = True
             self._apply(story, event)

@@ -226,6 +226,16 @@ def test_g07_a_full_destination_says_so_and_keeps_nothing(store: InlineStore, fu
     tried(store, change)
 
 
+def test_g13_without_room_nothing_is_kept_for_a_copy_that_cannot_be_opened(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        full = replace(txn, space=FULL)
+        outcome = settled(full, world.PROVINCE, at_province(COPY, has_prekey=False))
+        assert answer_of(outcome, world.CITY) == "FULL"
+        assert outcome.taken == []
+
+    tried(store, change)
+
+
 def test_g09_what_expires_between_examination_and_commit_is_never_delivered(store: InlineStore) -> None:
     def change(txn: Txn) -> None:
         late_us = world.NOW_US + 3 * world.DAY_US

@@ -153,3 +153,17 @@ def test_d07_a_copy_is_sealed_again_at_most_three_times(store: InlineStore) -> N
             assert held.is_held(txn, copy_digest(COPY))
 
     tried(store, change)
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.CUSTODY])
+def test_g07_custody_of_another_copy_is_not_believed_before_the_verdict(store: InlineStore, state: State) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        sent.set_state(txn, world.MESSAGE, world.PROVINCE, state)
+        for digest in (Digest(bytes(32)), DIGEST):
+            verdicts, _ = say(txn, type="custody", by=world.CITY, digest=digest)
+            assert verdicts.log == []
+        verdicts, _ = say(txn, type="custody", by=world.CITY, digest=copy_digest(COPY))
+        assert [one.type for one in verdicts.log] == ["custody"]
+
+    tried(store, change)
