@@ -29,7 +29,7 @@ from protocol.limits import CONTENT_BYTES, DIGEST_BYTES, DIRECTORY_BYTES, FORWAR
 from relay.given import read_given
 from relay.ground import Ground
 from relay.naming import id_range, only
-from relay.presenting import approver_object
+from relay.presenting import approver_object, vouched_us
 from relay.store import events, inbox, sent
 from relay.store.database import Txn
 from relay.times import time_text
@@ -190,40 +190,49 @@ def newest_directory(directory: Directory, home: Path | None, problems: list[str
 
 def _check(evidence: Evidence, directory: Directory, found: dict[str, Any], problems: list[str]) -> None:
     """Content, commitments, receipts and originals, each for itself."""
+    digest = content_digest(evidence.record)
     try:
         content = read_content(evidence.record, directory)
+        witnessed_us = _witnessed_us(evidence, content, directory)
         if evidence.bundle is not None:
             bundle = decode_bundle(evidence.bundle)
             if bundle.record != evidence.record:
                 raise RemoteError("BAD_DIGEST", "the bundle holds another record")
             verify_content(bundle, directory)
-            found["originals"] = _originals(bundle, directory, problems, FORWARD_DEPTH)
+            found["originals"] = _originals(bundle, directory, problems, FORWARD_DEPTH, witnessed_us)
     except RemoteError as error:
         problems.append(f"CONTENT {error.code}: {error.detail}")
         return
-    digest = content_digest(evidence.record)
     found["message"] = _message_object(content, digest, directory, problems)
     for data in evidence.receipts:
         found["receipts"].append(_receipt_object(data, content, digest, directory, problems))
-    if _is_doubted(evidence, content, directory):
+    key_id = UnverifiedRecord(evidence.record, max_bytes=CONTENT_BYTES).key_id
+    if is_doubted(directory.by_id(content.sender), key_id, witnessed_us):
         problems.append("DOUBTED: its author's key was revoked, and nobody else signed before that they had it")
 
 
-def _is_doubted(evidence: Evidence, content: Content, directory: Directory) -> bool:
-    """Whether only the author's own word says that it was signed before the author's key was revoked (G14)."""
-    key_id = UnverifiedRecord(evidence.record, max_bytes=CONTENT_BYTES).key_id
+def _witnessed_us(evidence: Evidence, content: Content, directory: Directory) -> int:
+    """Since when somebody other than its author has had this very content (G14).
+
+    Custody is of a copy: who stole the author's key could put other content under the id that was given custody.
+    """
+    digest = content_digest(evidence.record)
     witnesses = [NOBODY_US]
     for data in evidence.receipts:
         try:
             verified = verify_receipt(data, directory)
         except RemoteError:
-            # It was counted as a problem already.
+            # It is counted as a problem.
             continue
         receipt, by = verified.receipt, directory.by_id(verified.receipt.by)
         # A witness whose own key was revoked by now is none.
-        if receipt.by != content.sender and revoked_since_us(by, verified.key_id) is None:
+        if (
+            (receipt.id, receipt.digest) == (content.id, digest)
+            and receipt.by != content.sender
+            and revoked_since_us(by, verified.key_id) is None
+        ):
             witnesses.append(receipt.at_us)
-    return is_doubted(directory.by_id(content.sender), key_id, min(witnesses))
+    return min(witnesses)
 
 
 def _message_object(content: Content, digest: bytes, directory: Directory, problems: list[str]) -> dict[str, Any]:
@@ -264,18 +273,23 @@ def _receipt_object(
     return shown | ({"person": receipt.detail, "mode": receipt.code} if receipt.type == "signed_for" else {})
 
 
-def _originals(bundle: Bundle, directory: Directory, problems: list[str], depth: int) -> list[dict[str, Any]]:
-    """The forwarded originals, outermost first, each with its own author's signature."""
+def _originals(
+    bundle: Bundle, directory: Directory, problems: list[str], depth: int, witnessed_us: int
+) -> list[dict[str, Any]]:
+    """The forwarded originals, outermost first, each with its own author's signature; whoever forwards is a witness."""
     if bundle.original is None or depth == 0:
         return []
+    witnessed_us = vouched_us(bundle, directory, witnessed_us)
     original = decode_bundle(bundle.original)
     try:
         verified = verify_content(original, directory)
     except RemoteError as error:
         problems.append(f"ORIGINAL {error.code}: {error.detail}")
         return []
+    if is_doubted(directory.by_id(verified.content.sender), verified.key_id, witnessed_us):
+        problems.append("ORIGINAL DOUBTED: its author's key was revoked, and nobody is known to have had it before")
     shown = _message_object(verified.content, verified.digest, directory, problems) | {"ok": True}
-    return [shown, *_originals(original, directory, problems, depth - 1)]
+    return [shown, *_originals(original, directory, problems, depth - 1, witnessed_us)]
 
 
 def _gather(txn: Txn, low: bytes, high: bytes, prefix: str, boxes: Collection[str]) -> tuple[Bundle, bool, list[bytes]]:

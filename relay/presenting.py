@@ -62,12 +62,12 @@ def inbox_object(message: Received, directory: Directory) -> dict[str, Any]:
         "signatures": signatures_of(content, directory),
     }
     if message.bundle.original is not None:
-        witnessed_us = _vouched_us(message.bundle, directory, message.witnessed_us)
+        witnessed_us = vouched_us(message.bundle, directory, message.witnessed_us)
         shown["original"] = original_object(message.bundle.original, directory, FORWARD_DEPTH, witnessed_us)
     return shown
 
 
-def _vouched_us(bundle: Bundle, directory: Directory, witnessed_us: int) -> int:
+def vouched_us(bundle: Bundle, directory: Directory, witnessed_us: int) -> int:
     """Since when somebody other than its author has had the original in a bundle: whoever forwards it is a witness,
     by the time that it signed, unless its own key was revoked (G14).
     """
@@ -123,7 +123,7 @@ def original_object(data: bytes, directory: Directory, depth: int, witnessed_us:
     if content.approvals:
         shown["signatures"] = signatures_of(content, directory, verified=verified)
     if bundle.original is not None and depth > 1:
-        witnessed_us = _vouched_us(bundle, directory, witnessed_us)
+        witnessed_us = vouched_us(bundle, directory, witnessed_us)
         shown["original"] = original_object(bundle.original, directory, depth - 1, witnessed_us)
     return shown
 

@@ -53,6 +53,16 @@ def test_g14_evidence_of_a_revoked_office_needs_a_witness_of_before(
     assert problems_of(*map(delivered, receipts), directory=world.DIRECTORY) == []
 
 
+def test_g14_custody_given_to_one_copy_is_no_witness_of_other_content_under_its_id() -> None:
+    """Who stole the key has the receipts too: those of the genuine message, which name its id and its copy."""
+    custody = world.make_receipt(
+        type="custody", by=world.CITY, digest=Digest(bytes(32)), at_us=SINCE - 1, expires_us=SINCE + world.DAY_US
+    )
+    signed = sign_record(world.CITY_KEY, RECEIPT, encode_receipt(custody))
+    assert problems_of(signed) == ["DOUBTED"]
+    assert problems_of(signed, directory=world.DIRECTORY) == []
+
+
 def test_g14_what_it_dated_after_the_revocation_is_no_evidence() -> None:
     earlier = revoke_office(world.DIRECTORY, world.COUNTY_ADDRESS, world.NOW_US, world.NOW_US)
     assert problems_of(delivered(SINCE - 1), directory=earlier) == ["CONTENT KEY_NOT_VALID"]
@@ -82,6 +92,11 @@ def test_g14_whoever_forwarded_an_original_before_is_its_witness(forwarded: int,
     assert shown["verified"]
     assert shown.get("doubted", False) is doubted
     assert "doubted" not in inbox_object(message, world.DIRECTORY)["original"]
+    if witnessed >= SINCE:
+        problems: list[str] = []
+        file = Evidence({}, record, encode_bundle(bundle), ())
+        evidence._check(file, REVOKED, {"receipts": []}, problems)
+        assert [one.partition(":")[0] for one in problems] == ["ORIGINAL DOUBTED"] * doubted
 
 
 def test_g14_a_home_that_knows_a_newer_directory_judges_by_it(tmp_path: Path) -> None:
