@@ -261,6 +261,10 @@ class OfficeService:
         """Check the audit log."""
         return (await self._kept().check(given(heads))).as_json()
 
+    async def audit_accept(self) -> Object:
+        """The damage of the audit log is known, says an operator."""
+        return await self._ground.finish(self._kept().accept())
+
     async def trust_take(self, files: Mapping[str, bytes], /) -> Object:
         """The administrator's newer directory: verified, taken, published."""
         result, brokers = await self._spreading.give(files)

@@ -25,6 +25,11 @@ async def clock_accept(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.clock_accept())
 
 
+async def audit_accept(context: Context, _request: Request) -> Response:
+    """POST /v1/accept/audit: what is wrong with the audit log is known; the alarm about it ends, the damage stays."""
+    return answer_object(await context.office.audit_accept())
+
+
 async def home_accept(context: Context, _request: Request) -> Response:
     """POST /v1/accept/home: what happened to the home is known; the alarms about it end."""
     return answer_object(await context.office.home_accept())

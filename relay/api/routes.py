@@ -149,6 +149,7 @@ OPERATIONS: Final = (
     Operation("GET", "/v1/office", FOLLOW | SIGN, operations.office, gives=shapes.Office),
     Operation("GET", "/v1/status", FOLLOW, operations.status),
     Operation("POST", "/v1/clock/accept", OPERATE, operations.clock_accept, noted="clock_accept"),
+    Operation("POST", "/v1/accept/audit", OPERATE, operations.audit_accept, noted="audit_accept"),
     Operation("POST", "/v1/accept/home", OPERATE, operations.home_accept, noted="home_accept"),
     Operation("POST", "/v1/renew/prekey", OPERATE, operations.prekey_renew, noted="prekey_renew"),
     Operation("GET", "/v1/queue", LOOK, operations.queue_list, answer_type=NDJSON, query=("limit",)),

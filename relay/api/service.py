@@ -66,6 +66,10 @@ class OfficeOperations(Protocol):
         """Follows the wall clock from now on, wherever it jumped; the `clock` object of `status`."""
         ...
 
+    async def audit_accept(self) -> Object:
+        """Ends the alarm AUDIT_DAMAGED about what is wrong now; `problems`, and `left` what was not accepted."""
+        ...
+
     async def home_accept(self) -> Object:
         """Ends the alarms RESTORED and CLONED; the `home` object of `status`."""
         ...

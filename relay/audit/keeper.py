@@ -20,13 +20,14 @@ from protocol.ids import Digest
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.presence import Presence
+from relay.audit.accepted import Accepted, digest_of, not_accepted, recall_accepted, remember_accepted
 from relay.audit.archive import archive_bytes, pieces_of
 from relay.audit.check import Anchor, Report, Walk, check_folder, head_verifier
 from relay.audit.entry import Owner, read_line
 from relay.audit.folder import FOLDER, files_of, last_lines
 from relay.audit.heard import Heard
 from relay.audit.log import AuditLog, Found
-from relay.audit.notes import Note
+from relay.audit.notes import RELAY, Note
 from relay.ground import Ground
 from relay.store import counters
 from relay.store.database import Txn
@@ -75,6 +76,7 @@ class Keeper:
         self._synced_us = 0
         self._signed_us = 0
         self._damage: tuple[str, ...] = ()
+        self._accepted: Accepted = frozenset()
         self._failure: str | None = None
         self._writing = asyncio.Lock()
         self._looking = asyncio.Lock()
@@ -86,6 +88,7 @@ class Keeper:
     async def prepare(self) -> None:
         """What the store remembers, so that it can be told from the first moment on."""
         self._stored = await self._ground.store.read(recall_mark)
+        self._accepted = await self._ground.store.read(recall_accepted)
         await self.heard.load()
         self._ground.audit.begin(self._stored)
         self._ground.audit.listener = self._hear
@@ -133,6 +136,24 @@ class Keeper:
             self._damage, self.was_checked = report.problems, True
             self._tell()
         return report
+
+    async def accept(self) -> dict[str, Any]:
+        """An operator knows what is wrong with the log: the alarm about it ends, the damage stays; `problems` are what
+        was accepted, `left` what was not. Raises `Refused` BUSY.
+        """
+        await self.check()
+        ground, problems = self._ground, self.problems
+        self._accepted = await ground.commit(Lane.PRIORITY, partial(remember_accepted, problems=problems))
+        left = self.alarming
+        ground.audit.add(RELAY, "damage_accepted", count=len(problems), digest=digest_of(problems))
+        if not await self._write(final=True):
+            raise Refused("BUSY", f"the audit log cannot be written: {self._failure}")
+        return {"problems": [one for one in problems if one not in left], "left": list(left)}
+
+    @property
+    def alarming(self) -> tuple[str, ...]:
+        """The problems that no operator has accepted."""
+        return not_accepted(self.problems, self._accepted)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -299,7 +320,7 @@ class Keeper:
     def _tell(self) -> None:
         """The alarm says what is wrong, or is over."""
         ground = self._ground
-        damage = self.problems
+        damage = self.alarming
         if self._failure is not None:
             detail = f"the audit log cannot be written: {self._failure}"
         elif damage:

@@ -218,6 +218,10 @@ ADVICE: Final = MappingProxyType(
             ("审计日志被改动或损坏", "relay audit verify 查看位置；保留现场，报告安全负责人"),
             ("the audit log was changed or damaged", "see relay audit verify; touch nothing and tell who is in charge"),
         ),
+        "AUDIT_ACCEPTED": (
+            ("审计日志有已确认的损坏", "到保存期满为止核验仍会列出"),
+            ("the audit log is damaged, and an operator has accepted that", "verify shows it until retention ends"),
+        ),
         "AUDIT_UNWRITABLE": (
             ("审计日志写不进去，记录暂存内存", "检查磁盘空间和 HOME/audit 的权限"),
             ("the audit log cannot be written, its notes wait in memory", "look at disk space and modes of HOME/audit"),
@@ -229,8 +233,14 @@ ADVICE: Final = MappingProxyType(
         # Alarms (relay/alarms.py).
         "ALARMS_NONE": (("没有告警", ""), ("no alarm sounds", "")),
         "AUDIT_DAMAGED": (
-            ("告警：审计日志被改动、损坏或写不进去", "relay audit verify；保留现场，报告安全负责人"),
-            ("alarm: the audit log was changed, damaged or cannot be written", "see relay audit verify; touch nothing"),
+            (
+                "告警：审计日志被改动、损坏或写不进去",
+                "relay audit verify；保留现场，报告安全负责人；查明后 relay audit accept",
+            ),
+            (
+                "alarm: the audit log was changed, damaged or cannot be written",
+                "see relay audit verify; touch nothing; once it is known why, run relay audit accept",
+            ),
         ),
         "CLOCK_JUMP": (
             ("告警：时钟跳变", "校准时钟；确认无误后运行 relay clock accept"),

@@ -1,4 +1,6 @@
-"""The audit log: `audit tail`, `audit verify`, `audit export`, which work with the daemon down, and `audit heads`."""
+"""The audit log: `audit tail`, `audit verify`, `audit export`, which work with the daemon down, `audit accept`, and
+`audit heads`.
+"""
 
 import os
 import re
@@ -22,7 +24,7 @@ from relay.console.phrases import say
 from relay.given import read_given
 
 group: Final = LazyGroup(
-    "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "export", "heads")}
+    "audit", {name: f"relay.console.auditing:audit_{name}" for name in ("tail", "verify", "accept", "export", "heads")}
 )
 
 COLUMNS: Final = {"n": "number", "at": "at", "by": "by", "did": "did", "id": "id", "code": "code"}
@@ -122,6 +124,19 @@ def _known_head(text: str) -> dict[str, Any]:
     if not HEX.fullmatch(head) or not isinstance(count, int) or count < 0:
         raise Refused("BAD_FIELD", "neither a hash of 64 hexadecimal digits nor a file with one", field="head")
     return {"head": head, "count": count}
+
+
+@command("audit accept")
+def audit_accept(choices: Choices) -> None:
+    """Confirm that it is known what is wrong with the log."""
+    found = daemon_of(choices).change(path_of("accept", "audit")).one()
+    if choices.json:
+        emit(found)
+        return
+    accepted, left = found.get("problems", []), found.get("left", [])
+    click.echo(say("audit_accepted", choices.lang, count=len(accepted), left=len(left)))
+    for problem in (*accepted, *left):
+        click.echo(f"  {printable(str(problem))}")
 
 
 @command("audit heads")

@@ -110,6 +110,10 @@ PHRASES: Final = MappingProxyType(
         "check_ok": ("检查通过", "The check found nothing wrong"),
         "check_bad": ("检查发现问题", "The check found something wrong"),
         "clock_accepted": ("时钟已确认：{wall}", "The clock is accepted: {wall}"),
+        "audit_accepted": (
+            "已确认 {count} 处问题：告警解除，核验仍会列出。未确认 {left} 处",
+            "{count} problems are accepted: the alarm ends, verify still shows them. Not accepted: {left}",
+        ),
         "audit_written": ("审计日志已写入 {file}（{bytes} 字节）", "Audit log written to {file} ({bytes} bytes)"),
         "root_needs_file": ("--root 需与导出文件同用", "--root goes with an exported file"),
         "home_accepted": ("本站情况已确认，现纪元 {epoch}", "The home is accepted, in epoch {epoch}"),

@@ -100,6 +100,10 @@ HELP: Final = MappingProxyType(
             "核验审计日志是否完整未改；可离线核验导出的 FILE。",
             "Check that nothing was changed, cut or taken out of the log, or of an exported FILE.",
         ),
+        "audit accept": (
+            "确认已查明审计日志的损坏，解除警报；确认本身记入日志，核验仍会列出损坏。",
+            "Say that the damage is known; ends the alarm. That is in the log, too, and verify still shows the damage.",
+        ),
         "audit heads": (
             "列出邻近单位审计日志的已知进度，供检查人员在该单位用 audit verify --head 核对。",
             "Show how far the logs of neighbours are; an inspector there checks it with audit verify --head.",

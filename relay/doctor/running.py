@@ -72,7 +72,7 @@ class Doctor:
                 await keeper.check()
             except Refused as refused:
                 return Finding("audit", "FAIL", "AUDIT_UNWRITABLE", refused.detail)
-        return judge_audit(keeper.problems)
+        return judge_audit(keeper.problems, keeper.alarming)
 
 
 def judge_store(store: Mapping[str, Any]) -> Finding:
@@ -203,10 +203,12 @@ def judge_overdue(overdue: list[dict[str, Any]]) -> Finding:
     return Finding("overdue", "PASS", "OVERDUE_NONE")
 
 
-def judge_audit(problems: tuple[str, ...]) -> Finding:
-    """The audit log, by what its check found."""
+def judge_audit(problems: tuple[str, ...], alarming: tuple[str, ...]) -> Finding:
+    """The audit log, by what its check found; `alarming` is what no operator has accepted."""
+    if alarming:
+        return Finding("audit", "FAIL", "AUDIT_CHANGED", f"{len(alarming)} problems, the first: {alarming[0]}")
     if problems:
-        return Finding("audit", "FAIL", "AUDIT_CHANGED", f"{len(problems)} problems, the first: {problems[0]}")
+        return Finding("audit", "WARN", "AUDIT_ACCEPTED", f"{len(problems)} problems, the first: {problems[0]}")
     return Finding("audit", "PASS", "AUDIT_OK")
 
 

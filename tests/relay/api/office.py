@@ -135,6 +135,9 @@ class MemoryOffice:
     async def clock_accept(self) -> Object:
         return {"state": "following"}
 
+    async def audit_accept(self) -> Object:
+        return {"problems": ["CUT"], "left": []}
+
     async def home_accept(self) -> Object:
         return {"epoch": "1e56dcdee27c298a"}
 

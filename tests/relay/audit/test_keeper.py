@@ -195,6 +195,41 @@ def test_g15_a_damaged_log_is_an_alarm_at_the_start_and_the_relay_writes_on(tmp_
             path.write_bytes(data)
 
 
+def test_g15_damage_that_an_operator_accepts_stays_damage_and_only_new_damage_sounds(tmp_path: Path) -> None:
+    async def write(place: Place, keeper: Keeper) -> None:
+        for _ in range(60):
+            place.notes.add(RELAY, "x")
+            await asyncio.sleep(0.002)
+
+    async def accept(place: Place, keeper: Keeper) -> None:
+        await until(lambda: "AUDIT_DAMAGED" in place.ground.alarms)
+        found = await keeper.accept()
+        assert (len(found["problems"]), found["left"]) == (1, [])
+        assert "AUDIT_DAMAGED" not in place.ground.alarms
+        assert not (await keeper.check()).ok
+        # What was accepted is in the log, and a signed head stands behind it.
+        assert (place.words()[-1], place.lines()[-1]["did"]) == ("damage_accepted", "head")
+
+    async def look(place: Place, keeper: Keeper) -> None:
+        assert not (await keeper.check()).ok
+        assert "AUDIT_DAMAGED" not in place.ground.alarms
+        spoil(files_of(tmp_path / "audit")[1])
+        assert len((await keeper.check()).problems) > 1
+        assert len(keeper.alarming) == len(keeper.problems) - 1
+        assert "AUDIT_DAMAGED" in place.ground.alarms
+
+    with office_store() as store:
+        kept(tmp_path, write, store)
+        spoil(files_of(tmp_path / "audit")[0])
+        kept(tmp_path, accept, store)
+        kept(tmp_path, look, store)
+
+
+def spoil(path: Path) -> None:
+    """Somebody puts other words into a line."""
+    path.write_bytes(path.read_bytes().replace(b'"by":"relay"', b'"by":"uid:0"', 1))
+
+
 def test_g15_a_head_from_outside_is_found_in_the_log_or_not(tmp_path: Path) -> None:
     async def work(place: Place, keeper: Keeper) -> None:
         place.notes.add(RELAY, "x")

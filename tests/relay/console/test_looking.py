@@ -110,6 +110,14 @@ def test_an_operator_accepts_the_clock(relay: Relay, daemon: FakeDaemon) -> None
     assert "2026-11-25T09:00:00" in relay("clock", "accept").out
 
 
+def test_an_operator_accepts_the_damage_of_the_audit_log(relay: Relay, daemon: FakeDaemon) -> None:
+    found = {"v": 1, "problems": ["CUT: the log ends at line 7"], "left": []}
+    _says(daemon, found)
+    assert relay("audit", "accept", "--json").object() == found
+    assert (daemon.seen[-1].method, daemon.seen[-1].path) == ("POST", "/v1/accept/audit")
+    assert "CUT: the log ends at line 7" in relay("audit", "accept").out
+
+
 def test_an_operator_accepts_what_happened_to_the_home(relay: Relay, daemon: FakeDaemon) -> None:
     home = {"v": 1, "epoch": "1e56dcdee27c298a", "boots": 3, "commits": 77, "restored_at": None}
     _says(daemon, home)

@@ -139,8 +139,9 @@ def test_directory_clock_links_and_queues() -> None:
 
 
 def test_g15_the_audit_log_and_alarms_fail_loudly() -> None:
-    assert said(judge_audit(())) == ("PASS", "AUDIT_OK")
-    assert said(judge_audit(("CUT: …",))) == ("FAIL", "AUDIT_CHANGED")
+    assert said(judge_audit((), ())) == ("PASS", "AUDIT_OK")
+    assert said(judge_audit(("CUT: …",), ("CUT: …",))) == ("FAIL", "AUDIT_CHANGED")
+    assert said(judge_audit(("CUT: …",), ())) == ("WARN", "AUDIT_ACCEPTED")
     assert [said(one) for one in judge_alarms([])] == [("PASS", "ALARMS_NONE")]
     sounding = [{"code": code, "since": "x", "detail": "y"} for code in ("AUDIT_DAMAGED", "CLOCK_SKEW")]
     assert [said(one) for one in judge_alarms(sounding)] == [("FAIL", "AUDIT_DAMAGED"), ("WARN", "CLOCK_SKEW")]
