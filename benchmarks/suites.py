@@ -19,12 +19,13 @@ from rich.table import Table
 from keys.gm import require_gm
 from keys.primitives import SUITES, PrekeyPrivate, PrekeyPublic, algorithm_of, key_id, prekey_public
 from keys.roster.directory import Directory, Rules
-from keys.roster.office_record import TIME_MAX_US, OfficeKey
+from keys.roster.office_record import OfficeKey
 from keys.seal import KEY_BYTES, NONCE_BYTES, seal_copy
 from keys.signing import CONTENT, RECEIPT, UnverifiedRecord, sign_record
 from keys.signing_key import PrivateKey, make_private_key
 from keys.verify import open_copy, verify_copy
 from protocol.content import body_digest, encode_bundle, encode_content
+from protocol.limits import TIME_MAX_US
 from protocol.padding import pack
 from protocol.receipt import encode_receipt
 from tests import world

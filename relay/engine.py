@@ -144,11 +144,12 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ends(self, trust_store: TrustStore, home: Path) -> list[Expiry]:
-        """What this office depends on, and until when."""
+    def _ends(self, trust_store: TrustStore, home: Path) -> Callable[[], list[Expiry]]:
+        """What tells, in a thread, what this office depends on and until when; clock and directory are the loop's."""
         ground = self._ground
         own, files, now_us = ground.keyring.own_record, trust_store.publishable_files(), ground.clock.now_us()
-        return list(of_office(home, ground.directory, ground.identity.office, files, own, now_us))
+        directory, office = ground.directory, ground.identity.office
+        return lambda: list(of_office(home, directory, office, files, own, now_us))
 
     def _renew(self) -> None:
         self._transport.renew()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -51,9 +51,9 @@ class Status:
 
     def __init__(
         self, ground: Ground, beacon: Beacon, links: LinkStates, problems: tuple[str, ...],
-        validity: Callable[[], Iterable[Expiry]] | None = None,
+        validity: Callable[[], Callable[[], list[Expiry]]] | None = None,
     ) -> None:  # fmt: skip
-        """`validity` gathers what ends when; it reads files of the home."""
+        """`validity` gives what gathers, in a thread, what ends when: it reads files of the home."""
         self._ground = ground
         self._beacon = beacon
         self._links = links
@@ -108,7 +108,7 @@ class Status:
         if self._validity is None:
             return []
         try:
-            found = list(await asyncio.to_thread(self._validity))
+            found = await asyncio.to_thread(self._validity())
         except (KeyFileError, TrustError, Refused) as error:
             _log.warning("validity_not_read", error=str(error))
             return []
