@@ -8,7 +8,9 @@ from config.schema import Retention as Settings
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.ground import Ground
-from relay.store.retention import Keeping, purge
+from relay.store import statistics
+from relay.store.database import Txn
+from relay.store.retention import BATCH, Keeping, purge
 
 TURN_S: Final = 60.0
 """Retention counts in days; a look at each minute leaves no more than a minute's worth for the next."""
@@ -29,7 +31,15 @@ class Retention:
     async def run(self) -> None:
         """Take turns for ever. The time is the believed one: a clock that jumps purges nothing (D12)."""
         ground = self._ground
-        work = partial(purge, keeping=keeping_of(ground.settings.retention))
+        settings = ground.settings.retention
+        work = partial(_turn, keeping=keeping_of(settings), statistics_days=settings.statistics_days)
         while True:
             more = await ground.commit(Lane.BULK, work)
             await asyncio.sleep(0 if more else TURN_S)
+
+
+def _turn(txn: Txn, keeping: Keeping, statistics_days: int) -> bool:
+    """The figures of the day, and one bounded batch of what is over; whether there may be more."""
+    statistics.note(txn)
+    statistics.forget(txn, statistics_days, BATCH)
+    return purge(txn, keeping)

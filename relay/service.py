@@ -29,7 +29,7 @@ from relay.presenting import content_of
 from relay.renewal import Renewal
 from relay.spreading import Spreading
 from relay.status import Status
-from relay.store import held, quarantine
+from relay.store import held, quarantine, statistics
 from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.fsck import Report, begin_check, check_slice
@@ -37,7 +37,7 @@ from relay.store.quarantine import Suspect
 from relay.store.sealed_table import SealedTable
 from relay.store.tables import ALL
 from relay.timekeeper import Timekeeper
-from relay.times import time_text
+from relay.times import day_text, time_text
 from relay.tracking import Tracking
 
 Object = dict[str, Any]
@@ -248,6 +248,11 @@ class OfficeService:
         """Examine this relay."""
         doctor = Doctor(self._ground, self._status, self._tracking, self._kept())
         return [finding.as_json() for finding in await doctor.examine()]
+
+    async def statistics(self, limit: int, /) -> list[Object]:
+        """What was counted on each of the latest days, the newest first."""
+        found = await self._ground.store.read(partial(statistics.latest, limit=limit))
+        return [{"day": day_text(day), **counted} for day, counted in found]
 
     async def audit_lines(self, limit: int, after: int, /) -> list[Object]:
         """The last lines of the audit log."""

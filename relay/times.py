@@ -27,6 +27,11 @@ def time_text(at_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def day_text(day: int) -> str:
+    """`2026-11-23`, by days since 1970-01-01."""
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
+
+
 def parse_time_us(text: str, *, field: str) -> int:
     """Microseconds since 1970 of an RFC 3339 time; raises `Refused` BAD_FIELD."""
     if not _RFC3339.fullmatch(text):

@@ -35,6 +35,11 @@ async def home_accept(context: Context, _request: Request) -> Response:
     return answer_object(await context.office.home_accept())
 
 
+async def statistics(context: Context, request: Request) -> Response:
+    """GET /v1/statistics: what was counted on each of the latest days (UTC), the newest first."""
+    return answer_lines(await context.office.statistics(limit_of(request)))
+
+
 async def prekey_renew(context: Context, _request: Request) -> Response:
     """POST /v1/renew/prekey: others seal to a new prekey from now on."""
     return answer_object(await context.office.prekey_renew())

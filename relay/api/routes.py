@@ -152,6 +152,7 @@ OPERATIONS: Final = (
     Operation("POST", "/v1/accept/audit", OPERATE, operations.audit_accept, noted="audit_accept"),
     Operation("POST", "/v1/accept/home", OPERATE, operations.home_accept, noted="home_accept"),
     Operation("POST", "/v1/renew/prekey", OPERATE, operations.prekey_renew, noted="prekey_renew"),
+    Operation("GET", "/v1/statistics", LOOK, operations.statistics, answer_type=NDJSON, query=("limit",)),
     Operation("GET", "/v1/queue", LOOK, operations.queue_list, answer_type=NDJSON, query=("limit",)),
     Operation("GET", "/v1/queue/{id}", LOOK, operations.queue_show),
     Operation("GET", "/v1/quarantine", LOOK, operations.quarantine_list, answer_type=NDJSON),

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "queue": "relay.console.operating:queue_group",
     "quarantine": "relay.console.operating:quarantine_group",
     "overdue": "relay.console.following:overdue",
+    "statistics": "relay.console.operating:statistics",
     "doctor": "relay.console.doctoring:doctor",
     "audit": "relay.console.auditing:group",
     "keys": "relay.console.keys.group:group",

@@ -16,6 +16,8 @@ from relay.console.phrases import say
 from relay.version import program_version
 
 PROTOCOL_VERSION: Final = 1
+COUNTED: Final = ("accepted", "delivered", "received", "forwarded", "duplicates", "quarantined", "refused", "expired")
+"""The columns of `statistics`; those of `relay.store.counters`, which a client need not load."""
 
 queue_group: Final = LazyGroup("queue", {name: f"relay.console.operating:queue_{name}" for name in ("list", "show")})
 quarantine_group: Final = LazyGroup(
@@ -110,6 +112,14 @@ def home_accept(choices: Choices) -> None:
         emit(found)
     else:
         click.echo(say("home_accepted", choices.lang, epoch=found.get("epoch", "")))
+
+
+@command("statistics")
+@option("--limit", metavar="N", type=click.IntRange(1, 36_500))
+def statistics(choices: Choices, limit: int | None) -> None:
+    """List what was counted on each day."""
+    found = daemon_of(choices).read(path_of("statistics"), limit=limit).many()
+    listing(choices, found, {name: f"counted_{name}" for name in ("day", *COUNTED)})
 
 
 @command("queue list")

@@ -266,6 +266,15 @@ PHRASES: Final = MappingProxyType(
         "store": ("存储", "Store"),
         "trust": ("信任目录", "Directory"),
         "counters": ("计数", "Counters"),
+        "counted_day": ("日期", "Day"),
+        "counted_accepted": ("接收发送", "Accepted"),
+        "counted_delivered": ("已送达", "Delivered"),
+        "counted_received": ("收到", "Received"),
+        "counted_forwarded": ("转送", "Carried"),
+        "counted_duplicates": ("重复", "Duplicates"),
+        "counted_quarantined": ("隔离", "Quarantined"),
+        "counted_refused": ("被拒", "Refused"),
+        "counted_expired": ("过期", "Expired"),
     }
 )
 

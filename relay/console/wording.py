@@ -85,6 +85,10 @@ HELP: Final = MappingProxyType(
         "quarantine": ("隔离区：无法解析或验证的来件。", "What came in and could not be parsed or verified."),
         "quarantine list": ("列出隔离区。", "List the quarantine."),
         "quarantine show": ("显示一条隔离记录。", "Show one quarantine record."),
+        "statistics": (
+            "列出每日（UTC）收发计数，最近的在前。",
+            "List what was counted on each day (UTC), the newest first.",
+        ),
         "overdue": ("列出超过期限仍未送达的信息。", "List messages past their deadline."),
         "config": ("设置。", "Settings."),
         "config check": ("检查 relay.toml。", "Check relay.toml."),

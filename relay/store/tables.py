@@ -6,6 +6,7 @@ from relay.store.sealed_table import SealedTable
 
 META: Final = SealedTable("meta", key=("name",))
 COUNTERS: Final = SealedTable("counters", key=("name",), clear=("value",))
+STATISTICS: Final = SealedTable("statistics", key=("day",))
 SENT: Final = SealedTable(
     "sent", key=("message_id",), clear=("accepted_us", "expires_us", "lane", "fingerprint", "bare")
 )
@@ -40,7 +41,7 @@ AUDIT_HEADS: Final = SealedTable("audit_heads", key=("office",))
 QUARANTINE: Final = SealedTable("quarantine", key=("seq",), clear=("at_us", "size", "code"))
 
 ALL: Final = (
-    META, COUNTERS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS,
+    META, COUNTERS, STATISTICS, SENT, RECIPIENTS, NUMBERS, EVENTS, PROOFS, HELD, PASSED, INBOX, RECEIPTS, STREAMS,
     WITNESSES, PREKEYS, OWN_PREKEYS, AUDIT_HEADS, QUARANTINE,
 )  # fmt: skip
 """What `fsck` opens."""

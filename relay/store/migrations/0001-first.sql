@@ -8,6 +8,11 @@ CREATE TABLE counters (
     name TEXT PRIMARY KEY, value INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 
+-- What was counted on each day since 1970-01-01 (UTC).
+CREATE TABLE statistics (
+    day INTEGER PRIMARY KEY, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+) STRICT;
+
 -- What this office accepted to send. The body holds the signed bundle; bare 1: only its signed record (retention).
 CREATE TABLE sent (
     message_id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, lane INTEGER NOT NULL,

@@ -141,6 +141,9 @@ class MemoryOffice:
     async def home_accept(self) -> Object:
         return {"epoch": "1e56dcdee27c298a"}
 
+    async def statistics(self, limit: int, /) -> list[Object]:
+        return [{"day": "2026-11-25", "accepted": limit}]
+
     async def prekey_renew(self) -> Object:
         return {"epoch": 2}
 

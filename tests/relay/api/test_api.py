@@ -200,6 +200,7 @@ def test_following_and_answering(client: Client) -> None:
     assert (status, json.loads(body)) == (202, {"v": 1, "id": TWO, "original": ONE})
     assert client.ask("POST", f"/v1/messages/{ONE}/cancel")[0] == 200
     assert json.loads(client.ask("POST", "/v1/clock/accept")[2]) == {"v": 1, "state": "following"}
+    assert json.loads(client.ask("GET", "/v1/statistics?limit=3")[2]) == {"v": 1, "day": "2026-11-25", "accepted": 3}
     assert json.loads(client.ask("POST", "/v1/accept/audit")[2])["problems"] == ["CUT"]
     assert json.loads(client.ask("POST", "/v1/accept/home")[2]) == {"v": 1, "epoch": "1e56dcdee27c298a"}
     assert client.ask("GET", "/readyz")[0] == 503

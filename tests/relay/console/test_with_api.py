@@ -35,7 +35,15 @@ def test_a_day_at_the_office(office_home: Path, capsys: pytest.CaptureFixture[st
     lines.write_text("".join(json.dumps({"to": "320000-GO", "title": f"{n}"}) + "\n" for n in range(450)), "utf-8")
     stream = relay("send", "--jsonl", str(lines))
     assert (stream.exit, len(stream.lines())) == (0, 450), stream.err
-    for looking in (("status",), ("queue", "list"), ("quarantine", "list"), ("overdue",), ("sent", "list"), ("fsck",)):
+    for looking in (
+        ("status",),
+        ("queue", "list"),
+        ("quarantine", "list"),
+        ("overdue",),
+        ("statistics",),
+        ("sent", "list"),
+        ("fsck",),
+    ):
         ran = relay(*looking)
         assert ran.exit in (0, 1), (looking, ran.err)
     assert relay("inbox", "list", "--limit", "5").exit == 0
