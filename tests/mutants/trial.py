@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,8 @@ from _pytest.runner import runtestprotocol
 
 SURVIVED: Final = "survived"
 HUNG: Final = "hung"
-"""A test took its time so many times over: that it does is noticed."""
-HANGS_TIMES, HANGS_S = 8, 8
+"""A test took the time of the processor so many times over, and some seconds: that it does is noticed."""
+HANGS_TIMES, HANGS_S, WAITS_TIMES = 8, 8, 8
 
 
 class Tasks(TypedDict):
@@ -47,8 +48,10 @@ class Trial:
 
     def run(self) -> None:
         """Try every mutant."""
-        # Pages of what is imported stay shared with the forks.
+        # Pages of what is imported stay shared with the forks. Hypothesis would import a parser of Python for each
+        # failure, to suggest a patch.
         gc.freeze()
+        sys.modules["hypothesis.extra._patching"] = None  # type: ignore[assignment]
         for mutant, tests in self.tasks["mutants"].items():
             while len(self._running) >= self.tasks["jobs"]:
                 self._wait()
@@ -71,8 +74,10 @@ class Trial:
     def _try(self, mutant: str, tests: list[str]) -> str:
         os.environ["MUTANT_UNDER_TEST"] = mutant
         for at, test in enumerate(tests):
-            # Nobody handles the alarm: it ends this process.
-            signal.alarm(HANGS_S + int(HANGS_TIMES * self.tasks["durations"].get(test, 0)))
+            # Nobody handles these signals: they end this process. The clock only ends what waits for ever.
+            limit_s = HANGS_S + HANGS_TIMES * self.tasks["durations"].get(test, 0)
+            signal.setitimer(signal.ITIMER_PROF, limit_s)
+            signal.alarm(int(WAITS_TIMES * limit_s))
             following = self.items[tests[at + 1]] if at + 1 < len(tests) else None
             if any(report.failed for report in runtestprotocol(self.items[test], nextitem=following, log=False)):
                 return test

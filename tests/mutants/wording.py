@@ -1,6 +1,6 @@
 """What a mutant changes, read from the file in which mutmut keeps all of them, and whether it is words only.
 
-Words are also SQL in another case, as long as no text is quoted in it, and the type that a `cast` names.
+Words are also SQL in another case, but for what is quoted in it, and the type that a `cast` names.
 """
 
 import ast
@@ -17,11 +17,12 @@ NAMED: Final = {"cast": 0, "Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 
 CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
 _SQL: Final = re.compile(
-    r"\s*(select|insert|update|delete|pragma|begin|commit|rollback|savepoint|release)\b[^']*"
-    r"|[\w\s.]+(=|<=?|>=?) (\?|\d)[^']*|\w+( desc)(, \w+ desc)*|\w+ = \w+",
-    re.IGNORECASE,
+    r"\s*(select|insert|update|delete|pragma|begin|commit|rollback|savepoint|release)\b.*"
+    r"|[\w\s.]+(=|<=?|>=?|between) -?(\?|\d).*|\w+( desc)(, \w+ desc)*|\w+ = \w+",
+    re.IGNORECASE | re.DOTALL,
 )
-"""Whole statements, conditions, orders and settings without a quoted text."""
+"""Whole statements, conditions, orders and settings."""
+_UNQUOTED: Final = re.compile(r"('[^']*')|[^']+")
 _MUTANT: Final = re.compile(r"(x.*)__mutmut_(orig|\d+)$")
 
 
@@ -51,7 +52,7 @@ class _Wordless(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, str) and _SQL.fullmatch(node.value):
-            return ast.Constant(node.value.casefold())
+            return ast.Constant(_UNQUOTED.sub(lambda part: part.group(1) or part.group().casefold(), node.value))
         return node
 
     def visit_keyword(self, node: ast.keyword) -> ast.AST:
