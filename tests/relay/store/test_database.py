@@ -38,6 +38,10 @@ def test_the_settings_hold(place: Place) -> None:
         "foreign_keys": 1,
         "trusted_schema": 0,
         "cell_size_check": 1,
+        "page_size": 4096,
+        "cache_size": -16 * 1024,
+        "temp_store": 2,
+        "secure_delete": 2,
         "wal_autocheckpoint": 0,
         "journal_size_limit": 64 * MIB,
         "max_page_count": place.quota_bytes // 4096,
@@ -119,21 +123,6 @@ def test_g13_a_full_quota_refuses_and_accepts_again_after_space_is_freed(place: 
     store.run(writing(2000, bytes(4000)))
     store.close()
     assert place.database.stat().st_size <= place.quota_bytes
-
-
-SETTINGS = {
-    "locking_mode": "exclusive", "page_size": 4096, "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1,
-    "trusted_schema": 0, "cell_size_check": 1, "cache_size": -16 * 1024, "temp_store": 2, "secure_delete": 2,
-    "journal_size_limit": 64 << 20, "wal_autocheckpoint": 0, "max_page_count": 100,
-}  # fmt: skip
-
-
-def test_g01_g11_every_setting_is_in_force(place: Place) -> None:
-    place.quota_bytes = 100 * 4096 + 1
-    store = place.open()
-    found = {name: store.database.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in SETTINGS}
-    store.close()
-    assert found == SETTINGS
 
 
 def test_g13_a_change_that_does_not_fit_does_not_take_its_group_with_it(place: Place) -> None:
