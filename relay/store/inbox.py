@@ -11,6 +11,7 @@ from protocol.fields import elements
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
+from protocol.receipt import SEALED_TYPES
 from relay.store import lives
 from relay.store.counters import blob, number
 from relay.store.database import Txn
@@ -27,8 +28,6 @@ FLAGS = {
     "redelivered": REDELIVERED,
 }
 """Bits of the `flags` column by their names in CONTRACT sections 6 and 11."""
-SEALED_LOOKED_AT = 500
-"""Most receipts looked through for one that its reader could not open: bounds what a false claim can cost."""
 SHOWN = "state NOT IN ('refused', 'purged', 'dead')"
 
 
@@ -200,7 +199,10 @@ def keep_receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str, at_us: 
     """Keep a receipt that this office made: `sent` as it leaves (duplicates are answered with the same bytes, D1),
     `plain` the signed record within, which is what evidence shows.
     """
-    clear: dict[str, Value] = {"sender": sender, "message_id": message_id, "type": type_, "at_us": at_us}
+    clear: dict[str, Value] = {
+        "sender": sender, "message_id": message_id, "type": type_, "at_us": at_us,
+        "copy_digest": copy_digest(sent) if type_ in SEALED_TYPES else None,
+    }  # fmt: skip
     RECEIPTS.insert(txn, clear, dumps([sent, None if plain == sent else plain]))
 
 
@@ -223,12 +225,10 @@ def plain_receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:
 
 
 def find_sealed_receipt(txn: Txn, sender: bytes, digest: bytes) -> SealedReceipt | None:
-    """Which receipt for an office left as the copy with this digest, among the latest; None when none did."""
-    where = "sender = ? AND type IN ('opened', 'signed_for', 'returned', 'refused')"
-    for row in RECEIPTS.select(txn, where, (sender,), order="at_us DESC", limit=SEALED_LOOKED_AT):
+    """Which receipt for an office left as the copy with this digest; None when none did."""
+    for row in RECEIPTS.select(txn, "copy_digest = ? AND sender = ?", (digest, sender)):
         left, plain = _receipt_parts(row)
-        if copy_digest(left) == digest:
-            return SealedReceipt(OfficeId(sender), blob(row["message_id"]), str(row["type"]), left, plain)
+        return SealedReceipt(OfficeId(sender), blob(row["message_id"]), str(row["type"]), left, plain)
     return None
 
 
@@ -237,7 +237,7 @@ def replace_receipt(txn: Txn, old: SealedReceipt, sent: bytes) -> bool:
     row = RECEIPTS.get(txn, old.sender, old.message_id, old.type)
     if row is None or _receipt_parts(row)[0] != old.left:
         return False
-    RECEIPTS.update(txn, row, dumps([sent, old.plain]))
+    RECEIPTS.update(txn, row, dumps([sent, old.plain]), copy_digest=copy_digest(sent))
     return True
 
 

@@ -92,11 +92,13 @@ CREATE INDEX inbox_dead ON inbox (forget_us) WHERE state = 'dead';
 CREATE INDEX inbox_handed ON inbox (handed_us) WHERE acked = 0 AND handed_us IS NOT NULL;
 CREATE INDEX inbox_state ON inbox (state, seq);
 
--- Receipts that this office made as a recipient: a duplicate is answered with the same bytes.
+-- Receipts that this office made as a recipient: a duplicate is answered with the same bytes. copy_digest: of the copy as
+-- which one left that travels sealed; its reader names it by that when it cannot open it.
 CREATE TABLE receipts (
-    sender BLOB NOT NULL, message_id BLOB NOT NULL, type TEXT NOT NULL, at_us INTEGER NOT NULL,
+    sender BLOB NOT NULL, message_id BLOB NOT NULL, type TEXT NOT NULL, at_us INTEGER NOT NULL, copy_digest BLOB,
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id, type)
 ) STRICT;
+CREATE INDEX receipts_copy ON receipts (copy_digest) WHERE copy_digest IS NOT NULL;
 
 -- Numbers seen per (sender, lane, sender epoch), for gaps (G4). missing: how many numbers are; untold_us: since when the
 -- oldest hole is open that people were not told of.

@@ -15,7 +15,7 @@ from protocol.lanes import Lane
 from protocol.life import Life
 from relay.store import inbox, lives
 from relay.store.database import Txn
-from relay.store.inbox import DOUBTED, DRILL, GAP, REDELIVERED, SEALED_LOOKED_AT, Received, SealedReceipt
+from relay.store.inbox import DOUBTED, DRILL, GAP, REDELIVERED, Received, SealedReceipt
 from relay.store.sealed_table import RowExists
 from relay.store.tables import INBOX, RECEIPTS
 from tests import world
@@ -262,21 +262,12 @@ def test_g07_a_receipt_that_could_not_be_opened_is_found_and_leaves_as_another_c
             assert inbox.find_sealed_receipt(txn, world.COUNTY, copy_digest(type_.encode())) is None
         old = SealedReceipt(world.CITY, IDS[0], "opened", b"opened", b"plain")
         assert inbox.replace_receipt(txn, old, b"again")
+        assert inbox.find_sealed_receipt(txn, world.CITY, copy_digest(b"opened")) is None
+        assert inbox.find_sealed_receipt(txn, world.CITY, copy_digest(b"again")) == replace(old, left=b"again")
         assert inbox.receipt(txn, world.CITY, IDS[0], "opened") == b"again"
         assert inbox.plain_receipt(txn, world.CITY, IDS[0], "opened") == b"plain"
         assert not inbox.replace_receipt(txn, old, b"once more")
         assert not inbox.replace_receipt(txn, replace(old, message_id=IDS[1]), b"once more")
         assert inbox.receipt(txn, world.CITY, IDS[0], "opened") == b"again"
-
-    tried(store, change)
-
-
-def test_g13_a_receipt_is_looked_for_among_the_latest_only(store: InlineStore) -> None:
-    def change(txn: Txn) -> None:
-        for at in range(SEALED_LOOKED_AT + 1):
-            message_id = MessageId(at.to_bytes(16, "big"))
-            inbox.keep_receipt(txn, world.CITY, message_id, "opened", at, at.to_bytes(2, "big"), b"plain")
-        found = [inbox.find_sealed_receipt(txn, world.CITY, copy_digest(at.to_bytes(2, "big"))) for at in (0, 1)]
-        assert [one is not None for one in found] == [False, True]
 
     tried(store, change)
