@@ -24,11 +24,11 @@ ADVICE: Final = MappingProxyType(
             ("others may reach the private keys", "run chmod -R go-rwx HOME/keys, and consider new keys"),
         ),
         "HOME_OPEN": (
-            ("其他用户可以进入单位目录", "运行 chmod 700 这些目录"),
+            ("其他用户可以进入单位主目录", "运行 chmod 700 这些目录"),
             ("others may look into folders of the home", "run chmod 700 on them"),
         ),
         # The office.
-        "OFFICE_OK": (("目录中的地址与设置一致", ""), ("the directory calls it what the settings say", "")),
+        "OFFICE_OK": (("名录中的地址与设置一致", ""), ("the directory calls it what the settings say", "")),
         "OFFICE_RENAMED": (
             ("本单位已改用新地址，旧地址的信件照常收到", "把 relay.toml 中 [office] address 改为新地址"),
             (
@@ -37,7 +37,7 @@ ADVICE: Final = MappingProxyType(
             ),
         ),
         "OFFICE_SUCCEEDED": (
-            ("本单位的职能已由继任单位接管，不再收到新信件", "在途信件收完后，请网络管理员撤销本单位"),
+            ("本单位的职能已由继任单位接管，不再收到新信件", "在途信件收完后，请网络管理员吊销本单位"),
             (
                 "another office has taken over from this one, and new mail goes there",
                 "when nothing is on its way any more, ask the network administrator to revoke it",
@@ -49,7 +49,7 @@ ADVICE: Final = MappingProxyType(
             ("中继没有运行：不收也不发", "启动它：relay run 或 systemctl start relay"),
             ("the relay does not run: nothing comes and nothing goes", "start it: relay run, or systemctl start relay"),
         ),
-        "NEVER_RAN": (("这个目录还没有运行过", ""), ("this home never ran", "")),
+        "NEVER_RAN": (("本站还没有运行过", ""), ("this home never ran", "")),
         "NOT_LOOKED": (
             ("无法检查", "先解决上面的问题，再运行 relay doctor"),
             ("not looked at", "mend the above first"),
@@ -98,7 +98,7 @@ ADVICE: Final = MappingProxyType(
             ("the signing key was revoked", "speak to the network's administrator"),
         ),
         "KEY_UNKNOWN": (
-            ("目录中没有本单位或其密钥，或单位已停用", "联系网络管理员"),
+            ("名录中没有本单位或其密钥，或单位已停用", "联系网络管理员"),
             ("the directory does not have this office or its key as active", "speak to the network's administrator"),
         ),
         "KEY_SUITE": (
@@ -124,37 +124,37 @@ ADVICE: Final = MappingProxyType(
             ("存储密钥仍以明文存放：更改保管方式时中断", "再运行一次 relay keys passwd"),
             ("the storage key still lies bare: a change was interrupted", "run relay keys passwd again"),
         ),
-        "TRUST_OK": (("网络目录有效", ""), ("the network directory is in force", "")),
+        "TRUST_OK": (("网络名录有效", ""), ("the network directory is in force", "")),
         "TRUST_STALE": (
-            ("网络目录已旧", "检查与上级的链路；上级恢复后会自动更新"),
+            ("网络名录已旧", "检查与上级的链路；上级恢复后会自动更新"),
             ("the network directory is old", "look at the link upward: a newer one comes by itself"),
         ),
         "TRUST_EXPIRED": (
-            ("网络目录过旧，不再受理信息", "恢复与上级的链路，或联系网络管理员"),
+            ("网络名录过旧，不再受理信息", "恢复与上级的链路，或联系网络管理员"),
             (
                 "the network directory is too old, nothing is accepted",
                 "mend the link upward, or speak to the network's administrator",
             ),
         ),
         "TRUST_FILES": (
-            ("磁盘上有目录文件已损坏，正使用完好的一份", "检查磁盘；下次更新会重写"),
+            ("磁盘上有名录文件已损坏，正使用完好的一份", "检查磁盘；下次更新会重写"),
             ("files of the directory are damaged on disk, a sound copy is in use", "look at the disk"),
         ),
         "TRUST_UNREADABLE": (
-            ("读不到网络目录", "从备份恢复 HOME/trust"),
+            ("读不到网络名录", "从备份恢复 HOME/trust"),
             ("the network directory cannot be read", "restore HOME/trust from a backup"),
         ),
-        "PREKEY_OK": (("收件预备密钥有效", ""), ("the prekey that others seal to is valid", "")),
+        "PREKEY_OK": (("预置公钥有效", ""), ("the prekey that others seal to is valid", "")),
         "PREKEY_ENDS_SOON": (
-            ("收件预备密钥即将到期", "查看日志中的更新情况；联系网络管理员"),
+            ("预置公钥即将到期", "查看日志中的更新情况；联系网络管理员"),
             ("the prekey ends soon and was not renewed", "look for its renewal in the log"),
         ),
         "PREKEY_ENDED": (
-            ("收件预备密钥已过期：发给本单位的信息都在等待", "联系网络管理员"),
+            ("预置公钥已过期：发给本单位的信息都在等待", "联系网络管理员"),
             ("the prekey has ended: what is sent to us waits", "speak to the network's administrator"),
         ),
         "PREKEY_MISSING": (
-            ("没有收件预备密钥：发给本单位的信息都在等待", "联系网络管理员"),
+            ("没有预置公钥：发给本单位的信息都在等待", "联系网络管理员"),
             ("there is no prekey: what is sent to us waits", "speak to the network's administrator"),
         ),
         "VALIDITY_OK": (("密钥、证书和签名文件近期不到期", ""), ("keys, certificates and signed files last", "")),
@@ -173,7 +173,7 @@ ADVICE: Final = MappingProxyType(
             ("the clock jumped and is not believed", "set it right; if it is right, run relay clock accept"),
         ),
         "CLOCK_BEHIND": (
-            ("时钟早于目录的签发时间", "校准时钟（NTP）"),
+            ("时钟早于名录的签发时间", "校准时钟（NTP）"),
             ("the clock is behind a signed time", "set it right (NTP)"),
         ),
         # Memory.
@@ -251,7 +251,7 @@ ADVICE: Final = MappingProxyType(
             ("alarm: clocks of neighbours differ from ours", "set them right (NTP), there and here"),
         ),
         "CLONED": (
-            ("告警：本单位目录有另一份副本在运行", "立即停掉副本；只留一份"),
+            ("告警：本单位主目录有另一份副本在运行", "立即停掉副本；只留一份"),
             ("alarm: a copy of this home runs elsewhere", "stop the copy now; only one may run"),
         ),
         "DAMAGED_ROWS": (
@@ -270,32 +270,32 @@ ADVICE: Final = MappingProxyType(
             ),
         ),
         "RESTORED": (
-            ("告警：本单位目录被恢复到较早的状态", "核对最近收发的信息，再运行 relay home accept"),
+            ("告警：本单位主目录被恢复到较早的状态", "核对最近收发的信息，再运行 relay home accept"),
             (
                 "alarm: this home is in an earlier state",
                 "compare what came and went, then run relay home accept",
             ),
         ),
         "TRUST_BEHIND": (
-            ("告警：已有更新的网络目录，本单位尚未取得", "检查与上级的链路；必要时 relay keys pull"),
+            ("告警：已有更新的网络名录，本单位尚未取得", "检查与上级的链路；必要时 relay keys pull"),
             (
                 "alarm: there is a newer directory, which we do not have yet",
                 "look at the link upward, or relay keys pull",
             ),
         ),
         "TRUST_FORK": (
-            ("告警：有单位的网络目录与本单位同版不同文", "立即联系网络管理员：签发密钥可能已泄露"),
+            ("告警：有单位的网络名录与本单位同版不同文", "立即联系网络管理员：签发密钥可能已泄露"),
             ("alarm: two directories of one version", "speak to the network's administrator: keys may be stolen"),
         ),
         "TRUST_NOT_KEPT": (
-            ("告警：新的网络目录已生效，但未能写入磁盘", "检查磁盘空间和目录权限；恢复后会自动写入"),
+            ("告警：新的网络名录已生效，但未能写入磁盘", "检查磁盘空间和目录权限；恢复后会自动写入"),
             (
                 "alarm: the network directory in force could not be written",
                 "look at the disk: its room, and the modes of trust/",
             ),
         ),
         "TRUST_OLD": (
-            ("告警：网络目录已旧，可能还不知道有单位被吊销", "检查与上级的链路；上级恢复后会自动更新"),
+            ("告警：网络名录已旧，可能还不知道有单位被吊销", "检查与上级的链路；上级恢复后会自动更新"),
             ("alarm: the network directory is old, revocations may be missing", "look at the link upward"),
         ),
     }

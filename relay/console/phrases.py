@@ -59,7 +59,7 @@ PHRASES: Final = MappingProxyType(
             "Make sure that the old machine never starts again, then `relay run`; neighbours will sound RESTORED here.",
         ),
         "recovered_root": (
-            "请用 `relay keys list` 核对目录是否最新；必要时用 `relay keys pull` 取回。",
+            "请用 `relay keys list` 核对名录是否最新；必要时用 `relay keys pull` 取回。",
             "Compare with `relay keys list`; fetch what is newer with `relay keys pull`.",
         ),
         "wrong_tries": (
@@ -176,11 +176,11 @@ PHRASES: Final = MappingProxyType(
         ),
         "rotation_cancelled": ("已放弃这次密钥更新。", "The rotation was given up."),
         "renewal_installed": (
-            "{address} 的答复已装入；新密钥在本站的目录列出后自动启用。",
+            "{address} 的答复已装入；新密钥在本站的名录列出后自动启用。",
             "The answer for {address} is installed; new keys are used as soon as the relay's directory names them.",
         ),
         "prekey_renewed": (
-            "已发布第 {epoch} 个收件预备密钥，有效至 {until}",
+            "已发布第 {epoch} 个预置公钥，有效至 {until}",
             "Prekey {epoch} is published, valid until {until}",
         ),
         "storage_rotated": (
@@ -200,7 +200,7 @@ PHRASES: Final = MappingProxyType(
         "fingerprint_office": ("{subject} 的密钥指纹", "Fingerprint of the keys of {subject}"),
         "fingerprint_root": ("根指纹（{subject}）", "Fingerprint of the root ({subject})"),
         "installed": (
-            "{address} 已加入网络 {network}（目录第 {version} 版）",
+            "{address} 已加入网络 {network}（名录第 {version} 版）",
             "{address} is in the network {network} (directory version {version})",
         ),
         "settings_written": ("设置已写入 {file}", "Settings are in {file}"),
@@ -264,7 +264,7 @@ PHRASES: Final = MappingProxyType(
         "gaps": ("缺号", "Missing numbers"),
         "numbers": ("编号", "Numbers"),
         "store": ("存储", "Store"),
-        "trust": ("信任目录", "Directory"),
+        "trust": ("网络名录", "Directory"),
         "counters": ("计数", "Counters"),
         "counted_day": ("日期", "Day"),
         "counted_accepted": ("接收发送", "Accepted"),
@@ -297,7 +297,7 @@ TERMS: Final = MappingProxyType(
         "expired": ("已过期", "expired"),
         "unconfirmed": ("未确认", "unconfirmed"),
         "correction": ("更正", "correction"),
-        "awaiting_prekey": ("等待对方公钥", "waiting for a prekey"),
+        "awaiting_prekey": ("等待对方预置公钥", "waiting for a prekey"),
         "resealed": ("已重新加封", "sealed again"),
         "rerouted": ("已改道", "rerouted"),
         "custody_lost": ("接管单位已丢失", "custody lost"),

@@ -13,7 +13,7 @@ HELP: Final = MappingProxyType(
     {
         **KEYS,
         "": (
-            "驿站：政府办公厅（室）之间的安全信息中继。每个单位一个目录、一个常驻进程；本命令是它的客户端。",
+            "驿站：政府办公厅（室）之间的安全信息中继。每个单位一个主目录、一个守护进程；本命令是它的客户端。",
             "Yizhan: a secure relay for reports between government offices; this command is the client of its daemon.",
         ),
         "exits": (
@@ -76,7 +76,7 @@ HELP: Final = MappingProxyType(
         ),
         "home": ("本站主目录。", "The home of this office."),
         "home accept": (
-            "确认已查明本机目录为何被恢复或复制，解除警报。",
+            "确认已查明本站主目录为何被恢复或复制，解除警报。",
             "Say that it is known how the home was restored or cloned; ends the alarm.",
         ),
         "queue": ("待发队列。", "What waits to be sent."),
@@ -117,7 +117,7 @@ HELP: Final = MappingProxyType(
             "Write the whole log and what verifies it into one file (- for standard output).",
         ),
         "keys init": (
-            "生成本单位密钥和签名的入网申请；密钥从不离开本目录，也从不被覆盖。",
+            "生成本单位密钥和签名的入网申请；密钥从不离开本主目录，也从不被覆盖。",
             "Make this office's keys and its signed request; keys never leave the home and are never overwritten.",
         ),
         "keys fingerprint": (
@@ -125,7 +125,7 @@ HELP: Final = MappingProxyType(
             "Show the fingerprint of a request, of an office's keys or of a root, to compare by telephone.",
         ),
         "keys approve": (
-            "受理入网申请：签入网络目录并写出答复。可一次受理多份。",
+            "受理入网申请：签入网络名录并写出答复。可一次受理多份。",
             "Take offices into the network: sign the directory and write the responses. Many at once.",
         ),
         "keys change": (
@@ -145,7 +145,7 @@ HELP: Final = MappingProxyType(
             "生成新的 TLS 密钥，并写出换发证书的申请。",
             "Make a new TLS key, and the request for its certificate.",
         ),
-        "keys rotate prekey": ("立即生成并发布下一个收件预备密钥。", "Make and publish the next prekey now."),
+        "keys rotate prekey": ("立即生成并发布下一个预置公钥。", "Make and publish the next prekey now."),
         "keys rotate storage": (
             "给已停止的本站换一个存储密钥：密钥文件和存储的每一行都重新封存；中断后再运行一次即可。",
             "Give a stopped home a new storage key: key files and rows are sealed anew. Run again if interrupted.",
@@ -155,14 +155,14 @@ HELP: Final = MappingProxyType(
             "密钥、证书、签名文件、人员是否有即将到期的：退出码 0 有，1 无。",
             "Say whether keys, certificates, signed files or persons end soon: exit 0 yes, 1 no.",
         ),
-        "keys install": ("把网络的答复装入本单位目录。", "Take the network's answer into the office's home."),
+        "keys install": ("把网络的答复装入本单位主目录。", "Take the network's answer into the office's home."),
         "broker": ("消息代理。", "Message brokers."),
         "broker config": (
             "打印一个代理的配置；用 --out 则写入目录，再次运行只更新变动部分。",
             "Print the configuration of a broker; with --out write its folder, and later bring it up to date.",
         ),
         "broker certificate": (
-            "用网络的证书机构签发代理的服务器证书（在根目录中运行）。",
+            "用网络的证书机构签发代理的服务器证书（在管理员主目录中运行）。",
             "Issue a broker's server certificate for these host names (in the administrator's directory).",
         ),
         "broker authority": (
@@ -170,21 +170,21 @@ HELP: Final = MappingProxyType(
             "Show the authorities for TLS; make a new one, or end the trust in older ones.",
         ),
         "broker revocations": (
-            "重新生成吊销证书列表：已撤销单位的，以及单独收回的（在根目录中运行）。",
+            "重新生成吊销证书列表：已吊销单位的，以及单独收回的（在管理员主目录中运行）。",
             "List the revoked certificates for brokers: those of revoked offices, and withdrawn ones.",
         ),
         "broker run": ("在前台运行 DIR 中的代理。", "Run the broker of DIR in the foreground."),
         "keys": ("密钥与信任。", "Keys and trust."),
         "keys passwd": (
-            "更改密钥文件 FILE 的口令；不给 FILE 则更改本目录存储密钥的保管方式。",
+            "更改密钥文件 FILE 的口令；不给 FILE 则更改本主目录存储密钥的保管方式。",
             "Change the passphrase of a key file, or without FILE what the storage key of the home is kept under.",
         ),
         "keys backup": (
-            "把本目录的密钥和信任写入一个口令保护的文件。",
+            "把本主目录的密钥和信任写入一个口令保护的文件。",
             "Write keys and trust of the home into one file under a passphrase.",
         ),
         "keys recover": (
-            "用备份文件在新的 --home 目录恢复；从不覆盖。",
+            "用备份文件在新的 --home 主目录恢复；从不覆盖。",
             "Make the new --home of a backup; overwrites nothing.",
         ),
         "keys person": (
@@ -196,10 +196,10 @@ HELP: Final = MappingProxyType(
             "Make a person's key on that person's machine, and beside it KEYFILE.request for the administrator.",
         ),
         "keys person add": (
-            "把人员登记到网络目录：用其申请，或由管理员代为生成密钥。",
+            "把人员登记到网络名录：用其申请，或由管理员代为生成密钥。",
             "Take a person into the directory, by the person's request, or with a key that is made here.",
         ),
-        "keys person list": ("列出目录中的人员。", "List the persons of the directory."),
+        "keys person list": ("列出名录中的人员。", "List the persons of the directory."),
         "keys person revoke": (
             "吊销人员密钥：自 TIME 起的签名一律无效，此前的仍有效。",
             "Let no signature of a person count from TIME on; what was signed before stands.",
@@ -208,7 +208,7 @@ HELP: Final = MappingProxyType(
         # Options that every command has.
         "help": ("显示本帮助。", "Show this help."),
         "home_given": (
-            "单位目录（或环境变量 RELAY_HOME；默认 /var/lib/relay）",
+            "单位主目录（或环境变量 RELAY_HOME；默认 /var/lib/relay）",
             "the office's home (or RELAY_HOME; default /var/lib/relay)",
         ),
         "json": ("输出 JSON，供程序使用", "print JSON for programs"),
@@ -264,7 +264,7 @@ HELP: Final = MappingProxyType(
         ),
         "keys revoke.reason": ("吊销理由，一行，记入管理员日志", "why, one line; kept in the administrators' journal"),
         "keys revoke.key": ("只吊销这个密钥（十六进制编号）", "revoke this key only (its id in hexadecimal)"),
-        "keys revoke.yes": ("即使是发布目录的单位也吊销", "revoke even the office that publishes the directory"),
+        "keys revoke.yes": ("即使是发布名录的单位也吊销", "revoke even the office that publishes the directory"),
         "successor": ("接管其职能的单位地址", "address of the office that takes over from it"),
         "start": ("生效日期或时间（默认立即）", "day or time from which it holds (default: now)"),
         "cancelling": ("取消尚未生效的更改", "take back what is planned and has not begun"),
@@ -319,7 +319,10 @@ HELP: Final = MappingProxyType(
             "file with the new key's passphrase (default: asked for twice)",
         ),
         "redact_body": ("略去正文，只留摘要", "leave the body out; its digest stays provable"),
-        "root": ("信任根：文件或指纹（默认用单位目录中的）", "trust anchor: file or fingerprint (default: the home's)"),
+        "root": (
+            "信任根：文件或指纹（默认用主目录中的）",
+            "trust anchor: file or fingerprint (default: the home's)",
+        ),
         "passphrase_file": (
             "首行为口令的文件（默认在终端上询问）",
             "file whose first line is the passphrase (default: asked on the terminal)",

@@ -5,10 +5,10 @@ from typing import Final
 
 PHRASES: Final = MappingProxyType(
     {
-        "act_done": ("已签署：{act}（目录第 {version} 版）", "Signed: {act} (directory {version})"),
+        "act_done": ("已签署：{act}（名录第 {version} 版）", "Signed: {act} (directory {version})"),
         "rules_suites": ("允许的套件：{value}", "suites allowed:      {value}"),
-        "rules_reviewers": ("须审核的种类：{value}", "need a reviewer:     {value}"),
-        "rules_issuers": ("须签发的种类：{value}", "need an issuer:      {value}"),
+        "rules_reviewers": ("须审核的类别：{value}", "need a reviewer:     {value}"),
+        "rules_issuers": ("须签发的类别：{value}", "need an issuer:      {value}"),
         "rules_bypass": ("应急直报：{value}", "emergency bypass:    {value}"),
         "act_pending": ("待签：{act}，存于 {file}", "Waits for signatures: {act}, kept as {file}"),
         "act_missing": (
@@ -42,15 +42,15 @@ PHRASES: Final = MappingProxyType(
             "Then here: relay --home {home} keys approve REQUEST -o RESPONSE",
         ),
         "directory_written": (
-            "目录第 {version} 版已写入 {file}",
+            "名录第 {version} 版已写入 {file}",
             "Directory {version} is written to {file}",
         ),
         "directory_published": (
-            "目录第 {version} 版已发布，代理：{brokers}",
+            "名录第 {version} 版已发布，代理：{brokers}",
             "Directory {version} is published on: {brokers}",
         ),
-        "directory_taken": ("已取得目录第 {version} 版", "Directory {version} is taken"),
-        "directory_known": ("已是最新：目录第 {version} 版", "Nothing newer: directory {version}"),
+        "directory_taken": ("已取得名录第 {version} 版", "Directory {version} is taken"),
+        "directory_known": ("已是最新：名录第 {version} 版", "Nothing newer: directory {version}"),
         "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
     }
 )

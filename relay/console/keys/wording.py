@@ -6,7 +6,7 @@ from typing import Final
 HELP: Final = MappingProxyType(
     {
         "keys init-network": (
-            "建网仪式：制作根、目录、暂停等密钥和第一版（空）目录。中断后可重跑继续，从不覆盖。",
+            "建网仪式：制作根、名录、暂停等密钥和第一版（空）名录。中断后可重跑继续，从不覆盖。",
             "Found a network: its keys and its first, empty directory. Can be gone on with; overwrites nothing.",
         ),
         "keys list": ("列出角色、密钥、单位和人员。", "List roles, keys, offices and persons."),
@@ -15,15 +15,15 @@ HELP: Final = MappingProxyType(
             "Show the network, or one office, role or the journal.",
         ),
         "keys rules": (
-            "显示网络规则：允许的套件、须审核和签发的种类、应急直报；带选项则更改。",
+            "显示网络规则：允许的套件、须审核和签发的类别、应急直报；带选项则更改。",
             "Show the network's rules (suites, approvals, the way round the city), or change those that are given.",
         ),
         "require_reviewer": (
-            "须经审核的种类，可重复；none 表示都不须",
+            "须经审核的类别，可重复；none 表示都不须",
             "kind that needs a reviewer; repeat for more, none for no kind",
         ),
         "require_issuer": (
-            "须经签发的种类，可重复；none 表示都不须",
+            "须经签发的类别，可重复；none 表示都不须",
             "kind that needs an issuer; repeat for more, none for no kind",
         ),
         "emergency_bypass": (
@@ -37,21 +37,21 @@ HELP: Final = MappingProxyType(
         "keys rotate": ("更换密钥，不丢失在途信息。", "New keys in the place of old ones, no message lost."),
         "keys rotate root": ("更换全部根密钥，或 --lost 所指的几把。", "New root keys: all, or those that are --lost."),
         "keys rotate targets": (
-            "更换全部目录签署密钥，或 --lost 所指的几把。",
+            "更换全部名录签署密钥，或 --lost 所指的几把。",
             "New keys for signing directories: all, or those that are --lost.",
         ),
         "keys rotate suspensions": (
-            "更换暂停密钥（由目录签署人签署）。",
+            "更换暂停密钥（由名录签署人签署）。",
             "New suspension keys, by the targets' holders.",
         ),
         "keys rotate snapshot": ("更换快照密钥（由根签署）。", "A new snapshot key, by the root."),
         "keys rotate timestamp": ("更换时间戳密钥（由根签署）。", "A new timestamp key, by the root."),
         "keys publish": (
-            "经网络中心单位的中继发布最新目录，或写入 FILE 供携带。",
+            "经网络中心单位的中继发布最新名录，或写入 FILE 供携带。",
             "Publish the newest directory through the network office's relay, or write it to FILE.",
         ),
         "keys pull": (
-            "取得较新的目录：从 FILE，管理员目录还可从网络中心单位的中继取。",
+            "取得较新的名录：从 FILE，管理员主目录还可从网络中心单位的中继取。",
             "Take a newer directory: from FILE, or for an administrator from the network office's relay.",
         ),
         "keys pending": ("等待更多签名的事项。", "Acts that wait for more signatures."),
@@ -71,12 +71,12 @@ HELP: Final = MappingProxyType(
         "keys init-network.network": ("网络名称", "name of the network"),
         "keys init-network.office": ("网络中心单位的地址", "address of the network office"),
         "office_home": (
-            "网络中心单位目录（默认按 relay.toml 的 [network]）",
+            "网络中心单位主目录（默认按 relay.toml 的 [network]）",
             "home of the network office (default: [network] of relay.toml)",
         ),
         "root_quorum": ("根密钥：N 把中须 M 把（默认 3/5）", "root keys: M of N must sign (default 3/5)"),
         "targets_quorum": (
-            "目录签署密钥：N 把中须 M 把（默认 2/3）",
+            "名录签署密钥：N 把中须 M 把（默认 2/3）",
             "keys for directories: M of N must sign (default 2/3)",
         ),
         "suspensions": ("暂停密钥几把（默认 2），任一把即可", "how many suspension keys (default 2); any one suffices"),
