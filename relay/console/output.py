@@ -149,12 +149,12 @@ def cell(value: Any, name: str, lang: str) -> str:
         return " ".join(cell(each, name, lang) for each in value)
     if isinstance(value, Mapping):
         return " ".join(f"{key}={cell(each, key, lang)}" for key, each in value.items())
-    if name.endswith("_at") or name in ("deadline", "at", "since", "created"):
+    if name.endswith(("_at", "_since", "until")) or name in ("deadline", "at", "since", "created", "from"):
         return local_time(value)
     if name.endswith("_s"):
         return duration(value)
     if name.endswith("bytes"):
         return size(value)
-    if name in ("state", "urgency", "lane", "kind", "flags"):
+    if name in ("state", "urgency", "lane", "kind", "flags", "type", "class", "standing", "roles"):
         return term(str(value), lang)
     return str(value)

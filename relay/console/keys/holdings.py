@@ -16,6 +16,7 @@ from relay.console.choices import Choices
 from relay.console.commands import argument, command, remembered
 from relay.console.keys.acting import ceremony, key_places
 from relay.console.keys.journal import JOURNAL, read_journal
+from relay.console.keys.phrases import FIELDS
 from relay.console.keys.reorganising import listed_changes
 from relay.console.output import cell, emit, fields, listing
 from relay.times import time_text
@@ -82,10 +83,11 @@ def _tell(found: dict[str, Any], lang: str, indent: str = "") -> None:
         for name, value in found.items()
         if not (isinstance(value, list) and value and isinstance(value[0], dict))
     }
-    fields((indent + name, cell(value, name, lang)) for name, value in plain.items())
+    heads = FIELDS if lang == "zh_CN" else {}
+    fields((indent + heads.get(name, name), cell(value, name, lang)) for name, value in plain.items())
     for name, value in found.items():
         if name not in plain:
-            click.echo(f"{indent}{name}:")
+            click.echo(f"{indent}{heads.get(name, name)}{'：' if heads else ':'}")
             for one in value:
                 _tell(one, lang, indent + "  ")
 

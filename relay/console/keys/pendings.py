@@ -12,6 +12,7 @@ from relay.console.commands import LazyGroup, argument, command
 from relay.console.keys.acting import acted_on, ceremony, signatures_object, signers_of, signing_options, tell_acted
 from relay.console.keys.homes import root_home
 from relay.console.keys.journal import note_act
+from relay.console.keys.phrases import EFFECTS
 from relay.console.output import cell, emit, fields, listing
 from relay.console.phrases import say
 from relay.times import time_text
@@ -47,7 +48,7 @@ def pending_show(choices: Choices, number: str | None) -> None:
     home = root_home(choices)
     network, one = _chosen(home, number)
     with ceremony():
-        effects = _effects(network, one)
+        effects = _effects(network, one, choices.lang)
     found = {**_line(one), "signatures": [signatures_object(signed) for signed in one.signatures], "changes": effects}
     if choices.json:
         emit(found)
@@ -72,7 +73,7 @@ def pending_sign(choices: Choices, number: str | None, passphrase_file: str | No
         # Whoever signs sees before what it does.
         click.echo(f"{one.act.name}", err=True)
         with ceremony():
-            for effect in _effects(network, one):
+            for effect in _effects(network, one, choices.lang):
                 click.echo(f"  {effect}", err=True)
     with ceremony():
         outcome = sign_waiting(home, network, one, time.time_ns() // 1_000, signers_of(choices, home, passphrase_file))
@@ -141,7 +142,8 @@ def _line(one: "Waiting") -> dict[str, Any]:
     }
 
 
-def _effects(network: "Network", one: "Waiting") -> list[str]:
-    from keys.roster.effects import effects_of
+def _effects(network: "Network", one: "Waiting", lang: str) -> list[str]:
+    from keys.roster.effects import ENGLISH, effects_of
 
-    return effects_of(network.files if one.files is None else one.files, one.act)
+    words = EFFECTS if lang == "zh_CN" else ENGLISH
+    return effects_of(network.files if one.files is None else one.files, one.act, words)

@@ -54,3 +54,78 @@ PHRASES: Final = MappingProxyType(
         "act_publish": ("尚未发布。发布请运行：{command}", "Not published yet. To publish, run: {command}"),
     }
 )
+
+FIELDS: Final = MappingProxyType(
+    {
+        "address": "地址",
+        "brokers": "代理",
+        "changes": "变更",
+        "class": "类别",
+        "expires_at": "有效期至",
+        "former": "曾用地址",
+        "fresh_until": "新鲜期至",
+        "from": "自",
+        "holders": "持有人",
+        "id": "编号",
+        "in_force": "已生效",
+        "issued_at": "签发时间",
+        "keys": "密钥",
+        "name": "名称",
+        "network": "网络",
+        "network_id": "网络编号",
+        "of": "属于",
+        "offices": "单位",
+        "parent": "上级单位",
+        "pending": "待签事项",
+        "persons": "人员",
+        "reason": "理由",
+        "revoked_since": "吊销起始",
+        "roles": "角色",
+        "root_fingerprint": "根指纹",
+        "root_version": "根版本",
+        "standing": "报送资格",
+        "state": "状态",
+        "successor": "继任单位",
+        "suite": "套件",
+        "suites": "允许的套件",
+        "suspended": "已暂停",
+        "threshold": "门限",
+        "type": "类型",
+        "until": "至",
+        "version": "版本",
+    }
+)
+"""What `keys show` calls a field in Chinese; in English its name is read as it is."""
+
+EFFECTS: Final = MappingProxyType(
+    {
+        "role": "角色 {role}：{changes}，须 {threshold} 人签名",
+        "fingerprint": "根指纹：{fingerprint}",
+        "suspensions": "角色 suspensions：新增 {come} 把密钥，去除 {go} 把",
+        "network": "网络名称：{old} → {new}",
+        "rule": "规则“{name}”：{old} → {new}",
+        "group": "分组 {name}：{changes}",
+        "planned": "{office} 自 {at} 起：{changes}",
+        "key": "密钥 {id}",
+        "as": "，角色 {roles}",
+        "until": "，有效期至 {day}",
+        "since": "自 {at} 起吊销",
+        "suspended": "暂停 {office} 至 {at}，理由：{reason}",
+        "lifted": "解除对 {office} 的暂停",
+        "none": "无",
+        "address": "地址",
+        "brokers": "代理",
+        "former": "曾用地址",
+        "name": "名称",
+        "office_class": "类别",
+        "parent": "上级单位",
+        "standing": "报送资格",
+        "state": "状态",
+        "successor": "继任单位",
+        "suites": "允许的套件",
+        "require_reviewer": "须审核的类别",
+        "require_issuer": "须签发的类别",
+        "emergency_bypass": "应急直报",
+    }
+)
+"""What an act changes, in Chinese (`keys/roster/effects.py`)."""
