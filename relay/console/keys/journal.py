@@ -4,6 +4,7 @@ Each line has `prev`, SHA-256 of the line before, so that a line that was change
 kept a later one. It is for the administrators' own memory; what counts is in the signed files.
 """
 
+import fcntl
 import json
 import os
 import pwd
@@ -21,21 +22,26 @@ FIRST: Final = "0" * 64
 
 
 def note_act(home: Path, act: str, done: bool, holders: Sequence[str], version: int) -> None:
-    """Append a line, durably. Raises `OSError`."""
+    """Append a line, durably; after a line that a power cut tore, in its place. Raises `OSError`."""
     path = home / JOURNAL
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    said = {
-        "v": 1,
-        "at": time_text(time.time_ns() // 1_000),
-        "by": _user(),
-        "act": act,
-        "state": "done" if done else "pending",
-        "holders": list(holders),
-        "version": version,
-        "prev": sha256(lines[-1]).hexdigest() if lines else FIRST,
-    }
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "ab") as file:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+b") as file:
+        # Two administrators at once: whoever reads the last line appends before another does.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        file.truncate(len(whole))
+        lines = whole.splitlines()
+        said = {
+            "v": 1,
+            "at": time_text(time.time_ns() // 1_000),
+            "by": _user(),
+            "act": act,
+            "state": "done" if done else "pending",
+            "holders": list(holders),
+            "version": version,
+            "prev": sha256(lines[-1]).hexdigest() if lines else FIRST,
+        }
         file.write(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
