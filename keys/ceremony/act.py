@@ -128,6 +128,16 @@ def same_content(one: Act, other: Act) -> bool:
     )
 
 
+def joined(one: Act, other: Act) -> Act:
+    """An act with the signatures that another copy of it, of the same content, has besides. Raises `TrustError`."""
+    files = dict(one.files)
+    for name in files.keys() - {ROSTER_FILE, SUSPENSIONS_FILE}:
+        metadata = _metadata(name, files[name])
+        metadata.signatures = _metadata(name, other.files[name]).signatures | metadata.signatures
+        files[name] = encode(metadata)
+    return replace(one, files=files)
+
+
 def check_act(files: Files, act: Act) -> None:
     """Raise `TrustError` unless the act follows these files: next versions, the same network, nothing left out.
 

@@ -18,6 +18,7 @@ from keys.ceremony.act import (
     Files,
     Signatures,
     check_act,
+    joined,
     same_content,
     short_id,
     sign_act,
@@ -200,6 +201,7 @@ def _conclude(
     root_dir: Path, network: Network, waiting: Waiting, now_us: int, sitting: Sitting, signers: Signers
 ) -> Outcome:
     """Carry the act out, or keep it until more have signed. One that only its own new keys have signed is not kept."""
+    waiting = _beside_others(root_dir, waiting)
     signatures = tuple(signatures_of(waiting.files or network.files, waiting.act))
     missing = next((one for one in signatures if one.missing), None)
     if missing is not None and not any(set(one.holders) - _names_of(signers.made) for one in signatures):
@@ -217,6 +219,16 @@ def _conclude(
 def _names_of(made: Sequence[Holder]) -> set[str]:
     """What signatures call these keys: by their labels, or, where a role keeps none, by their ids."""
     return {name for one in made for name in (one.label, short_id(tuf_key(one.first.public()).keyid))}
+
+
+def _beside_others(root_dir: Path, waiting: Waiting) -> Waiting:
+    """As others left it while this holder was asked for a passphrase: with their signatures, in nobody's place."""
+    if not waiting.path.exists():
+        return waiting
+    there = read_act(waiting.path)
+    if same_content(there, waiting.act):
+        return Waiting(waiting.path, joined(waiting.act, there), waiting.files)
+    return Waiting(_next_path(root_dir), waiting.act, waiting.files)
 
 
 def _sitting(root_dir: Path, network: Network, now_us: int, signers: Signers) -> Sitting:

@@ -15,7 +15,7 @@ from keys.ceremony.pending import Outcome, Signers, change_jointly, drop_waiting
 from keys.roster.directory import Directory
 from keys.trust import TrustError
 from protocol.errors import Refused, RemoteError
-from tests.keys.networks import DAY_US, NOW_US, Administrator
+from tests.keys.networks import DAY_US, NOW_US, SMALL, Administrator
 from tests.keys.test_trust_roots import SOON_US
 
 
@@ -71,6 +71,29 @@ def test_nobody_signs_into_the_future_or_for_longer_than_the_policy(admin: Admin
     (waiting,) = waiting_acts(admin.place, network.files)
     with pytest.raises(TrustError, match="valid for longer than 180 days"):
         sign_waiting(admin.place, network, waiting, SOON_US + 9, only(admin, "targets-2"))
+
+
+def test_two_holders_who_sign_at_once_lose_neither_signature(tmp_path: Path) -> None:
+    admin = Administrator(tmp_path / "root", policy=replace(SMALL, targets_keys=3, targets_threshold=3))
+
+    def while_typing(name: str) -> Callable[[str], bytes | None]:
+        """The second holder signs while the third one types a passphrase."""
+
+        def unlock(label: str) -> bytes | None:
+            if label != "targets-3":
+                return None
+            change(admin, name, "targets-2")
+            return admin.unlock(label)
+
+        return unlock
+
+    change(admin, "one", "targets-1")
+    done = change_jointly(admin.place, called("one"), "call it one", SOON_US + 9, Signers(while_typing("one")))
+    assert (done.done, done.holders) == (True, ("targets-1", "targets-2", "targets-3"))
+    # Nor does an act that is begun meanwhile take the place of another.
+    beside = change_jointly(admin.place, called("three"), "call it three", SOON_US, Signers(while_typing("two")))
+    kept = [Act.decode(path.read_bytes()).name for path in sorted((admin.place / "pending").iterdir())]
+    assert (beside.holders, kept) == (("targets-3",), ["call it two", "call it three"])
 
 
 def test_nobody_here_leaves_nothing(admin: Administrator) -> None:
