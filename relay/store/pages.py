@@ -17,7 +17,7 @@ _LEAF_HEADER_BYTES: Final = 8
 _INDEX_PAGES: Final = frozenset({0x02, 0x0A})
 _LOCAL_MAX: Final = PAGE_BYTES - 35
 _LOCAL_MIN: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
-_PAYLOAD_MAX: Final = 64 * 1024 * 1024
+_PAYLOAD_MAX: Final = 16 * 1024 * 1024
 """Longest row that is followed: more than any table holds."""
 _COLUMNS_MAX: Final = 64
 _INTEGER_BYTES: Final = (0, 1, 2, 3, 4, 6, 8)

@@ -29,7 +29,7 @@ from relay.store.database import (
     StoreUnusable,
     make_empty,
 )
-from relay.store.mending import Mender
+from relay.store.mending import TRIES_MAX, Mender
 from relay.store.pages import PAGE_BYTES, Value, rows
 from relay.store.sealed_table import SealedTable
 from relay.store.tables import ALL, HELD, INBOX, NUMBERS, RECIPIENTS, SENT
@@ -80,7 +80,13 @@ def open_store(
             raise
         problems, failure = (str(error),), error
     make = partial(make_empty, migrations=migrations, quota_bytes=quota_bytes)
-    found = _salvage(directory, cipher, make, now_us)
+    try:
+        found = _salvage(directory, cipher, make, now_us)
+    except (sqlite3.Error, OSError) as error:
+        if failure is not None:
+            raise
+        # No room for a second database: as long as the first one opens it is better than none.
+        return _tell(again(), (*problems, f"rows could not be salvaged: {error}"))
     if not found.kept and failure is not None:
         raise failure
     told = f"rows were salvaged into a new database: {found.kept} kept, {found.lost} could not be read"
@@ -157,34 +163,38 @@ class _Salvage:
             self._by_width.setdefault(len(table.columns) + 2, []).append(table)
 
     def take(self, page_of: Callable[[int], bytes], count: int) -> Salvaged:
-        """Every row that opens, and what the tables say that are not sealed."""
+        """Every row that opens, what the tables say that are not sealed, and what can be mended."""
         self._connection.execute("BEGIN")
+        closed: list[tuple[Value, ...]] = []
         for row in rows(page_of, count) if count else ():
             if row is None:
                 self._found.lost += 1
-            else:
-                self._take(*row)
+            elif not (self._take(row) or self._is_unsealed(*row)) and len(row[1]) in self._by_width:
+                self._found.lost += 1
+                closed += [_stored(row)] if len(closed) < TRIES_MAX else []
+        # Where nothing opens all this is somebody else's, and not worth a try.
+        for stored in closed if self._found.kept else ():
+            self._mend(stored)
         self._connection.execute("COMMIT")
         return self._found
 
-    def _take(self, rowid: int, columns: Sequence[Value]) -> None:
-        tables = self._by_width.get(len(columns), [])
-        for table in tables:
-            # The only column that can be empty and first is the one that is the rowid itself.
-            stored = (rowid, *columns[1:]) if columns[0] is None else tuple(columns)
+    def _take(self, row: tuple[int, tuple[Value, ...]]) -> bool:
+        """Whether a row opens, in any table that has so many columns."""
+        stored = _stored(row)
+        for table in self._by_width.get(len(stored), ()):
             if table.open_stored(self._cipher, stored) is not None:
                 self._found.kept += table.restore(self._connection, stored)
-                return
-        if self._is_unsealed(rowid, columns):
-            return
-        for table in tables:
-            stored = (rowid, *columns[1:]) if columns[0] is None else tuple(columns)
+                return True
+        return False
+
+    def _mend(self, stored: Sequence[Value]) -> None:
+        for table in self._by_width[len(stored)]:
             mended = self._mender.mend(self._cipher, table.name, stored)
-            if mended is not None:
-                self._found.kept += table.restore(self._connection, mended)
+            if mended is not None and table.restore(self._connection, mended):
+                self._found.kept += 1
                 self._found.mended += 1
+                self._found.lost -= 1
                 return
-        self._found.lost += bool(tables)
 
     def _is_unsealed(self, rowid: int, columns: Sequence[Value]) -> bool:
         """The count of commits, the list of damaged rows, and SQLite's own list of tables."""
@@ -198,6 +208,12 @@ class _Salvage:
             case _:
                 return False
         return True
+
+
+def _stored(row: tuple[int, tuple[Value, ...]]) -> tuple[Value, ...]:
+    """The columns with the rowid where it is one of them: no other can come first and be empty."""
+    rowid, columns = row
+    return (rowid, *columns[1:]) if columns[:1] == (None,) else columns
 
 
 def _page(handle: int, number: int) -> bytes:

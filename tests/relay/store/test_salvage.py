@@ -1,10 +1,12 @@
 """A database with any flipped bit opens: its rows are salvaged, none of them is wrong, and little is lost (G1, G3)."""
 
 import asyncio
+import errno
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from relay.draft import Draft
 from relay.store.damage import SALVAGED, was_moved_aside
 from relay.store.database import DAMAGED_NAME, DATABASE_NAME, PAGE_BYTES, SUSPECT_NAME, Database, StoreUnusable
 from relay.store.group import StoreFailed
+from relay.store.pages import rows
 from relay.store.salvage import open_store
 from relay.store.tables import ALL, COUNTERS, SENT
 from tests.inline_store import InlineStore
@@ -170,6 +173,34 @@ def test_g01_a_page_that_makes_no_sense_when_it_is_read_is_salvaged_at_the_next_
     store = InlineStore(database, OfficeClock(Time()))
     assert store.run(lambda txn: was_moved_aside(txn, SENT.name, SALVAGED))
     store.close()
+
+
+def test_g16_a_damaged_database_that_opens_is_used_where_there_is_no_room_for_another(
+    kept: Kept, tmp_path: Path
+) -> None:
+    (lay(tmp_path, kept.whole) / SUSPECT_NAME).touch()
+    with patch("relay.store.salvage.make_empty", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        database = opened(tmp_path)
+    assert content(database) == kept.content
+    assert "No space left" in database.problems[-1]
+    database.close()
+    # It is tried again at the next start.
+    database = opened(tmp_path)
+    assert "salvaged" in database.problems[0]
+    database.close()
+
+
+@given(st.lists(st.tuples(places(), st.integers(0, 255)), min_size=20, max_size=60))
+@settings(max_examples=20)
+def test_g13_any_bytes_are_rows_or_none_and_come_to_an_end(
+    kept: Kept, changes: list[tuple[tuple[float, int], int]]
+) -> None:
+    data, count = bytearray(kept.whole), len(kept.whole) // PAGE_BYTES
+    for (which, offset), byte in changes:
+        data[int(which * count) * PAGE_BYTES + offset] = byte
+    pages = [bytes(data[at : at + PAGE_BYTES]) for at in range(0, len(data), PAGE_BYTES)]
+    found = rows(lambda number: pages[number - 1] if 0 < number <= count else b"", count)
+    assert all(row is None or isinstance(row[1], tuple) for row in found)
 
 
 def test_a_database_of_somebody_else_is_left_as_it_is(kept: Kept, tmp_path: Path) -> None:
