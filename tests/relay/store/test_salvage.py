@@ -103,7 +103,7 @@ def places(draw: st.DrawFn) -> tuple[float, int]:
 
 
 @given(places(), st.integers(0, 7))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_g01_g03_g16_a_store_with_any_flipped_bit_opens_and_nothing_in_it_is_wrong(
     kept: Kept, tmp_path_factory: pytest.TempPathFactory, place: tuple[float, int], bit: int
 ) -> None:
