@@ -125,7 +125,8 @@ def test_g03_an_altered_column_is_noticed_and_the_row_is_kept_aside(store: Inlin
     assert [row["number"] for row in rows] == [2], "the sound row is still there"
     assert store.run(count_damaged) == 1
     assert store.run(LETTERS.unverified_count) == 1
-    (kept,) = store.run(lambda txn: txn.connection.execute("SELECT columns FROM damaged").fetchone())
+    kept, mended = store.run(lambda txn: txn.connection.execute("SELECT columns, mended FROM damaged").fetchone())
+    assert not mended
     names, values = loads(kept, max_bytes=4096)
     assert tuple(names) == COLUMNS
     assert len(values) == len(COLUMNS)
