@@ -12,7 +12,7 @@ from protocol.cbor import loads
 from protocol.errors import RemoteError
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CONTENT_BYTES, RECEIPT_EXTRA_LIFE_US, RECORD_BYTES
+from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECEIPT_EXTRA_LIFE_US, RECORD_BYTES
 from protocol.receipt import decode_receipt
 from relay.store import inbox
 from relay.store.counters import blob
@@ -68,9 +68,16 @@ def of(txn: Txn, sender: bytes, message_id: bytes) -> Lost | None:
 
 def delivered(txn: Txn, limit: int) -> list[Lost]:
     """Messages that were delivered, whose rows are damaged, and that their senders can still send again."""
-    found = RECEIPTS.unverified_clear(txn, _ALONE, limit=limit)
-    known = [of(txn, blob(row["sender"]), blob(row["message_id"])) for row in found]
-    return [one for one in known if one is not None and one.expires_us > txn.now_us]
+    living: list[Lost] = []
+    # Those whose time is over stay, and the limit is not theirs: with them it would be used up one day, for ever.
+    since_us = txn.now_us - MAX_LIFE_US - CLOCK_AHEAD_US
+    for row in RECEIPTS.unverified_clear(txn, f"at_us > ? AND {_ALONE}", (since_us,)):
+        one = of(txn, blob(row["sender"]), blob(row["message_id"]))
+        if one is not None and one.expires_us > txn.now_us:
+            living.append(one)
+        if len(living) == limit:
+            break
+    return living
 
 
 def put_back(txn: Txn, lost: Lost, message: Received, copy_digest: Digest, forget_us: int) -> None:
