@@ -46,7 +46,7 @@ class Beacon:
         self._sealer = sealer
         self._home = home
         self._neighbours = neighbours
-        self._forks = Forks(ground)
+        self.forks = Forks(ground)
         self._sessions = ground.identity.boot << 20
         self._session_of: dict[tuple[str, str], int] = {}
         self._up: set[tuple[str, str]] = set()
@@ -194,7 +194,7 @@ class Beacon:
         if known is not None and verified != known and not self._replaces(verified, known):
             return
         self._known[key] = verified
-        self._forks.compare(presence)
+        self.forks.compare(presence)
         if presence.trust_version > ground.trust.version and self.on_newer is not None:
             self.on_newer()
         if presence.online and not arrived.retained and presence.office not in ground.suspended():
@@ -213,7 +213,7 @@ class Beacon:
 
     def _compare_again(self) -> None:
         """Another directory is in force."""
-        self._forks.begin_again(known.presence for known in self._known.values())
+        self.forks.begin_again(known.presence for known in self._known.values())
 
     def _forget_broker(self, broker: str, group: str) -> None:
         """Without a connection we know nothing of who is there."""

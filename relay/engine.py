@@ -82,6 +82,7 @@ class Engine:
         self._beacon.attach(self._transport)
         self._spreading = Spreading(ground, trust_store, self._transport)
         self._beacon.on_newer = self._spreading.look_again
+        self._spreading.on_signed_twice = self._beacon.forks.signed_twice
         counter = FrameCounter(ground.identity.boot)
         self._pumps = [Pump(ground, self._transport, group, counter, self._recovery) for group in GROUPS]
         self._rotation = None if keys is None else Rotation(ground, keys, self._renew, self._renewal.want)

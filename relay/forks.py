@@ -20,6 +20,7 @@ class Forks:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._forked: set[OfficeId] = set()
+        self._signed_twice = ""
 
     def compare(self, presence: Presence) -> None:
         """A neighbour's newest presence: other versions say nothing."""
@@ -29,15 +30,25 @@ class Forks:
             (self._forked.add if differs else self._forked.discard)(presence.office)
             self._tell()
 
+    def signed_twice(self, detail: str) -> None:
+        """Files that verify, of the version that we have, and say something else: their signers said two things."""
+        self._signed_twice = detail
+        self._tell()
+
     def begin_again(self, known: Iterable[Presence]) -> None:
         """Our directory changed: what neighbours said last is compared with the new one."""
         self._forked.clear()
+        self._signed_twice = ""
         for presence in known:
             self.compare(presence)
         self._tell()
 
     def _tell(self) -> None:
         ground = self._ground
+        if self._signed_twice:
+            detail = f"{self._signed_twice}: speak to the network administrator, keys may be stolen"
+            ground.alarms.sound("TRUST_FORK", ground.clock.now_us(), detail)
+            return
         if not self._forked:
             ground.alarms.clear("TRUST_FORK")
             return

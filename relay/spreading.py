@@ -6,7 +6,7 @@ asked for, the roster last, and only where it changed. A publisher that has noth
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -63,6 +63,8 @@ class Spreading:
         self._proven: set[Source] = set()
         self._looked_us = 0
         self._due_us = 0
+        self.on_signed_twice: Callable[[str], None] | None = None
+        """Is told of files that verify and differ from ours of the same version."""
         self._given = False
         """Whether an administrator gave us the directory: then we are the network office, whoever is below us."""
         self._considering = asyncio.Lock()
@@ -162,6 +164,8 @@ class Spreading:
             if self._ask is not None and self._ask.source == source:
                 await self._end_ask()
             return result
+        if result.code == "TRUST_EQUIVOCATION" and self.on_signed_twice is not None:
+            self.on_signed_twice(f"{result.detail}, shown by {source.publisher}")
         stamp = files.get(TIMESTAMP, b"")
         newer = await ground.offload.run(partial(self._store.is_outdated_by, stamp, ground.clock.now_us()), 1)
         (self._proven.add if newer else self._proven.discard)(source)

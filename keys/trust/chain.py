@@ -98,8 +98,12 @@ def chain_roots(anchor: bytes, files: Mapping[str, bytes]) -> list[bytes]:
     roots = [anchor]
     version, _ = verify_root(anchor)
     same = files.get(root_file(version))
-    if same is not None and parse(Root, same, root_file(version)).signed != parse(Root, anchor, "the anchor").signed:
-        raise TrustError("TRUST_EQUIVOCATION", f"two different roots of version {version}")
+    if same is not None:
+        other, ours = parse(Root, same, root_file(version)), parse(Root, anchor, "the anchor").signed
+        if other.signed != ours:
+            # Two roots only if our own holders signed the other too: anybody can write one that nobody signed.
+            require_seconds(ours, "root", other)
+            raise TrustError("TRUST_EQUIVOCATION", f"two different roots of version {version}")
     while (data := files.get(root_file(version + 1))) is not None:
         next_root(roots[-1], data)
         roots.append(data)

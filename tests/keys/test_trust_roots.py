@@ -111,6 +111,11 @@ def _other_first_root(admin: Administrator) -> Files:
     return {**admin.files, "1.root.json": sign_with(root, signers)}
 
 
+def _first_root_of_a_stranger(admin: Administrator) -> Files:
+    stranger = Administrator(admin.place.with_name("stranger"), seed=1)
+    return {**admin.files, "1.root.json": stranger.files["1.root.json"]}
+
+
 def _expired_last(admin: Administrator) -> Files:
     root = _newest(dict(admin.files))
     signers = _signers(admin, root)
@@ -155,6 +160,7 @@ CASES: dict[str, tuple[Callable[[Administrator], Files], str | None, int]] = {
     "a version skipped inside the file": (_skipped_version, "TRUST_ROLLBACK", 1),
     "a root missing in the middle": (_gap, "TRUST_UNSIGNED", 1),
     "another root of the pinned version": (_other_first_root, "TRUST_EQUIVOCATION", 1),
+    "a stranger's root of the pinned version": (_first_root_of_a_stranger, "TRUST_UNSIGNED", 1),
     "a key that verifies anything": (_small_order_key, "TRUST_MALFORMED", 1),
 }
 

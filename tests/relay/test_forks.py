@@ -56,3 +56,15 @@ def test_a_newer_directory_is_compared_with_what_neighbours_said() -> None:
     base.trust = SimpleNamespace(version=9, digest=OURS)
     forks.begin_again(many)
     assert list(base.alarms) == []
+
+
+def test_two_signed_versions_are_an_alarm_until_a_newer_directory_comes() -> None:
+    base = ground(7)
+    forks = Forks(base)
+    forks.signed_twice("two different timestamps 9, shown by 320000-GO")
+    forks.compare(make_presence(trust_version=8))
+    (alarm,) = base.alarms
+    assert alarm.code == "TRUST_FORK"
+    assert "timestamps 9" in alarm.detail
+    forks.begin_again([])
+    assert list(base.alarms) == []

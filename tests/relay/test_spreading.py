@@ -17,6 +17,7 @@ from protocol.ids import Address
 from protocol.topics import TIMESTAMPS, TrustTopic, parse_topic, trust_topic
 from relay import spreading
 from relay.alarms import Alarms
+from relay.offers import Source
 from relay.ports import Arrived
 from relay.spreading import Spreading
 from tests.keys.networks import NOW_US, Administrator
@@ -291,6 +292,23 @@ def test_g14_a_hostile_broker_spoils_nothing_that_comes_over_another(tmp_path: P
         broker.retain(FIRST, new)
         await broker.subscribe("b", "slow", [TIMESTAMPS])
         await office.knows(2)
+        office.end()
+
+    play(story, tmp_path)
+
+
+def test_g14_files_that_were_signed_twice_are_told_and_junk_is_not(tmp_path: Path) -> None:
+    async def story(home: Path, administrator: Administrator) -> None:
+        thief = Administrator(tmp_path / "thief")
+        office = Office(home, administrator.act("renew", NOW_US + 2).files, OneBroker())
+        told: list[str] = []
+        office.spreading.on_signed_twice = told.append
+        source = Source("b", FIRST)
+        await office.spreading.consider(source, {**administrator.files, root_file(1): JUNK})
+        assert told == []
+        other = thief.act("renew", NOW_US + 3).files
+        await office.spreading.consider(source, {**administrator.files, TIMESTAMP: other[TIMESTAMP]})
+        assert told == ["two different timestamps 2, shown by 320002-GO"]
         office.end()
 
     play(story, tmp_path)
