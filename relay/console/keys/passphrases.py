@@ -41,12 +41,17 @@ def unlock_of(choices: Choices, home: Path, passphrase_file: str | Path | None, 
     """From a key's label to its passphrase, or None when its holder is not here.
 
     From `passphrase_file` (for every key), else from the file of a laboratory, else asked on the terminal, where an
-    empty answer means that the holder is not here. Wrong tries are told of files in HOME/keys and in `places`. Raises
+    empty answer means that the holder is not here. Wrong tries are told of files in HOME/keys and in `places`, once,
+    so that nobody is alarmed by their own slip of a moment ago. Raises
     `Refused` FILE_MISSING, FILE_UNREADABLE, BAD_FIELD for an empty file; the result raises NOT_ENOUGH_KEYS when there
     is nobody to ask.
     """
+    told: set[str] = set()
 
     def tell(label: str) -> None:
+        if label in told:
+            return
+        told.add(label)
         name = SEALED if label == LABEL else f"{label}.key"
         for place in (home / "keys", *places):
             tell_tries(choices, place / name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from keys.files.tries import count_wrong
 from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.keys.passphrases import ask_passphrase, new_passphrase, read_passphrase, unlock_of
@@ -88,3 +89,17 @@ def test_one_passphrase_has_one_form_on_every_keyboard(typed: list[str], tmp_pat
     typed += ["e\u0301tang", "\u00e9tang"]
     unlock = unlock_of(EN, tmp_path, None)
     assert unlock("root-1") == unlock("root-1") == "étang".encode()
+
+
+def test_wrong_tries_are_told_once_and_not_of_this_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("words")
+    (tmp_path / "keys").mkdir()
+    unlock = unlock_of(EN, tmp_path, tmp_path / "file")
+    unlock("root-1")
+    count_wrong(tmp_path / "keys" / "root-1.key")
+    unlock("root-1")
+    assert capsys.readouterr().err == ""
+    again = unlock_of(EN, tmp_path, tmp_path / "file")
+    again("root-1")
+    again("root-1")
+    assert capsys.readouterr().err.count("wrong passphrases tried on root-1.key") == 1
