@@ -54,6 +54,7 @@ CODES: Final = _table(
     ("CLOCK_TOO_EARLY", 65, 409),
     ("STORE_FULL", 75, 507),
     ("BUSY", 75, 503),
+    ("HOME_BUSY", 75, 503),
     ("TRUST_STALE", 75, 503),
     ("WAIT_TIMEOUT", 75, 504),
     ("NOT_FOUND", 66, 404),

@@ -10,6 +10,11 @@ WORDS: Final = MappingProxyType(
             "A network administrator's directory and an office's home are different things.",
             "Give the other with --home: an administrator's has a folder network/, an office's a folder store/.",
         ),
+        "HOME_BUSY": (
+            "Another administrator's command is at work here.",
+            "Acts are carried out one after the other; the other one may be waiting for a passphrase.",
+            "Run it again when the other one has ended.",
+        ),
         "NOT_ENOUGH_KEYS": (
             "Too few key holders are present.",
             "The role needs more signatures than there are opened keys.",

@@ -16,7 +16,7 @@ from relay.codes import lookup
 from relay.console.choices import Choices
 from relay.console.commands import F, option, remembered
 from relay.console.failure import Failure
-from relay.console.keys.homes import root_home
+from relay.console.keys.homes import held, root_home
 from relay.console.keys.journal import note_act
 from relay.console.keys.passphrases import unlock_of
 from relay.console.output import emit
@@ -88,13 +88,13 @@ def change_directory(choices: Choices, passphrase_file: str | Path | None, chang
     With the threshold of signatures the result is the new generation; with fewer the act waits in HOME/pending until
     another administrator runs the same command. `act` says in English what is done (`revoke 320924-GO`), the same
     whoever does it; the journal keeps it. Nothing is published by this. Raises `Refused` of `change`, WRONG_HOME,
-    NOT_ENOUGH_KEYS, ACT_DIFFERS or ACT_WAITS; `Failure` as in `ceremony`; `KeyFileError`, `OSError`.
+    NOT_ENOUGH_KEYS, ACT_DIFFERS, ACT_WAITS or HOME_BUSY; `Failure` as in `ceremony`; `KeyFileError`, `OSError`.
     """
     from keys.ceremony.pending import change_jointly
 
     home = root_home(choices)
     signers = signers_of(choices, home, passphrase_file)
-    with ceremony():
+    with held(home), ceremony():
         return acted_on(home, change_jointly(home, change, act, time.time_ns() // 1_000, signers))
 
 

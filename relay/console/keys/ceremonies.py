@@ -19,7 +19,7 @@ from protocol.limits import NETWORK_ID_BYTES
 from relay.console.choices import HOME_VERSION, SUITES, Choices
 from relay.console.commands import SpokenCommand, command, option
 from relay.console.keys.acting import Acted, acted_on, ceremony, signers_of, signing_options, tell_acted
-from relay.console.keys.homes import root_home
+from relay.console.keys.homes import held, root_home
 from relay.console.keys.journal import note_act
 from relay.console.keys.passphrases import LAB_PASSPHRASE, new_passphrase, unlock_of
 from relay.console.output import emit
@@ -207,7 +207,7 @@ def _rotate(
     threshold, count = numbers or (None, None)
     rotation = Rotation(role, lost, count, threshold)
     now_us = time.time_ns() // 1_000
-    with ceremony():
+    with held(home), ceremony():
         network = read_network(home)
         waiting = [one for one in waiting_acts(home, network.files) if one.files is not None]
         known = find_waiting(waiting, rotation.name)

@@ -1,9 +1,18 @@
 """The two kinds of home that `relay keys` works on: the network administrator's directory, and an office's home."""
 
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from protocol.errors import Refused
 from relay.console.choices import Choices
+
+HOLD_S: Final = 5.0
+"""How long a command waits for another one on the same home: acts take less, and people who type take longer."""
 
 
 def root_home(choices: Choices) -> Path:
@@ -26,3 +35,29 @@ def office_home(choices: Choices) -> Path:
     if (home / "network").is_dir():
         raise Refused("WRONG_HOME", f"{home} has a network/: it is a network administrator's directory, no office's")
     return home
+
+
+@contextmanager
+def held(home: Path) -> Iterator[None]:
+    """One act at a time on a home: another one would follow a directory that is gone by then.
+
+    Raises `Refused` HOME_BUSY after `HOLD_S`; `OSError`.
+    """
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + HOLD_S
+        while not _take(descriptor):
+            if time.monotonic() >= end:
+                raise Refused("HOME_BUSY", str(home))
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

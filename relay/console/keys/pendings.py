@@ -10,7 +10,7 @@ from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.commands import LazyGroup, argument, command
 from relay.console.keys.acting import acted_on, ceremony, signatures_object, signers_of, signing_options, tell_acted
-from relay.console.keys.homes import root_home
+from relay.console.keys.homes import held, root_home
 from relay.console.keys.journal import note_act
 from relay.console.keys.phrases import EFFECTS
 from relay.console.output import cell, emit, fields, listing
@@ -68,16 +68,16 @@ def pending_sign(choices: Choices, number: str | None, passphrase_file: str | No
     from keys.ceremony.pending import sign_waiting
 
     home = root_home(choices)
-    network, one = _chosen(home, number)
-    if not choices.json:
-        # Whoever signs sees before what it does.
-        click.echo(f"{one.act.name}", err=True)
-        with ceremony():
+    signers = signers_of(choices, home, passphrase_file)
+    with held(home), ceremony():
+        network, one = _chosen(home, number)
+        if not choices.json:
+            # Whoever signs sees before what it does.
+            click.echo(f"{one.act.name}", err=True)
             for effect in _effects(network, one, choices.lang):
                 click.echo(f"  {effect}", err=True)
-    with ceremony():
-        outcome = sign_waiting(home, network, one, time.time_ns() // 1_000, signers_of(choices, home, passphrase_file))
-    tell_acted(choices, acted_on(home, outcome))
+        acted = acted_on(home, sign_waiting(home, network, one, time.time_ns() // 1_000, signers))
+    tell_acted(choices, acted)
 
 
 @command("keys pending drop")
@@ -87,8 +87,9 @@ def pending_drop(choices: Choices, number: str) -> None:
     from keys.ceremony.pending import drop_waiting
 
     home = root_home(choices)
-    network, one = _chosen(home, number)
-    drop_waiting(home, one)
+    with held(home):
+        network, one = _chosen(home, number)
+        drop_waiting(home, one)
     note_act(home, f"drop: {one.act.name}", True, (), network.directory.version)
     if choices.json:
         emit({"act": one.act.name, "state": "dropped"})

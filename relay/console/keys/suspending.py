@@ -8,7 +8,7 @@ from protocol.ids import parse_address
 from relay.console.choices import Choices
 from relay.console.commands import argument, command, option
 from relay.console.keys.acting import acted_on, ceremony, signers_of, signing_options, tell_acted
-from relay.console.keys.homes import root_home
+from relay.console.keys.homes import held, root_home
 from relay.times import parse_duration_us, time_text
 
 
@@ -39,9 +39,10 @@ def suspend(
     if not lift and (duration is None or reason is None or not is_name(reason)):
         raise Refused("BAD_FIELD", "--for and --reason are both needed, the reason on one line", field="reason")
     home = root_home(choices)
+    signers = signers_of(choices, home, passphrase_file)
     now_us = time.time_ns() // 1_000
     found: dict[str, str] = {"address": whom}
-    with ceremony():
+    with held(home), ceremony():
         network = read_network(home)
         office = network.directory.by_address(whom)
         if office is None:
@@ -53,10 +54,5 @@ def suspend(
             after = suspend_office(network.suspensions, Suspension(office.id, now_us, until_us, reason or ""))
             found["until"] = time_text(until_us)
             act = f"suspend {whom} until {found['until']}: {reason}"
-        outcome = propose_jointly(
-            home,
-            propose_suspensions(network.files, after, act, now_us),
-            now_us,
-            signers_of(choices, home, passphrase_file),
-        )
+        outcome = propose_jointly(home, propose_suspensions(network.files, after, act, now_us), now_us, signers)
     tell_acted(choices, acted_on(home, outcome), found)

@@ -16,7 +16,7 @@ from protocol.errors import Refused
 from relay.console.choices import Choices
 from relay.console.failure import Failure
 from relay.console.keys.acting import change_directory, tell_acted
-from relay.console.keys.homes import office_home, root_home
+from relay.console.keys.homes import held, office_home, root_home
 from relay.console.keys.journal import read_journal
 from tests.keys.networks import CHEAP, Administrator
 from tests.relay.console.fake import make_home
@@ -103,3 +103,12 @@ def test_the_wrong_kind_of_home_is_said(root: Choices, tmp_path: Path) -> None:
             look(other)
     with pytest.raises(Refused, match="WRONG_HOME"):
         change_directory(office, None, renamed, act="rename the network")
+
+
+def test_one_act_at_a_time_on_one_home(root: Choices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one waits a little and is told; it never signs what would follow a directory that is gone."""
+    monkeypatch.setattr("relay.console.keys.homes.HOLD_S", 0.0)
+    with held(root.home), pytest.raises(Refused, match="HOME_BUSY"):
+        change_directory(root, None, renamed, act="rename the network")
+    assert not (root.home / "pending").exists()
+    assert change_directory(root, None, renamed, act="rename the network").done
