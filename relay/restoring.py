@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from protocol.ids import message_id_text
 from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from protocol.receipt import Receipt
@@ -32,6 +33,8 @@ ASK_AGAIN_US: Final = 3_600 * SECOND_US
 """A sender that is away answers when it is back; until then nobody asks more than once an hour."""
 LOST_AT_ONCE: Final = 200
 """Most messages asked for in one turn."""
+NAMED: Final = 5
+"""Most messages that the alarm names."""
 LOOKED_THROUGH: Final = 100
 """Rows opened in one turn, about 10 ms of the largest: a million rows take a day."""
 ALARM_US: Final = 30 * 86_400 * SECOND_US
@@ -46,16 +49,15 @@ class Restorer:
     def __init__(self, ground: Ground, sealer: Sealer) -> None:
         self._ground = ground
         self._sealer = sealer
-        self._table, self._rowid = 0, BEGINNING
+        self._gone: list[Lost] = []
 
     async def run(self) -> None:
         """Look for ever."""
         ground = self._ground
-        looked_at, asked_us = 0, 0
+        looked_at, asked_us, place = 0, 0, (0, BEGINNING)
         while True:
-            await ground.commit(Lane.BULK, self._look_through)
+            place = await ground.commit(Lane.BULK, partial(_look_through, place=place))
             damage = await ground.store.read(partial(read_damage, since_us=ground.clock.now_us() - ALARM_US))
-            self._sound(damage)
             now_us = ground.clock.monotonic_us()
             if damage.of_inbox and (damage.total > looked_at or now_us - asked_us >= ASK_AGAIN_US):
                 await self._ask()
@@ -63,17 +65,8 @@ class Restorer:
             if damage.of_sent and damage.total > looked_at:
                 await self._rebuild()
             looked_at = damage.total
+            self._sound(damage)
             await asyncio.sleep(TURN_S)
-
-    def _look_through(self, txn: Txn) -> None:
-        """Open the next rows of the tables in turn, so that damage is found while it can be mended."""
-        left = LOOKED_THROUGH
-        for _ in ALL:
-            looked_at, self._rowid = ALL[self._table].look_through(txn, self._rowid, left)
-            left -= looked_at
-            if left == 0:
-                return
-            self._table, self._rowid = (self._table + 1) % len(ALL), BEGINNING
 
     async def _rebuild(self) -> None:
         """Rows about messages that this office sent are made again from the others; what lacks words then ends."""
@@ -98,14 +91,22 @@ class Restorer:
         if damage.recent:
             tables = ", ".join(damage.tables)
             detail = f"{damage.recent} rows of {tables}, {damage.mended} of them mended; see relay fsck"
+            if self._gone:
+                # Whoever reads this can only ask the sender, who knows the message by its id.
+                named = ", ".join(map(self._name, self._gone[:NAMED]))
+                detail += f"; {len(self._gone)} received messages cannot be sent again: {named}"
             alarms.sound("DAMAGED_ROWS", self._ground.clock.now_us(), detail)
         else:
             alarms.clear("DAMAGED_ROWS")
+
+    def _name(self, one: Lost) -> str:
+        return f"{message_id_text(one.message_id)} from {self._ground.address_of(one.sender)}"
 
     async def _ask(self) -> None:
         """Senders are asked, signed, to send again what was delivered here and cannot be read any more."""
         ground = self._ground
         missing = await ground.store.read(partial(lost.delivered, limit=LOST_AT_ONCE))
+        self._gone = await ground.store.read(partial(lost.gone, limit=LOST_AT_ONCE))
         for one in missing:
             _log.error("message_asked_again", message_id=one.message_id.hex(), sender=one.sender.hex())
             request = self._request(one)
@@ -129,6 +130,18 @@ class Restorer:
             code="DAMAGED",
         )
         return make_receipt(ground.identity, receipt)
+
+
+def _look_through(txn: Txn, place: tuple[int, int]) -> tuple[int, int]:
+    """Open the next rows of the tables in turn, so that damage is found while it can be mended; where to go on."""
+    (at, rowid), left = place, LOOKED_THROUGH
+    for _ in ALL:
+        looked_at, rowid = ALL[at].look_through(txn, rowid, left)
+        left -= looked_at
+        if left == 0:
+            break
+        at, rowid = (at + 1) % len(ALL), BEGINNING
+    return at, rowid
 
 
 def _hold_request(txn: Txn, request: Held) -> list[Held]:

@@ -101,7 +101,7 @@ def sent_list(choices: Choices, state: str | None, limit: int | None) -> None:
             "state": recipient.get("state"),
             "deadline": recipient.get("deadline"),
             "late": recipient.get("late"),
-            "title": each.get("title"),
+            "title": say("words_lost", choices.lang) if each.get("damaged") else each.get("title"),
         }
         for each in found
         for recipient in each.get("recipients", [])

@@ -229,6 +229,7 @@ PHRASES: Final = MappingProxyType(
         "to": ("发往", "To"),
         "cc": ("抄送", "Cc"),
         "title": ("标题", "Title"),
+        "words_lost": ("（正文因磁盘损坏已丢失）", "(the words are lost: the disk damaged them)"),
         "kind": ("类别", "Kind"),
         "urgency": ("紧急程度", "Urgency"),
         "lane_head": ("通道", "Lane"),

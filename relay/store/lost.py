@@ -80,6 +80,13 @@ def delivered(txn: Txn, limit: int) -> list[Lost]:
     return living
 
 
+def gone(txn: Txn, limit: int) -> list[Lost]:
+    """Messages that were delivered, whose rows are damaged, and that nobody can send again, the newest first."""
+    found = RECEIPTS.unverified_clear(txn, _ALONE, order="at_us DESC", limit=limit)
+    known = [of(txn, blob(row["sender"]), blob(row["message_id"])) for row in found]
+    return [one for one in known if one is not None and one.expires_us <= txn.now_us]
+
+
 def put_back(txn: Txn, lost: Lost, message: Received, copy_digest: Digest, forget_us: int) -> None:
     """The message again, where it stood: as new only when nobody can have had it."""
     again = lost.handed and lost.state not in _DECIDED

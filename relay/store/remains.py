@@ -117,7 +117,7 @@ def rebuild(txn: Txn, message_id: bytes, office: bytes, address: str, me: bytes)
     row, said = RECIPIENTS.get(txn, message_id, office), list[Event]()
     if row is None:
         row, said = _insert_recipient(txn, message_id, office, address, me, left)
-    elif row["stage"] == ON_ITS_WAY and row["asked_us"] is None and not copies:
+    elif _lacks_copy(row, txn.now_us) and not copies:
         RECIPIENTS.update(txn, row, stage=TO_SEAL)
     if left.kept is None:
         _insert_nameless(txn, row)
@@ -154,6 +154,11 @@ def _insert_recipient(
     }  # fmt: skip
     body = [address, terms.entitlement, terms.created_us, terms.digest, epoch]
     return RECIPIENTS.insert(txn, clear, dumps(body)), events.append(txn, said)
+
+
+def _lacks_copy(row: Row, now_us: int) -> bool:
+    """Whether a copy of ours has to be held for a recipient: until the verdict, a tombstone or the end of its life."""
+    return row["stage"] == ON_ITS_WAY and row["asked_us"] is None and number(row["expires_us"]) > now_us
 
 
 def _insert_nameless(txn: Txn, row: Row) -> None:

@@ -15,6 +15,7 @@ from relay.store.tables import (
     AUDIT_HEADS,
     COUNTERS,
     HELD,
+    INBOX,
     PREKEYS,
     PROOFS,
     QUARANTINE,
@@ -151,3 +152,17 @@ def test_g01_a_row_that_no_query_finds_any_more_is_looked_for_and_mended() -> No
         return hidden, [one["body"] for one in await neighbour.service.inbox_take(10)]
 
     assert play(scene) == ([], ["text"])
+
+
+def test_g01_a_received_message_that_nobody_can_send_again_is_named_by_the_alarm() -> None:
+    async def scene(network: Network) -> Any:
+        await asyncio.sleep(1)
+        short = Draft(id=MESSAGE, to=[NEIGHBOUR], title="report", body="text", expires_in="1m")
+        await network.offices[COUNTY].service.send([short])
+        await asyncio.sleep(90)
+        assert zero(network, NEIGHBOUR, INBOX) == 1
+        await asyncio.sleep(30)
+        return [alarm["detail"] for alarm in (await network.offices[NEIGHBOUR].service.status())["alarms"]]
+
+    (detail,) = play(scene)
+    assert f"1 received messages cannot be sent again: {MESSAGE} from {COUNTY}" in detail
