@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from keys.roster.directory import Directory
 from keys.roster.revocation import revoke_key, revoke_office
-from keys.signing import FRAME, RECEIPT, sign_record
-from protocol.copy import copy_digest
+from keys.signing import CONTENT, FRAME, RECEIPT, sign_record
+from protocol.content import encode_content
+from protocol.copy import copy_digest, split_copy
 from protocol.frame import (
     COPY_ITEM,
     RECEIPT_ITEM,
@@ -25,16 +26,17 @@ from protocol.frame import (
     items_digest,
     make_item,
 )
-from protocol.ids import OfficeId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.receipt import encode_receipt
 from protocol.topics import FrameTopic
-from relay.aftermath import Aftermath
+from relay.aftermath import Aftermath, Swept
 from relay.examine import Examined, examine
 from relay.settle import Outcome
 from relay.store import events, held, inbox, quarantine
 from relay.store.database import Txn
 from relay.store.events import Event
+from relay.store.inbox import Received
 from tests import world
 from tests.inline_store import InlineStore
 from tests.relay.office_store import office_store, tried
@@ -153,6 +155,38 @@ def test_g14_the_mark_is_the_same_however_often_and_in_whatever_order_it_comes(
         if delivered:
             plain = signed == BEFORE and witnessed is not None and witnessed < SINCE
             assert ("doubted" in flags_of(txn)) is not plain
+
+    tried(store, change)
+
+
+def test_g14_many_messages_are_marked_in_bounded_changes_and_each_once(
+    store: InlineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many lie there, nobody waits for more than a batch of them, and a restart goes on with the rest."""
+    monkeypatch.setattr("relay.aftermath.BATCH", 3)
+    office = REVOKED["office"].offices[world.COUNTY]
+    bundle = world.make_bundle(sign_record(world.COUNTY_KEY, CONTENT, encode_content(world.make_content())))
+    outer, _ = split_copy(COPIES[AFTER])
+
+    def change(txn: Txn) -> None:
+        for number in range(10):
+            id_ = MessageId(bytes([number]) * 16)
+            one = Received(world.COUNTY, id_, Lane.BULK, "new", ARRIVES, 0, Digest(bytes(32)), bundle, outer, ARRIVES)
+            inbox.insert(txn, one, Digest(bytes(16) + id_), ARRIVES)
+
+        def mark(after: bytes | int | None) -> Swept:
+            assert isinstance(after, bytes)
+            return aftermath(txn, REVOKED["office"]).doubt_messages_of(after, office, SINCE)
+
+        first = mark(b"")
+        assert (first.counts["doubted"], len(first.events)) == (3, 3)
+        # Begun again from the start, as after a restart: what is marked is not looked at.
+        steps = [mark(b"")]
+        while steps[-1].after is not None:
+            steps.append(mark(steps[-1].after))
+        assert [step.counts["doubted"] for step in steps] == [3, 3, 1]
+        assert mark(b"").counts["doubted"] == 0
+        assert sum(1 for one in events.after(txn, 0, 100) if one.type == "doubted") == 10
 
     tried(store, change)
 
