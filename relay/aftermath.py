@@ -98,13 +98,13 @@ class Aftermath:
 
     def doubt_messages_of(self, after: bytes, office: OfficeRecord, since_us: int) -> Swept:
         """Mark what this office was handed: dated after the revocation, or before it and nobody else had it by then."""
-        found = inbox.of_sender(self._txn, office.id, since_us - CLOCK_AHEAD_US, after, BATCH)
+        found, next_ = inbox.of_sender(self._txn, office.id, since_us - CLOCK_AHEAD_US, after, BATCH)
         for message in found:
             if _lacks_worth(message, office) and inbox.doubt(self._txn, office.id, message.message_id):
                 self._swept.counts["doubted"] += 1
                 me, now_us = self._identity.office, self._txn.now_us
                 self._log.append(Event(message.message_id, office.id, "doubted", now_us, me, True))
-        return self._close(found[-1].message_id if len(found) == BATCH else None)
+        return self._close(next_)
 
     def doubt_answers_of(self, after: int, offices: Mapping[OfficeId, OfficeRecord]) -> Swept:
         """Verdicts stand; where they rest on a receipt dated after the revocation of its key, a correction says so."""

@@ -180,13 +180,14 @@ def test_g14_many_messages_are_marked_in_bounded_changes_and_each_once(
 
         first = mark(b"")
         assert (first.counts["doubted"], len(first.events)) == (3, 3)
-        # Begun again from the start, as after a restart: what is marked is not looked at.
+        # Begun again from the start, as after a restart: what is marked is left out, and one that rotted ends nothing.
+        txn.connection.execute("UPDATE inbox SET sealed = zeroblob(500) WHERE message_id = ?", (bytes([4]) * 16,))
         steps = [mark(b"")]
         while steps[-1].after is not None:
             steps.append(mark(steps[-1].after))
-        assert [step.counts["doubted"] for step in steps] == [3, 3, 1]
+        assert [step.counts["doubted"] for step in steps] == [2, 3, 1]
         assert mark(b"").counts["doubted"] == 0
-        assert sum(1 for one in events.after(txn, 0, 100) if one.type == "doubted") == 10
+        assert sum(1 for one in events.after(txn, 0, 100) if one.type == "doubted") == 9
 
     tried(store, change)
 
