@@ -9,6 +9,7 @@ an interruption writes what is missing.
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ from protocol.limits import CLOCK_AHEAD_US, OFFICE_ID_BYTES
 
 REQUEST: Final = "request.cbor"
 PENDING: Final = "request.pending"
+PATIENCE_S: Final = 3.0
+"""How long another run in a home is waited for."""
+LOOK_S: Final = 0.05
+"""How often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,15 +281,28 @@ def write_again(path: Path, data: bytes) -> None:
         write_new(path, data)
 
 
+def _locks(descriptor: int) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def held(home: Path) -> Iterator[None]:
-    """One run at a time in a home; raises `Refused` HOME_IN_USE."""
+    """One run at a time in a home; raises `Refused` HOME_IN_USE when another is not done soon.
+
+    A running relay that takes up its new keys is done in a moment, and nobody should have to run his command again.
+    """
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Refused("HOME_IN_USE", f"another `relay keys` is at work in {home}", field=str(home)) from error
+        given_up_s = time.monotonic() + PATIENCE_S
+        while not _locks(descriptor):
+            if time.monotonic() >= given_up_s:
+                raise Refused("HOME_IN_USE", f"another `relay keys` is at work in {home}", field=str(home))
+            time.sleep(LOOK_S)
         yield
     finally:
         os.close(descriptor)

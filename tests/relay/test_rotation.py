@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from keys.enrol.candidate import parse_request
+from keys.enrol.candidate import held, parse_request
 from keys.enrol.enrolment import EnrolmentRequest, verify_in_force, verify_request
 from keys.enrol.office_home import read_secrets
 from keys.enrol.rotation import adopt, begin, cancel, pending, waiting_key
@@ -71,6 +72,24 @@ def test_g10_a_renewal_is_signed_by_its_keys_and_vouched_for_by_the_one_in_force
     only_tls = ask(home, "tls", tmp_path / "other")
     assert (only_tls.identity, only_tls.second) == (before.identity.public(), before.second.public())
     assert waiting_key(home) is None
+
+
+def test_another_run_in_the_home_is_waited_for_and_not_for_ever(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A running relay takes up its new keys just as somebody installs their certificate."""
+    home = copied(made, tmp_path / "home")
+    with held(home):
+        monkeypatch.setattr("keys.enrol.candidate.PATIENCE_S", 0.1)
+        with pytest.raises(Refused, match="HOME_IN_USE"):
+            cancel(home)
+        monkeypatch.setattr("keys.enrol.candidate.PATIENCE_S", 60.0)
+        waiting = threading.Thread(target=cancel, args=(home,))
+        waiting.start()
+        time.sleep(0.1)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 def test_a_new_key_that_the_directory_does_not_name_is_not_used(made: Path, tmp_path: Path) -> None:
