@@ -15,8 +15,9 @@ from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
 from relay.console.output import console, emit, emit_all, fields, listing, local_time, local_time_exact, printable
-from relay.console.phrases import say, term
+from relay.console.phrases import say
 from relay.console.saving import open_folder, write_files
+from relay.console.terms import term
 
 STATES: Final = (
     "accepted custody delivered opened signed_for returned refused expired unconfirmed awaiting_prekey cancelled"

@@ -11,8 +11,9 @@ from relay.console.client import daemon_of, path_of
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
-from relay.console.output import cell, emit, fields, listing, printable, table
+from relay.console.output import cell, emit, fields, listing, printable, table, tell_object
 from relay.console.phrases import say
+from relay.console.terms import FIELDS
 from relay.version import program_version
 
 PROTOCOL_VERSION: Final = 1
@@ -74,7 +75,13 @@ def _tell_status(found: Mapping[str, Any], lang: str) -> None:
     _table_of(say("lanes", lang), lanes, columns, lang)
     columns = {"from": "from", "lane": "lane_head", "numbers": "numbers", "since": "since"}
     _table_of(say("gaps", lang), found.get("gaps", []), columns, lang)
-    click.echo(f"{say('counters', lang)}  " + " · ".join(f"{k} {v}" for k, v in _part(found, "counters").items()))
+    click.echo(
+        f"{say('counters', lang)}  "
+        + " · ".join(
+            f"{say(f'counted_{name}', lang) if name in COUNTED else name} {count}"
+            for name, count in _part(found, "counters").items()
+        )
+    )
 
 
 def _table_of(title: str, rows: list[Any], columns: Mapping[str, str], lang: str) -> None:
@@ -127,7 +134,10 @@ def statistics(choices: Choices, limit: int | None) -> None:
 def queue_list(choices: Choices, limit: int | None) -> None:
     """List the copies that wait."""
     found = daemon_of(choices).read(path_of("queue"), limit=limit).many()
-    columns = {"id": "id", "to": "to", "lane": "lane_head", "state": "state", "deadline": "deadline"}
+    columns = {
+        "id": "id", "to": "to", "lane": "lane_head", "stage": "state", "next_hop": "next_hop", "since": "since",
+        "expires_at": "expires_at",
+    }  # fmt: skip
     listing(choices, found, columns)
 
 
@@ -150,7 +160,8 @@ def quarantine_list(choices: Choices) -> None:
     if not found:
         click.echo(say("nothing", choices.lang))
         return
-    table(names, [[cell(row.get(name), name, choices.lang) for name in names] for row in found])
+    heads = [FIELDS.get(name, name) if choices.lang == "zh_CN" else name for name in names]
+    table(heads, [[cell(row.get(name), name, choices.lang) for name in names] for row in found])
 
 
 @command("quarantine show")
@@ -164,7 +175,7 @@ def _object(choices: Choices, found: Mapping[str, Any]) -> None:
     if choices.json:
         emit(found)
     else:
-        fields((name, cell(value, name, choices.lang)) for name, value in found.items() if name != "v")
+        tell_object(found, choices.lang)
 
 
 @command("fsck")

@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from relay.console.choices import Choices
-from relay.console.phrases import say, term
+from relay.console.phrases import say
+from relay.console.terms import FIELDS, term
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,6 +73,22 @@ def fields(rows: Iterable[tuple[str, str]]) -> None:
         if value:
             made.add_row(name, printable(value))
     console().print(made)
+
+
+def tell_object(found: Mapping[str, Any], lang: str, indent: str = "") -> None:
+    """Names and values, lists of objects beneath their names."""
+    nested = {name: value for name, value in found.items() if isinstance(value, list) and _holds_objects(value)}
+    heads = FIELDS if lang == "zh_CN" else {}
+    plain = [(name, value) for name, value in found.items() if name not in nested and name != "v"]
+    fields((indent + heads.get(name, name), cell(value, name, lang)) for name, value in plain)
+    for name, value in nested.items():
+        click.echo(f"{indent}{heads.get(name, name)}{'：' if heads else ':'}")
+        for one in value:
+            tell_object(one, lang, indent + "  ")
+
+
+def _holds_objects(value: list[Any]) -> bool:
+    return bool(value) and isinstance(value[0], Mapping)
 
 
 def printable(text: str) -> str:
@@ -155,6 +172,6 @@ def cell(value: Any, name: str, lang: str) -> str:
         return duration(value)
     if name.endswith("bytes"):
         return size(value)
-    if name in ("state", "urgency", "lane", "kind", "flags", "type", "class", "standing", "roles"):
+    if name in ("state", "urgency", "lane", "kind", "flags", "type", "class", "standing", "roles", "stage", "what"):
         return term(str(value), lang)
     return str(value)

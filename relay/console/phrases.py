@@ -254,6 +254,7 @@ PHRASES: Final = MappingProxyType(
         "memory": ("内存", "Memory"),
         "links": ("链路", "Links"),
         "broker": ("代理", "Broker"),
+        "next_hop": ("下一站", "Next"),
         "since": ("自", "Since"),
         "peers": ("在线单位", "Peers"),
         "last_error": ("最近错误", "Last error"),
@@ -279,117 +280,9 @@ PHRASES: Final = MappingProxyType(
     }
 )
 
-TERMS: Final = MappingProxyType(
-    {
-        # Urgencies and lanes (CONTRACT section 3).
-        "flash": ("特提", "flash"),
-        "urgent": ("特急", "urgent"),
-        "priority": ("加急", "priority"),
-        "routine": ("平急", "routine"),
-        "bulk": ("批量", "bulk"),
-        # States and events of tracking (CONTRACT section 7).
-        "accepted": ("已受理", "accepted"),
-        "custody": ("已接管", "custody"),
-        "delivered": ("已送达", "delivered"),
-        "opened": ("已阅看", "opened"),
-        "signed_for": ("已签收", "signed for"),
-        "returned": ("已退回", "returned"),
-        "refused": ("被拒绝", "refused"),
-        "expired": ("已过期", "expired"),
-        "unconfirmed": ("未确认", "unconfirmed"),
-        "correction": ("更正", "correction"),
-        "awaiting_prekey": ("等待对方预置公钥", "waiting for a prekey"),
-        "resealed": ("已重新加封", "sealed again"),
-        "rerouted": ("已改道", "rerouted"),
-        "custody_lost": ("接管单位已丢失", "custody lost"),
-        "cancelled": ("已撤销", "cancelled"),
-        "tombstone": ("作废声明", "tombstone"),
-        "gap_closed": ("缺号已结", "gap closed"),
-        # States and flags of the inbox (CONTRACT section 6).
-        "new": ("新", "new"),
-        "taken": ("已领取", "taken"),
-        "drill": ("演练", "drill"),
-        "gap": ("有缺号", "gap"),
-        "fills_gap": ("补缺号", "fills gap"),
-        "late": ("逾期", "late"),
-        "doubted": ("存疑", "doubted"),
-        "redelivered": ("再次领取", "redelivered"),
-        # Persons.
-        "reviewer": ("审核", "reviewer"),
-        "issuer": ("签发", "issuer"),
-        "clerk": ("签收", "clerk"),
-        "valid": ("有效", "valid"),
-        "future": ("未生效", "not valid yet"),
-        "revoked": ("已吊销", "revoked"),
-        # What `keys list` and `keys show` tell of.
-        "role": ("角色", "role"),
-        "key": ("密钥", "key"),
-        "office": ("单位", "office"),
-        "person": ("人员", "person"),
-        "active": ("有效", "active"),
-        "suspended": ("已暂停", "suspended"),
-        "passphrase": ("口令封存", "passphrase"),
-        "storage": ("存储密钥封存", "storage"),
-        "pending": ("待签", "pending"),
-        "outdated": ("已过时", "outdated"),
-        "done": ("已办理", "done"),
-        "dropped": ("已撤下", "dropped"),
-        # Classes and standings of offices (CONTRACT section 4).
-        "province": ("省", "province"),
-        "city": ("市", "city"),
-        "department": ("部门", "department"),
-        "county": ("县", "county"),
-        "stationed": ("驻外机构", "stationed"),
-        "township": ("乡镇", "township"),
-        "university": ("高校", "university"),
-        "enterprise": ("企业", "enterprise"),
-        "market": ("市场", "market"),
-        "gateway": ("网关", "gateway"),
-        "liaison": ("信息联系点", "liaison"),
-        "direct": ("信息直报点", "direct"),
-        "screened": ("经上级转报", "screened"),
-        # Links and store.
-        "up": ("连通", "up"),
-        "down": ("断开", "down"),
-        "ok": ("正常", "ok"),
-        "following": ("跟随系统时钟", "following the wall clock"),
-        "held": ("时钟跳变，待确认", "held: the wall clock jumped"),
-        "full": ("已满", "full"),
-        "fresh": ("最新", "fresh"),
-        "stale": ("过旧", "stale"),
-        # Kinds (CONTRACT section 11).
-        "report": ("报告", "report"),
-        "special": ("专报", "special"),
-        "digest": ("信息摘要", "digest"),
-        "phone_note": ("电话记录", "phone note"),
-        "incident_first": ("突发首报", "incident, first"),
-        "incident_followup": ("突发续报", "incident, follow-up"),
-        "incident_final": ("突发终报", "incident, final"),
-        "nil_report": ("零报告", "nil report"),
-        "feedback": ("反馈", "feedback"),
-        "key_points": ("报送要点", "key points"),
-        "adoption_bulletin": ("采用通报", "adoption bulletin"),
-        "solicitation": ("约稿", "solicitation"),
-        "instruction": ("批示", "instruction"),
-        "supervision": ("督办", "supervision"),
-        "reminder": ("催办", "reminder"),
-        "notice": ("通知", "notice"),
-        "letter": ("函", "letter"),
-        "circular": ("通报", "circular"),
-    }
-)
-
 
 def say(key: str, lang: str, **values: Any) -> str:
     """The phrase under `key` with its values filled in."""
     chinese, english = PHRASES[key]
     text = chinese if lang == "zh_CN" else english
     return text.format(**values) if values else text
-
-
-def term(word: str, lang: str) -> str:
-    """A state, lane, kind or flag in the reader's language; words that are not known stay as they are."""
-    known = TERMS.get(word)
-    if known is None:
-        return word
-    return known[0] if lang == "zh_CN" else known[1]

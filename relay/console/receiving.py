@@ -18,8 +18,9 @@ from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, failure_from, report
 from relay.console.output import cell, emit, emit_all, fields, listing, printable
-from relay.console.phrases import say, term
+from relay.console.phrases import say
 from relay.console.saving import distinct_names, open_folder, write_files
+from relay.console.terms import term
 
 STATES: Final = ("new", "opened", "taken", "signed_for", "returned")
 TAKE_MAX: Final = 10_000

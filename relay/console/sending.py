@@ -22,7 +22,8 @@ from relay.console.drafting import (
 )
 from relay.console.failure import Failure, naming
 from relay.console.output import emit
-from relay.console.phrases import say, term
+from relay.console.phrases import say
+from relay.console.terms import term
 
 RANK: Final = {"accepted": 0, "custody": 1, "delivered": 2, "opened": 3, "signed_for": 4}
 WAITABLE: Final = ("delivered", "opened", "signed_for")

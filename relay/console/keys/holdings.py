@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from keys.files.keyfile import read_header
 from keys.files.private_files import KeyFileError
 from keys.roster.directory import Directory
@@ -16,9 +14,8 @@ from relay.console.choices import Choices
 from relay.console.commands import argument, command, remembered
 from relay.console.keys.acting import ceremony, key_places
 from relay.console.keys.journal import JOURNAL, read_journal
-from relay.console.keys.phrases import FIELDS
 from relay.console.keys.reorganising import listed_changes
-from relay.console.output import cell, emit, fields, listing
+from relay.console.output import emit, listing, tell_object
 from relay.times import time_text
 
 if TYPE_CHECKING:
@@ -68,28 +65,12 @@ def show(choices: Choices, what: str | None) -> None:
     if choices.json:
         emit(found)
     else:
-        _tell(found, choices.lang)
+        tell_object(found, choices.lang)
 
 
 def _now(directory: Directory) -> Directory:
     """With the changes whose date has come."""
     return directory.at(time.time_ns() // 1_000)
-
-
-def _tell(found: dict[str, Any], lang: str, indent: str = "") -> None:
-    """Names and values, lists of objects beneath their names."""
-    plain = {
-        name: value
-        for name, value in found.items()
-        if not (isinstance(value, list) and value and isinstance(value[0], dict))
-    }
-    heads = FIELDS if lang == "zh_CN" else {}
-    fields((indent + heads.get(name, name), cell(value, name, lang)) for name, value in plain.items())
-    for name, value in found.items():
-        if name not in plain:
-            click.echo(f"{indent}{heads.get(name, name)}{'：' if heads else ':'}")
-            for one in value:
-                _tell(one, lang, indent + "  ")
 
 
 def _show_journal(choices: Choices, home: Path) -> None:

@@ -55,48 +55,6 @@ PHRASES: Final = MappingProxyType(
     }
 )
 
-FIELDS: Final = MappingProxyType(
-    {
-        "address": "地址",
-        "brokers": "代理",
-        "changes": "变更",
-        "class": "类别",
-        "expires_at": "有效期至",
-        "former": "曾用地址",
-        "fresh_until": "新鲜期至",
-        "from": "自",
-        "holders": "持有人",
-        "id": "编号",
-        "in_force": "已生效",
-        "issued_at": "签发时间",
-        "keys": "密钥",
-        "name": "名称",
-        "network": "网络",
-        "network_id": "网络编号",
-        "of": "属于",
-        "offices": "单位",
-        "parent": "上级单位",
-        "pending": "待签事项",
-        "persons": "人员",
-        "reason": "理由",
-        "revoked_since": "吊销起始",
-        "roles": "角色",
-        "root_fingerprint": "根指纹",
-        "root_version": "根版本",
-        "standing": "报送资格",
-        "state": "状态",
-        "successor": "继任单位",
-        "suite": "套件",
-        "suites": "允许的套件",
-        "suspended": "已暂停",
-        "threshold": "门限",
-        "type": "类型",
-        "until": "至",
-        "version": "版本",
-    }
-)
-"""What `keys show` calls a field in Chinese; in English its name is read as it is."""
-
 EFFECTS: Final = MappingProxyType(
     {
         "role": "角色 {role}：{changes}，须 {threshold} 人签名",

@@ -13,7 +13,8 @@ import pytest
 
 from relay.console.commands import LazyGroup, SpokenCommand
 from relay.console.main import COMMANDS
-from relay.console.phrases import PHRASES, TERMS
+from relay.console.phrases import PHRASES
+from relay.console.terms import TERMS
 from relay.console.wording import HELP
 from tests.relay.console.fake import ID, FakeDaemon, Ran
 
@@ -92,12 +93,18 @@ def test_status_in_words_and_as_an_object(relay: Relay, daemon: FakeDaemon) -> N
 
 
 def test_queues_quarantine_and_overdue(relay: Relay, daemon: FakeDaemon) -> None:
-    row = {"v": 1, "id": ID, "to": "320000-GO", "lane": "bulk", "state": "waiting"}
+    row = {
+        "v": 1, "id": ID, "what": "copy", "to": "320000-GO", "lane": "bulk", "stage": "sent", "next_hop": "320900-GO",
+        "since": "2026-07-01T06:00:00Z", "expires_at": "2026-08-01T06:00:00Z", "tries": 1,
+    }  # fmt: skip
     _says(daemon, row)
     for command in (("queue", "list"), ("quarantine", "list"), ("overdue",)):
         assert relay(*command, "--json").lines() == [row]
         assert ID in relay(*command).out
+    for word in ("sent", "320900-GO", "2026-08-01"):
+        assert word in relay("queue", "list").out
     assert relay("queue", "show", ID, "--json").object() == row
+    assert "下一站" in relay("queue", "show", ID, "--lang", "zh_CN").out
     assert relay("quarantine", "show", "a b/c", "--json").object() == row
     assert daemon.seen[-1].path == "/v1/quarantine/a%20b%2Fc"
 
