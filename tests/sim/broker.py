@@ -6,6 +6,7 @@ It keeps what MQTT promises when nobody tampers: sessions that outlive connectio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from relay.mqtt import Will
@@ -175,6 +176,7 @@ def _flip(payload: bytes, dice: random.Random) -> bytes:
     return payload[:at] + bytes((payload[at] ^ (1 << dice.randrange(8)),)) + payload[at + 1 :]
 
 
+@lru_cache(maxsize=10_000)
 def _matches(topic: str, filters: tuple[str, ...]) -> bool:
     parts = topic.split("/")
     return any(

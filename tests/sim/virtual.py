@@ -11,7 +11,7 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
@@ -75,16 +75,35 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, time: Time) -> None:
         super().__init__(_NoFiles())
         self._virtual = time
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        """When, and the how many-th it is: compared without a call of Python code."""
+        self._count = 0
         self.syncs = Syncs()
         self._frozen: dict[object, list[asyncio.Handle]] = {}
 
     def time(self) -> float:
         return self._virtual.us / SECOND_US
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As asyncio's own, without the questions that it asks a loop in debug mode."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """The same; of timers for one moment the first made is the first called."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._count += 1
+        heapq.heappush(self._timers, (when, self._count, timer))
+        return timer
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., T], *args: Any
@@ -110,21 +129,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         """One turn of the loop, as asyncio's own, with the clock set forward instead of a wait."""
-        ready, scheduled = self._ready, self._scheduled
+        ready, timers = self._ready, self._timers
         if self._frozen:
             self._set_frozen_aside()
         if not ready:
-            while scheduled and scheduled[0]._cancelled:
-                heapq.heappop(scheduled)._scheduled = False
-            if not scheduled:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not timers:
                 raise Deadlock
             # One microsecond more than needed: a rounded second must not lie before its timer.
-            self._virtual.us = max(self._virtual.us, math.ceil(scheduled[0]._when * SECOND_US) + 1)
+            self._virtual.us = max(self._virtual.us, math.ceil(timers[0][0] * SECOND_US) + 1)
         now_s = self.time()
-        while scheduled and scheduled[0]._when <= now_s:
-            timer = heapq.heappop(scheduled)
-            timer._scheduled = False
-            ready.append(timer)
+        while timers and timers[0][0] <= now_s:
+            ready.append(heapq.heappop(timers)[2])
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:
