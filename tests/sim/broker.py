@@ -70,6 +70,8 @@ class Broker:
         self.malice = Malice()
         self.up = True
         self.published = 0
+        self.arrived = 0
+        """Messages that went out to sessions, copies too."""
         self._dice = dice
         self._watch = watch
         self._sessions: dict[str, _Session] = {}
@@ -152,6 +154,7 @@ class Broker:
         else:
             self.seen[dice.randrange(REMEMBERED)] = (client, message)
         if malice == HONEST:
+            self.arrived += 1
             session.link.arrives(message, 0.0)
             return
         if dice.random() < malice.drop:
@@ -161,6 +164,7 @@ class Broker:
         copies = 2 if dice.random() < malice.double else 1
         for _ in range(copies):
             late_s = dice.uniform(0, malice.late_s) if dice.random() < malice.late else 0.0
+            self.arrived += 1
             session.link.arrives(message, late_s)
         if dice.random() < malice.replay:
             name, old = dice.choice(self.seen)

@@ -128,6 +128,7 @@ class Campaign:
             return
         self.virtual_s += result.virtual_s
         self.totals["accepted"] += result.accepted
+        self.totals["delivered"] += result.events["delivered"]
         for name, count in result.counts.items():
             if name in ("passed_over", "lower_before_flash"):
                 self.totals[name] = max(self.totals[name], count)
@@ -138,8 +139,9 @@ class Campaign:
         self.faults += result.faults
 
     def summary(self) -> str:
-        """Figures of all seeds. `accepted` counts (message, recipient) pairs that senders were answered for, `items`
-        copies and receipts in frames, `publishes` MQTT messages that offices sent; rates are per second of CPU time,
+        """Figures of all seeds. `accepted` counts (message, recipient) pairs that senders were answered for, `delivered`
+        those whose receipt came back, `items` copies and receipts in frames, `publishes` MQTT messages that offices
+        sent, `arrivals` those that brokers gave them, `lines` those of audit logs; rates are per second of CPU time,
         which is what one core does.
         """
         cpu_s = max(self.cpu_s, 1e-9)
@@ -157,7 +159,7 @@ class Campaign:
         return "\n".join(lines)
 
 
-RATED = ("accepted", "items", "custody", "publishes", "taken")
+RATED = ("accepted", "delivered", "taken", "items", "custody", "publishes", "arrivals", "lines")
 
 
 def _timed(plan: Plan) -> tuple[Result | Failure, float]:

@@ -162,7 +162,7 @@ class Storm:
     def _all_final(self) -> bool:
         """Whether every recipient has its verdict, and every process runs."""
         return all(office.running for office in self.network.offices.values()) and not any(
-            office.look(lambda txn: _without_verdict(txn, self._gone)) for office in self._members()
+            office.look(lambda txn: self._asked(txn, _WITHOUT_VERDICT)) for office in self._members()
         )
 
     @property
@@ -170,17 +170,22 @@ class Storm:
         """The office that was revoked, or nothing."""
         return b"" if self.history.revoked is None else self.history.revoked.office
 
+    def _asked(self, txn: Any, statement: str) -> int:
+        """How many rows there are about messages that must come to an end."""
+        found = txn.connection.execute(statement, (self._gone,)).fetchall()
+        return sum(message_id not in self.history.twice for (message_id,) in found)
+
     def _members(self) -> list[OfficeProcess]:
         """The offices that nobody revoked: G16 is judged of what is between them."""
         return [one for one in self.network.offices.values() if one.seat.office != self._gone]
 
     def _is_quiet(self) -> bool:
         """Whether nothing is under way any more: no copy and no receipt is held by anybody."""
-        return not any(office.look(lambda txn: _held(txn, self._gone)) for office in self._members())
+        return not any(office.look(lambda txn: self._asked(txn, _HELD)) for office in self._members())
 
     def _check_quiet(self) -> None:
         for office in self._members():
-            held = office.look(lambda txn: _held(txn, self._gone))
+            held = office.look(lambda txn: self._asked(txn, _HELD))
             if held:
                 waiting = [(p.kind, stage, tries) for p, stage, _, tries in office.ground.outbox.describe()]
                 raise Broken("G16", f"{office.seat.address} never got rid of {held} parcels: {waiting}")
@@ -235,20 +240,15 @@ class Storm:
         history = self.history
         for office in self.network.offices.values():
             history.counts |= office.lanes.worst
+        history.counts["arrivals"] = sum(broker.arrived for broker in self.network.brokers.values())
         return Result(
             self.plan.seed, self.time.us / 1e6, len(history.accepted), tally(stories), seen(stories), self.faults,
             history.counts, self.weather.kinds, history.digest(),
         )  # fmt: skip
 
 
-def _held(txn: Any, gone: bytes) -> int:
-    statement = "SELECT count(*) FROM held WHERE ? NOT IN (origin, recipient)"
-    return int(txn.connection.execute(statement, (gone,)).fetchone()[0])
-
-
-def _without_verdict(txn: Any, gone: bytes) -> int:
-    statement = "SELECT count(*) FROM recipients WHERE stage < 2 AND office != ?"
-    return int(txn.connection.execute(statement, (gone,)).fetchone()[0])
+_HELD = "SELECT message_id FROM held WHERE ? NOT IN (origin, recipient)"
+_WITHOUT_VERDICT = "SELECT message_id FROM recipients WHERE stage < 2 AND office != ?"
 
 
 def simulate(plan: Plan) -> Result:
