@@ -139,8 +139,8 @@ class Campaign:
         self.faults += result.faults
 
     def summary(self) -> str:
-        """Figures of all seeds. `accepted` counts (message, recipient) pairs that senders were answered for, `delivered`
-        those whose receipt came back, `items` copies and receipts in frames, `publishes` MQTT messages that offices
+        """Figures of all seeds. `accepted` counts (message, recipient) pairs that senders were answered for,
+        `delivered` those whose receipt came back, `items` copies and receipts in frames, `publishes` MQTT messages that offices
         sent, `arrivals` those that brokers gave them, `lines` those of audit logs; rates are per second of CPU time,
         which is what one core does.
         """
