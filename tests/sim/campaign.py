@@ -140,9 +140,9 @@ class Campaign:
 
     def summary(self) -> str:
         """Figures of all seeds. `accepted` counts (message, recipient) pairs that senders were answered for,
-        `delivered` those whose receipt came back, `items` copies and receipts in frames, `publishes` MQTT messages that offices
-        sent, `arrivals` those that brokers gave them, `lines` those of audit logs; rates are per second of CPU time,
-        which is what one core does.
+        `delivered` those whose receipt came back, `items` copies and receipts in frames, `publishes` MQTT messages that
+        offices sent, `arrivals` those that brokers gave them, `lines` those of audit logs; rates are per second of CPU
+        time, which is what one core does.
         """
         cpu_s = max(self.cpu_s, 1e-9)
         totals = self.totals
