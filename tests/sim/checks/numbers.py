@@ -21,8 +21,9 @@ def check_streams(history: "History") -> None:
             numbers[copy.sender, copy.message_id + copy.recipient] = (copy.lane, copy.epoch, copy.number)
     for address, office in history.offices.items():
         arrived: defaultdict[tuple[bytes, int, bytes], set[int]] = defaultdict(set)
-        for sender, message_id in office.look(_inbox):
-            place = history.places.get((sender, message_id, office.seat.office))
+        for sender, message_id, digest in office.look(_inbox):
+            # The copy that was taken, where an id was used twice; what is dead has none.
+            place = history.copies.get(digest) or history.places.get((sender, message_id, office.seat.office))
             key = (sender, message_id + office.seat.office)
             lane, epoch, number = numbers[key] if place is None else (place.lane, place.epoch, place.number)
             arrived[sender, lane, epoch].add(number)
@@ -34,4 +35,6 @@ def check_streams(history: "History") -> None:
 
 
 def _inbox(txn: Any) -> Any:
-    return txn.connection.execute("SELECT sender, message_id FROM inbox WHERE state != 'refused'").fetchall()
+    return txn.connection.execute(
+        "SELECT sender, message_id, copy_digest FROM inbox WHERE state != 'refused'"
+    ).fetchall()
