@@ -5,6 +5,7 @@ running broker takes it without dropping anybody. `offices.txt` remembers for wh
 """
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def _commands(
         acts = [stop, start] if restart else [again]
         # RabbitMQ forgets nobody by itself: an import adds and changes only.
         acts += [act.format(office=office) for office in left for act in _DEPARTURE.get(engine, ())]
-    return tuple(act.replace("DIR", str(site.directory)) for act in acts)
+    return tuple(act.replace("DIR", shlex.quote(str(site.directory))) for act in acts)
 
 
 _RUN: Final[Mapping[str, tuple[str, str, str]]] = {

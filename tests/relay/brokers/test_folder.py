@@ -1,6 +1,7 @@
 """A broker's folder is made once and brought up to date: only what differs is written, and it says for whom."""
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,3 +85,11 @@ def test_whatever_its_history_a_folder_holds_what_the_last_directory_says(
         known = offices
     for name, text in FILES[engine](site_of(folder, *known)).items():
         assert (folder / name).read_text() == text
+
+
+def test_what_is_to_be_run_is_run_for_a_folder_of_any_name(tmp_path: Path, engine: str) -> None:
+    folder = tmp_path / "省 broker's $HOME"
+    (start,) = update(folder, site_of(folder, COUNTY), engine, TLS).commands
+    words = shlex.split(start)
+    assert any(word.endswith(f"{folder}/{name}") for word in words for name in FILES[engine](site_of(folder, COUNTY)))
+    assert len(words) == len(start.replace(shlex.quote(str(folder)), "DIR").split())
