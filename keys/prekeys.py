@@ -258,6 +258,9 @@ def _read(data: bytes, first: UnverifiedRecord, second: tuple[bytes, bytes] | No
     fields.done()
     if record.epoch < 1 or (record.epoch == 1 and record.previous is not None):
         raise RemoteError("MALFORMED", "prekey epochs begin at 1, which follows no other")
+    # Else whoever stole a signing key could use the epochs up, and the office never make a prekey again.
+    if record.epoch > record.not_before_us // SECOND_US:
+        raise RemoteError("MALFORMED", "an epoch that one prekey a second since 1970 does not come to")
     if not 0 < record.not_after_us - record.not_before_us <= PREKEY_VALID_US:
         raise RemoteError("BAD_LIFE", "a prekey valid for more than 45 days, or never")
     return record

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from keys.mldsa import SecondKey
 from keys.prekeys import (
+    EPOCH_MAX,
     PREKEY_VALID_US,
     PrekeyRecord,
     forks,
@@ -26,7 +27,7 @@ from keys.signing import PREKEY, PRESENCE, sign_record
 from protocol import cbor
 from protocol.errors import RemoteError
 from protocol.ids import NetworkId
-from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES
+from protocol.limits import CLOCK_AHEAD_US, RECORD_BYTES, SECOND_US
 from tests.keys.networks import DAY_US, NETWORK, NOW_US, key_of, make_directory, make_office
 
 OFFICE = make_office(1)
@@ -91,6 +92,7 @@ FAULTY = {
     "the id of another office": ({2: make_office(2).id}, "UNKNOWN_KEY"),
     "a suite nobody allowed": ({3: 9}, "BAD_SUITE"),
     "epoch 0": ({4: 0}, "MALFORMED"),
+    "an epoch that nobody comes to": ({4: NOW_US // SECOND_US + 1, 8: bytes(32)}, "MALFORMED"),
     "the first with a predecessor": ({8: bytes(32)}, "MALFORMED"),
     "valid for 46 days": ({6: NOW_US + 46 * DAY_US}, "BAD_LIFE"),
     "valid for no time": ({6: NOW_US}, "BAD_LIFE"),
@@ -203,6 +205,20 @@ def test_the_highest_epoch_wins_whatever_the_order(order: list[int]) -> None:
         assert before is None or (held is not None and held.epoch >= before.epoch)
     assert held is chain[max(order)]
     assert not any(forks(later, earlier) for earlier, later in pairwise(chain))
+
+
+def test_g14_a_thief_of_a_signing_key_cannot_use_up_the_epochs_of_its_office() -> None:
+    second = NOW_US // SECOND_US
+    # As far as a thief can get, with a clock that is as far ahead as anybody takes.
+    ahead_us = NOW_US + CLOCK_AHEAD_US
+    highest = _make(now_us=ahead_us, epoch_seen=ahead_us // SECOND_US - 1)
+    assert verify_prekey(highest.data, DIRECTORY, NOW_US).epoch == second + CLOCK_AHEAD_US // SECOND_US
+    with pytest.raises(RemoteError, match="MALFORMED"):
+        verify_prekey(_make(epoch_seen=EPOCH_MAX - 1).data, DIRECTORY, NOW_US)
+    # The office, told of it, goes on above it, minutes later at most.
+    later_us = ahead_us + SECOND_US
+    after = _make(now_us=later_us, previous=_make(seed=8), epoch_seen=highest.epoch)
+    assert supersedes(verify_prekey(after.data, DIRECTORY, later_us), highest)
 
 
 def test_two_records_of_one_epoch_are_an_alarm_and_a_restored_office_can_go_on() -> None:
