@@ -199,6 +199,10 @@ def test_g15_a_changed_byte_is_found_up_and_down_and_the_daemon_starts_with_an_a
         assert verified(lab, COUNTY).exit == 1
         exit_, found = doctored(lab, COUNTY)
         assert (exit_, found["AUDIT_CHANGED"], found["AUDIT_DAMAGED"]) == (1, "FAIL", "FAIL")
+        accepted = lab.relay(COUNTY, "audit", "accept", "--json")
+        assert (accepted.exit, json.loads(accepted.out)["left"]) == (0, [])
+        assert lab.status(COUNTY)["alarms"] == []
+        assert verified(lab, COUNTY).exit == 1
         lab.wait_connected(COUNTY)
         lab.wait_delivered(COUNTY, lab.send(COUNTY, PROVINCE, TITLE, BODY))
         lab.stop(COUNTY)
