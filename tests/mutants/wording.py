@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-ERRORS: Final = frozenset({"RemoteError", "Refused"})
+ERRORS: Final = frozenset({"RemoteError", "Refused", "StoreUnusable"})
 """Errors with a stable code first; what follows is English for a log."""
 PLAIN_ERRORS: Final = frozenset({"ValueError", "TypeError", "RuntimeError", "AssertionError", "LookupError", "_wrong"})
 NAMED: Final = {"cast": 0, "Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 1, "elements": 2, "_one_of": 2}
