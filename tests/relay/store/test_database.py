@@ -48,6 +48,7 @@ def test_the_settings_hold(place: Place) -> None:
         "application_id": 0x595A4831,
         "user_version": 1,
     }
+    assert (store.database.checkpoint_due, store.database.mended_bits) == (False, 0)
     connection = store.database.connection
     assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted} == wanted
     store.close()

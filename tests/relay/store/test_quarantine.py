@@ -1,5 +1,7 @@
 """The ring of what did not verify: the newest samples, within rows and bytes (G13)."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,17 +25,20 @@ def suspect(number: int, size: int) -> Suspect:
 )
 def test_g13_quarantine_stays_within_rows_and_bytes(batches: list[list[int]], rows_max: int, bytes_max: int) -> None:
     def change(txn: Txn) -> None:
-        number = 0
+        number, came = 0, list[Suspect]()
         for batch in batches:
             suspects = [suspect(number + offset, size) for offset, size in enumerate(batch)]
             number += len(batch)
+            came += suspects
             quarantine.put(txn, suspects, rows_max, bytes_max)
             kept = quarantine.latest(txn, 1_000)
             assert len(kept) <= rows_max
             assert sum(len(one.sample) for one in kept) <= bytes_max
             # The newest stay, each as it was, cut to a sample.
             assert [one.at_us for one in kept] == list(range(number - 1, number - 1 - len(kept), -1))
-            assert all(len(one.sample) == min(one.size, SAMPLE_BYTES) for one in kept)
+            cut = [replace(one, sample=one.sample[:SAMPLE_BYTES]) for one in came]
+            assert [replace(one, seq=0) for one in kept] == cut[::-1][: len(kept)]
+            assert quarantine.latest(txn, 1) == kept[:1]
         if bytes_max == 1 << 20:
             assert len(kept) == min(rows_max, number)
         for one in kept:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -19,10 +20,10 @@ from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.inbox import Received
 from relay.store.retention import BATCH, FORGET_AFTER_US, Keeping, purge
-from relay.store.sent import Accepted, Addressee, Prepared, Sealing
+from relay.store.sent import Accepted, Addressee, Prepared
 from relay.store.tables import ALL
 from tests import world
-from tests.relay.office_store import office_store
+from tests.relay.office_store import LATER, office_store
 
 DAY_US = 86_400 * SECOND_US
 KEEPING = Keeping(inbox_us=20 * DAY_US, sent_us=30 * DAY_US, evidence_us=200 * DAY_US)
@@ -113,7 +114,7 @@ class RetentionModel(RuleBasedStateMachine):
         change = partial(
             sent.accept,
             prepared=[prepared(message_id, self.now_us, letter.expires_us)],
-            sealing=Sealing(lambda _: None, begun=False),
+            sealing=LATER,
         )
         (answer,) = self.store.run(change).results
         assert isinstance(answer, Accepted)
@@ -192,6 +193,56 @@ def test_g13_a_turn_is_bounded_and_the_turns_come_to_an_end() -> None:
         while store.run(partial(purge, keeping=KEEPING)):
             left.append(store.run(TABLES["inbox"].unverified_count))
         assert left == [2 * BATCH + 1, BATCH + 1, 1]
+
+
+def test_g13_what_was_sent_ends_with_all_that_was_recorded_of_it() -> None:
+    """But for the story with an office that sent a message of the same id, which is still here."""
+    with office_store() as store:
+        clock: Any = store._clock
+        ids = [MessageId(bytes((n,)) * 16) for n in (1, 2, 3)]
+        for message_id in ids:
+            one = prepared(message_id, clock.now_us(), clock.now_us() + DAY_US)
+            store.run(partial(sent.accept, prepared=[one], sealing=LATER))
+        for message_id in ids[:2]:
+            store.run(partial(sent.set_state, message_id=message_id, office=world.CITY, state=State.DELIVERED))
+        store.run(partial(receive, message=received(ids[1], clock.now_us()), expires_us=clock.now_us() + DAY_US))
+        kept: list[dict[str, int]] = []
+        for wait_us in (KEEPING.evidence_us - 1, 1):
+            clock.time.us += wait_us
+            store.run(partial(purge, keeping=KEEPING))
+            kept.append({name: store.run(TABLES[name].unverified_count) for name in ("sent", "recipients", "inbox")})
+        assert kept == [{"sent": 3, "recipients": 3, "inbox": 1}, {"sent": 1, "recipients": 1, "inbox": 1}]
+        assert store.run(partial(sent.message, message_id=ids[2])) is not None
+        told = {event.message_id for event in store.run(partial(events.after, seq=0, limit=100))}
+        assert told == set(ids[1:])
+
+
+@pytest.mark.parametrize("kind", ["inbox", "sent", "proofs"])
+def test_g13_no_kind_is_purged_in_one_turn(kind: str) -> None:
+    count = BATCH + 1
+    with office_store() as store:
+        clock: Any = store._clock
+        ids = [MessageId(n.to_bytes(16, "big")) for n in range(count)]
+
+        def fill(txn: Txn) -> None:
+            for message_id in ids:
+                if kind == "inbox":
+                    receive(txn, received(message_id, txn.now_us), txn.now_us + DAY_US)
+                    inbox.change_state(txn, world.CITY, message_id, "signed_for", ("new",))
+                elif kind == "sent":
+                    sent.accept(txn, [prepared(message_id, txn.now_us, txn.now_us + DAY_US)], LATER)
+                    sent.set_state(txn, message_id, world.CITY, State.DELIVERED)
+                else:
+                    events.keep_proof(txn, message_id * 2, txn.now_us, b"proof")
+
+        store.run(fill)
+        clock.time.us += KEEPING.evidence_us + 1
+        turns = 1
+        while store.run(partial(purge, keeping=KEEPING)):
+            turns += 1
+        assert store.run(TABLES[kind].unverified_count) == 0
+        # Words go before the memory, each in two turns.
+        assert turns == 2
 
 
 def test_g02_memory_outlives_every_copy_and_receipt() -> None:

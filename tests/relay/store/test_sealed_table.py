@@ -14,7 +14,7 @@ from protocol.lanes import Lane
 from relay.store.damage import count_damaged
 from relay.store.database import Txn, decode_text
 from relay.store.fsck import check
-from relay.store.sealed_table import Row, RowChanged, RowExists
+from relay.store.sealed_table import Row, RowChanged, RowExists, SealedTable
 from tests.inline_store import InlineStore
 from tests.relay.store.place import LETTERS, NOTES, STORAGE_KEY, Place, letter, writing
 
@@ -73,6 +73,30 @@ def test_rows_are_read_as_written(store: InlineStore) -> None:
     assert store.run(lambda txn: LETTERS.put(txn, letter(1), b"again")).version == 3
     assert store.run(lambda txn: LETTERS.delete(txn, OFFICE, 1))
     assert not store.run(lambda txn: LETTERS.delete(txn, OFFICE, 1))
+
+
+def test_a_table_knows_its_rows_by_all_of_their_key(store: InlineStore) -> None:
+    """Made here and not with the others, by the same words."""
+    table = SealedTable("letters", key=("office", "number"), clear=("state", "lane", "due_us"))
+    other = {**letter(1), "office": b"p" * 16}
+
+    def change(txn: Txn) -> None:
+        rows = [table.insert(txn, values, b"1") for values in (letter(1), letter(2), other)]
+        assert [table.get(txn, row["office"], row["number"]) for row in rows] == rows
+        again = table.put(txn, letter(1, state="put", lane=2), b"2")
+        changed = table.update(txn, again, b"3", state="changed", due_us=7)
+        assert (again.version, changed.version, changed["lane"]) == (2, 3, 2)
+        assert table.get(txn, OFFICE, 1) == changed
+        assert table.select(txn, order="office, number") == [changed, *rows[1:]]
+        assert table.select(txn, "state = ?", ("new",), order="number DESC", limit=1) == [rows[1]]
+        assert table.unverified_clear(txn, "number = ?", (2,)) == [letter(2)]
+        assert table.unverified_count(txn, "number = ?", (1,)) == 2
+        first, *_ = txn.connection.execute(table.slice_sql, (1, 1)).fetchall()
+        assert tuple(first[1:3]) == (OFFICE, 2)
+        assert table.delete(txn, OFFICE, 1)
+        assert table.select(txn, order="office, number") == rows[1:]
+
+    store.run(change)
 
 
 def test_a_table_refuses_what_it_cannot_keep(store: InlineStore) -> None:
