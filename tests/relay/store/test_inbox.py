@@ -31,7 +31,7 @@ BUNDLES = [world.make_bundle(record) for record in (b"one", b"two")]
 FEW = settings(max_examples=settings().max_examples // 4)
 KEYS = st.lists(st.tuples(st.sampled_from(SENDERS), st.sampled_from(IDS)), unique=True, min_size=1, max_size=8)
 FIRST = Received(
-    world.CITY, IDS[0], Lane.ROUTINE, "new", 50, DRILL, Digest(b"d" * 32), BUNDLES[0], b"outer", world.NOW_US
+    world.CITY, IDS[0], Lane.ROUTINE, "new", 50, GAP, Digest(b"d" * 32), BUNDLES[0], b"outer", world.NOW_US
 )
 COPY = Digest(b"c" * 32)
 FORGET_US = 1 << 50
@@ -154,12 +154,12 @@ def test_g12_what_another_life_may_have_handed_out_says_so_until_it_is_acknowled
     def change(txn: Txn) -> None:
         doubt_lives_until(txn, doubt_us)
         (row,) = put(txn, [FIRST])
-        assert inbox.get(txn, world.CITY, IDS[0]) == replace(row, flags=DRILL | flag)
-        assert inbox.listed(txn, None, 1) == [replace(row, flags=DRILL | flag)]
-        assert inbox.take(txn, 1, 0) == [replace(row, state="taken", flags=DRILL | flag)]
+        assert inbox.get(txn, world.CITY, IDS[0]) == replace(row, flags=GAP | flag)
+        assert inbox.listed(txn, None, 1) == [replace(row, flags=GAP | flag)]
+        assert inbox.take(txn, 1, 0) == [replace(row, state="taken", flags=GAP | flag)]
         assert inbox.acknowledge(txn, world.CITY, IDS[0]) == "acked"
         doubt_lives_until(txn, 1_000)
-        assert inbox.listed(txn, None, 1) == [replace(row, state="taken", flags=DRILL | flag)]
+        assert inbox.listed(txn, None, 1) == [replace(row, state="taken", flags=GAP | flag)]
 
     tried(store, change)
 
@@ -170,15 +170,15 @@ def test_g02_what_was_handed_out_comes_again_after_a_while_and_at_once_after_a_r
         put(txn, [FIRST, urgent, other])
         assert inbox.change_state(txn, world.CITY, IDS[2], "opened", ("new",))
         taken = inbox.take(txn, 2, 0)
-        assert [(one.message_id, one.flags) for one in taken] == [(IDS[1], DRILL), (IDS[0], DRILL)]
+        assert [(one.message_id, one.flags) for one in taken] == [(IDS[1], GAP), (IDS[0], GAP)]
         assert inbox.acknowledge(txn, world.CITY, IDS[2]) == "untaken"
         (opened,) = inbox.take(txn, 9, txn.now_us - 1)
-        assert (opened.message_id, opened.state, opened.flags) == (IDS[2], "taken", DRILL)
+        assert (opened.message_id, opened.state, opened.flags) == (IDS[2], "taken", GAP)
         assert inbox.take(txn, 9, txn.now_us - 1) == []
         again = inbox.take(txn, 2, txn.now_us)
         assert [(one.message_id, one.flags) for one in again] == [
-            (IDS[1], DRILL | REDELIVERED),
-            (IDS[0], DRILL | REDELIVERED),
+            (IDS[1], GAP | REDELIVERED),
+            (IDS[0], GAP | REDELIVERED),
         ]
         assert inbox.take(txn, 9, 0) == []
         inbox.hand_again(txn)

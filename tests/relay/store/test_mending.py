@@ -81,6 +81,16 @@ def test_g03_a_mended_row_whose_change_failed_is_mended_again(store: InlineStore
     assert store.run(count_damaged) == 1
 
 
+def test_g03_a_row_whose_place_is_taken_is_not_put_back(store: InlineStore) -> None:
+    """It is kept aside as it is, and who took its place stays."""
+    store.run(writing(2, b"first"))
+    write(store, "number", 3)
+    store.run(writing(2, b"second"))
+    assert [row.body for row in store.run(LETTERS.select)] == [b"second"]
+    assert store.run(lambda txn: txn.connection.execute("SELECT mended FROM damaged").fetchall()) == [(0,)]
+    assert store.run(LETTERS.unverified_count) == 1
+
+
 def test_g13_mending_is_bounded_in_size_and_number(store: InlineStore) -> None:
     store.run(lambda txn: NOTES.insert(txn, {"id": b"large"}, bytes(MENDABLE_BYTES)))
     (sealed,) = store.run(lambda txn: txn.connection.execute("SELECT sealed FROM notes").fetchone())
@@ -88,9 +98,9 @@ def test_g13_mending_is_bounded_in_size_and_number(store: InlineStore) -> None:
     assert store.run(lambda txn: NOTES.get(txn, b"large")) is None
     mender = Mender()
     stored = (b"n", 1, flip(CIPHER.seal(b"", b"", bytes(24)), 200))
-    for _ in range(TRIES_MAX):
+    for left in range(TRIES_MAX - 1, -1, -1):
         assert mender.mend(CIPHER, "notes", stored) is None
-    assert mender.tries_left == 0
+        assert mender.tries_left == left
     good = CIPHER.seal(_associated([b"n"], 1, "notes"), b"", bytes(24))
     assert Mender().mend(CIPHER, "notes", (b"n", 1, flip(good, 0))) == (b"n", 1, good)
     assert mender.mend(CIPHER, "notes", (b"n", 1, flip(good, 0))) is None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_event
 
 import relay.store
 from keys.rows import RowCipher
@@ -76,6 +77,35 @@ def test_g04_what_people_are_told_of_gaps_adds_up(arrivals: list[tuple[int, bool
                 numbers = [number for hole in shown for number in range(hole.first, hole.last + 1)]
                 assert set(numbers) == set(range(1, max(seen))) - seen
                 assert len(numbers) == len(set(numbers))
+
+
+def test_g04_gaps_are_told_of_the_sender_by_this_office() -> None:
+    first, last, late, dead = (MessageId(bytes((n,)) * 16) for n in (1, 4, 2, 3))
+    place = Place(Lane.ROUTINE, Epoch(bytes(8)), 1)
+
+    def change(txn: Txn) -> None:
+        streams = Streams(txn, world.PROVINCE)
+        assert streams.note(world.COUNTY, place, first) == 0
+        assert streams.note(world.COUNTY, replace(place, number=4), last) == GAP
+        streams.close()
+        assert streams.log == []
+        assert gaps(txn, 10) == []
+        told = Event(last, world.COUNTY, "gap", txn.now_us, world.PROVINCE, detail="routine 2-3")
+        assert tell(txn, txn.now_us - 1, 10, world.PROVINCE) == []
+        assert tell(txn, txn.now_us, 10, world.PROVINCE) == [told]
+        assert tell(txn, txn.now_us, 10, world.PROVINCE) == []
+        (gap,) = gaps(txn, 10)
+        assert (gap.sender, gap.lane, gap.hole.first, gap.hole.last) == (world.COUNTY, Lane.ROUTINE, 2, 3)
+        streams = Streams(txn, world.PROVINCE)
+        assert streams.note(world.COUNTY, replace(place, number=2), late) == FILLS_GAP
+        assert streams.note(world.COUNTY, replace(place, number=3), dead, "EXPIRED") == FILLS_GAP
+        streams.close()
+        closed = Event(late, world.COUNTY, "gap_closed", txn.now_us, world.PROVINCE, detail="routine 2")
+        assert streams.log == [closed, replace_event(closed, message_id=dead, code="EXPIRED", detail="routine 3")]
+        assert gaps(txn, 10) == []
+
+    with office_store() as store:
+        store.run(change)
 
 
 def test_g04_an_office_with_ever_new_epochs_takes_no_more_room() -> None:

@@ -217,6 +217,33 @@ def test_g13_what_was_sent_ends_with_all_that_was_recorded_of_it() -> None:
         assert told == set(ids[1:])
 
 
+@pytest.mark.parametrize("state", ["purged", "refused", "dead"])
+def test_g13_the_memory_of_what_came_ends_with_all_that_was_recorded_of_it(state: str) -> None:
+    """But for the story with an office to which a message of the same id was sent."""
+    with office_store() as store:
+        clock: Any = store._clock
+        ids = [MessageId(bytes((n,)) * 16) for n in (1, 2)]
+
+        def fill(txn: Txn) -> None:
+            sent.accept(txn, [prepared(ids[1], txn.now_us, txn.now_us + 900 * DAY_US)], LATER)
+            for one in ids:
+                if state == "dead":
+                    inbox.bury(txn, world.CITY, one, Lane.ROUTINE, DIGEST, txn.now_us + DAY_US)
+                else:
+                    receive(txn, received(one, txn.now_us, "refused" if state == "refused" else "new"), txn.now_us)
+                inbox.change_state(txn, world.CITY, one, "signed_for", ("new",))
+            events.append(txn, [Event(one, world.CITY, "received", txn.now_us, world.COUNTY) for one in ids])
+
+        store.run(fill)
+        kept = []
+        for wait_us in (KEEPING.evidence_us - 1, 1):
+            clock.time.us += wait_us
+            store.run(partial(purge, keeping=KEEPING))
+            kept.append((store.run(TABLES["inbox"].unverified_count), store.run(TABLES["receipts"].unverified_count)))
+        assert kept == [(2, 0 if state == "dead" else 2), (0, 0)]
+        assert {event.message_id for event in store.run(partial(events.after, seq=0, limit=100))} == {ids[1]}
+
+
 @pytest.mark.parametrize("kind", ["inbox", "sent", "proofs"])
 def test_g13_no_kind_is_purged_in_one_turn(kind: str) -> None:
     count = BATCH + 1
