@@ -16,6 +16,7 @@ import msgspec
 
 from relay.console.choices import Choices
 from relay.console.failure import Failure, failure_from
+from relay.console.keys.homes import office_home
 
 PATIENCE_S: Final = 60.0
 """How long an ordinary answer may take; the daemon answers within milliseconds."""
@@ -209,7 +210,7 @@ class Daemon:
 
 def daemon_of(choices: Choices) -> Daemon:
     """The daemon of the chosen home, hung up when the command ends. Raises like `Choices.existing_home`."""
-    found = Daemon(choices.existing_home(), choices.lang)
+    found = Daemon(office_home(choices), choices.lang)
     click.get_current_context().call_on_close(found.close)
     return found
 

@@ -22,6 +22,8 @@ HELP_NAMES: Final = {"help_option_names": ["--help", "-h"]}
 
 def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Store a common option, wherever it stood, in the choices of the whole command line."""
+    if "" in (value if isinstance(value, tuple) else (value,)):
+        raise click.BadParameter(say("no_file_name", _language(context)), context, option)
     if value is not None and value is not False:
         setattr(context.find_object(Choices), option.name, value)
 

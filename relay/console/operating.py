@@ -11,6 +11,7 @@ from relay.console.client import daemon_of, path_of
 from relay.console.commands import LazyGroup, argument, command, option
 from relay.console.drafting import check_prefix
 from relay.console.failure import Failure, report
+from relay.console.keys.homes import office_home
 from relay.console.output import cell, emit, fields, listing, printable, table, tell_object
 from relay.console.phrases import say
 from relay.console.terms import FIELDS
@@ -34,7 +35,7 @@ config_group: Final = LazyGroup(
 @command("run")
 def run(choices: Choices) -> int:
     """Run the relay in the foreground."""
-    home = choices.existing_home()
+    home = office_home(choices)
     from relay.console.keys.unlocking import unlock_of_home
     from relay.daemon import run as run_daemon
 

@@ -150,3 +150,19 @@ def test_no_argument_of_any_command_brings_anything_but_an_answer_or_a_clear_ref
                 assert len(found.get("detail", "")) <= DETAIL_CHARS + 1, case
             else:
                 assert all(json.loads(line)["v"] == 1 for line in out.splitlines()), case
+
+
+@pytest.mark.parametrize("words", [("status",), ("doctor",), ("audit", "verify"), ("fsck",), ("run",)], ids=" ".join)
+def test_what_is_for_offices_is_refused_on_an_administrators_home(
+    words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(place.rglob("*"))
+    assert main(["--home", "lab/root", "--json", *words]) == 78
+    assert json.loads(capsys.readouterr().err)["code"] == "WRONG_HOME"
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_home_without_a_name_is_not_the_packaged_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--home "$HOME_OF_OFFICE"` with a variable that is not set must not work on another home."""
+    assert main(["--json", "--home", "", "config", "show"]) == 2
+    assert "--home" in json.loads(capsys.readouterr().err)["detail"]
