@@ -72,10 +72,10 @@ class Outbox:
         if up:
             self._queue_again(now_us)
 
-    def set_present(self, office: OfficeId, present: bool, now_us: int) -> None:
-        """A neighbour's presence: a hint. One that came back is tried at once."""
+    def set_present(self, office: OfficeId, present: bool, now_us: int) -> bool:
+        """A neighbour's presence: a hint. One that came back is tried at once. Whether it is news."""
         if (office in self._present) == present:
-            return
+            return False
         (self._present.add if present else self._present.discard)(office)
         self._routes.forget()
         if present:
@@ -86,6 +86,7 @@ class Outbox:
                     self._leave_flight(entry)
                     entry.stage = Stage.WAITING
         self._queue_again(now_us)
+        return True
 
     # What is held.
 

@@ -16,6 +16,7 @@ from keys.verify import VerifiedPresence, VerifiedWitness, verify_presence
 from protocol.errors import RemoteError
 from protocol.ids import Digest, OfficeId
 from protocol.lanes import Lane
+from protocol.limits import SECOND_US
 from protocol.presence import Presence, encode_presence, is_newer
 from protocol.topics import PrekeyTopic, PresenceTopic, own_records, prekey_topic, presence_topic
 from protocol.witness import Shown
@@ -32,6 +33,10 @@ from relay.store import prekeys
 
 NAMED_AT_ONCE: Final = 100
 """So many records are asked for by name in one packet: some 4 KiB."""
+CHANGES_MAX: Final = 20
+"""Most comings and goings of a neighbour that are followed in a minute: each makes the outbox choose all its ways
+again, 12 ms for a full window, and an office that signs them as fast as it can must not take all our time (G13)."""
+CALM_US: Final = 60 * SECOND_US
 OUTDATED: Final = frozenset({"STALE", "EXPIRED"})
 """A retained prekey that its office has replaced since."""
 
@@ -52,6 +57,7 @@ class Beacon:
         self._up: set[tuple[str, str]] = set()
         self._known: dict[tuple[OfficeId, str, str], VerifiedPresence] = {}
         self._online: dict[OfficeId, set[tuple[str, str]]] = {}
+        self._changes: dict[OfficeId, tuple[int, int]] = {}
         self._renewal = renewal
         self.on_newer: Callable[[], None] | None = None
         """Is told when a neighbour says that it has a newer directory."""
@@ -201,8 +207,19 @@ class Beacon:
             ground.witnesses.hear(presence.office, presence.at_us, (), ground.clock.monotonic_us())
         online = self._online.setdefault(presence.office, set())
         (online.add if presence.online else online.discard)((presence.group, arrived.broker))
-        ground.outbox.set_present(presence.office, bool(online), ground.clock.monotonic_us())
-        ground.kick()
+        self._follow(presence.office, present=bool(online))
+
+    def _follow(self, office: OfficeId, *, present: bool) -> None:
+        """Tell the outbox; not of one that comes and goes all the time, for it is only a hint."""
+        ground = self._ground
+        now_us = ground.clock.monotonic_us()
+        since_us, changes = self._changes.get(office, (now_us, 0))
+        if now_us - since_us >= CALM_US:
+            since_us, changes = now_us, 0
+        if changes < CHANGES_MAX:
+            changes += ground.outbox.set_present(office, present, now_us)
+            self._changes[office] = since_us, changes
+            ground.kick()
 
     def _replaces(self, one: VerifiedPresence, known: VerifiedPresence) -> bool:
         """Whether it is newer than what is known, or what is known was signed by a key that counts no more."""

@@ -9,10 +9,12 @@ from keys.signing import FRAME, UnverifiedRecord, sign_record
 from protocol import frame as wire
 from protocol.fields import UINT_MAX
 from protocol.frame import Frame, decode_frame_payload, encode_frame, encode_frame_payload, encode_items, items_digest
-from protocol.ids import Address, Digest, Epoch, StartId
-from protocol.lanes import Lane
+from protocol.ids import Address, Digest, Epoch, OfficeId, StartId
+from protocol.lanes import GROUPS, Lane
+from protocol.limits import SECOND_US
 from protocol.moment import NO_EPOCH, Moment
-from protocol.topics import FrameTopic, frame_topic, parse_topic
+from protocol.topics import FrameTopic, frame_topic, parse_topic, presence_topic
+from relay.beacon import CALM_US, CHANGES_MAX
 from relay.draft import Draft
 from relay.store import held
 from tests.sim.broker import Broker
@@ -120,5 +122,40 @@ def test_g07_custody_of_an_office_that_was_never_asked_says_nothing() -> None:
         await asyncio.sleep(0.2)
         (recipient,) = (await county.service.track(MESSAGE))["recipients"]
         assert PROVINCE not in [one["by"] for one in recipient["events"]]
+
+    play(scene)
+
+
+def test_g13_a_neighbour_that_comes_and_goes_as_fast_as_it_can_is_not_followed_for_long() -> None:
+    async def scene(network: Network) -> None:
+        await asyncio.sleep(1)
+        beacon, broker = network.offices[NEIGHBOUR].engine._beacon, network.brokers["y"]
+        outbox, told = network.offices[COUNTY].ground.outbox, 0
+        set_present = outbox.set_present
+
+        def counted(office: OfficeId, present: bool, now_us: int) -> bool:
+            nonlocal told
+            changed = set_present(office, present, now_us)
+            told += changed
+            return changed
+
+        outbox.set_present = counted  # type: ignore[method-assign]
+
+        async def say(*, online: bool) -> None:
+            beacon._sessions += 1
+            for group in GROUPS:
+                data = beacon._presence(group, beacon._sessions, online=online)
+                broker.inject(presence_topic(Address(NEIGHBOUR), group), data, retain=True)
+            await asyncio.sleep(0.05)
+
+        for _ in range(100):
+            await say(online=False)
+            await say(online=True)
+        assert CHANGES_MAX - 5 <= told <= CHANGES_MAX
+        # What it says later is followed again.
+        await asyncio.sleep(CALM_US / SECOND_US)
+        for online in (False, True, False):
+            await say(online=online)
+            assert (SEATS[NEIGHBOUR].office in outbox._present) is online
 
     play(scene)
