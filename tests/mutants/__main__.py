@@ -66,7 +66,7 @@ PLANS: Final = (
     Plan(("relay/store/wal.py",), ("tests/relay/store/test_wal.py",)),
     Plan(
         tuple(f"relay/store/{name}.py" for name in _PAGES),
-        tuple(f"tests/relay/store/test_{name}.py" for name in _PAGE_TESTS),
+        tuple(f"tests/relay/store/test_{name}.py" for name in (*_PAGE_TESTS, "own_prekeys")),
     ),
     Plan(
         ("relay/store/*.py",),
