@@ -240,6 +240,8 @@ def test_g13_the_memory_of_what_came_ends_with_all_that_was_recorded_of_it(state
             clock.time.us += wait_us
             store.run(partial(purge, keeping=KEEPING))
             kept.append((store.run(TABLES["inbox"].unverified_count), store.run(TABLES["receipts"].unverified_count)))
+            bare = store.run(partial(inbox.get, sender=world.CITY, message_id=ids[0]))
+            assert bare is None or (bare.bundle.record, bare.bundle.body) == (BUNDLE.record, "")
         assert kept == [(2, 0 if state == "dead" else 2), (0, 0)]
         assert {event.message_id for event in store.run(partial(events.after, seq=0, limit=100))} == {ids[1]}
 
@@ -263,6 +265,8 @@ def test_g13_no_kind_is_purged_in_one_turn(kind: str) -> None:
                     events.keep_proof(txn, message_id * 2, txn.now_us, b"proof")
 
         store.run(fill)
+        assert not store.run(partial(purge, keeping=KEEPING))
+        assert store.run(TABLES[kind].unverified_count) == count
         clock.time.us += KEEPING.evidence_us + 1
         turns = 1
         while store.run(partial(purge, keeping=KEEPING)):

@@ -264,6 +264,8 @@ def test_g13_what_lost_its_words_is_not_sealed_again(store: InlineStore) -> None
         assert kept is not None
         assert kept.bare
         assert kept.answer == b"{}"
+        assert kept.bundle is not None
+        assert (kept.bundle.record, kept.bundle.body, kept.bundle.files) == (BUNDLE.record, "", ())
         assert sent.whole(txn, IDS[0], world.CITY) is None
         assert sent.whole(txn, IDS[1], world.CITY) is None
         assert sent.whole(txn, IDS[0], NOBODY) is None
