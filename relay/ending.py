@@ -1,6 +1,7 @@
 """How messages of this office end by time or by will: verdicts, and tombstones that ask for them (G4, G8, G9).
 
-What was never sent is expired at once. What was, the recipient is asked about by a signed tombstone: its own says that
+What was never sent is expired at once; in a home that was put back, nobody here knows it of what the other life may
+have sent. Of what was sent the recipient is asked about by a signed tombstone: its own says that
 it does not have it, `delivered` that it does. Without an answer within the grace the verdict is `unconfirmed`; what is
 said later is a correction. In any case the number is closed in the recipient's stream, however late.
 """
@@ -27,12 +28,15 @@ BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """By whom and how messages end; `since_us` is when our signing key began to count."""
+    """By whom and how messages end; `since_us` is when our signing key began to count. What was created up to
+    `doubt_us` may have been sent in another life of this home.
+    """
 
     identity: Identity
     network: NetworkId
     grace_us: int
     since_us: int = 0
+    doubt_us: int = 0
 
 
 @dataclass(slots=True)
@@ -66,10 +70,13 @@ class Ending:
         self._hold: list[Held] = []
 
     def by_time(self, *, settled: bool) -> Ended:
-        """What is over by now, a bounded batch of each kind. Not `settled`: answers may wait with neighbours yet."""
+        """What is over by now, a bounded batch of each kind.
+
+        Not `settled`: answers may wait with neighbours yet, and so may the word that this home was put back.
+        """
         txn, terms = self._txn, self._terms
         now_us = txn.now_us
-        unasked = endings.unasked(txn, now_us, BATCH)
+        unasked = endings.unasked(txn, now_us, BATCH, begun_only=not settled)
         unanswered = endings.unanswered(txn, now_us - terms.grace_us, BATCH) if settled else []
         for one in (*unasked, *unanswered):
             self._end(one)
@@ -95,7 +102,7 @@ class Ending:
                 self._note(one, "cancelled")
             if one.asked_us is None:
                 self._ask(one)
-            if one.begun:
+            if self._may_have_left(one):
                 result.requested.append(one.address)
             else:
                 self._give(one, State.EXPIRED)
@@ -111,17 +118,18 @@ class Ending:
             waits = one is not None and not one.state.final and one.asked_us is None
             if one is None or not waits or sent.whole(self._txn, message_id, office) is not None:
                 continue
-            if one.begun:
+            left = self._may_have_left(one)
+            if left:
                 self._note(one, "tombstone", "DAMAGED")
             self._ask(one)
-            if not one.begun:
+            if not left:
                 self._give(one, State.EXPIRED, "DAMAGED")
         return self._close()
 
     def _end(self, one: Standing) -> None:
         """Do what time asks for about one recipient."""
         what = due(
-            begun=one.begun,
+            begun=self._may_have_left(one),
             expires_us=one.expires_us,
             asked_us=one.asked_us,
             now_us=self._txn.now_us,
@@ -138,6 +146,10 @@ class Ending:
                 self._give(one, State.UNCONFIRMED)
             case Due.WAIT:
                 pass
+
+    def _may_have_left(self, one: Standing) -> bool:
+        """Whether a copy was sent, by our own records or in a life that they do not know."""
+        return one.begun or one.created_us <= self._terms.doubt_us
 
     def _give(self, one: Standing, verdict: State, code: str = "") -> None:
         sent.set_state(self._txn, one.message_id, one.office, verdict)

@@ -32,7 +32,8 @@ class Janitor:
         receipts = ground.settings.receipts
         settle_us, notice_us = (round(time_s * SECOND_US) for time_s in (receipts.settle_s, receipts.gap_notice_s))
         while True:
-            # After a start answers may wait with neighbours: a verdict of ours must not be quicker than they are.
+            # After a start answers may wait with neighbours, and what they know of another life of this home (G12): a
+            # verdict of ours must not be quicker than they are.
             settled = ground.clock.monotonic_us() - self._started_us >= settle_us
             turn = partial(_turn, terms=terms_of(ground), settled=settled, notice_us=notice_us)
             ended = await ground.commit(Lane.ROUTINE, turn)
@@ -45,7 +46,8 @@ def terms_of(ground: Ground) -> Terms:
     grace_us = round(ground.settings.receipts.grace_s * SECOND_US)
     identity, me = ground.identity, ground.directory.by_id(ground.identity.office)
     key = None if me is None else me.key(identity.key.key_id())
-    return Terms(identity, ground.directory.network_id, grace_us, 0 if key is None else key.not_before_us)
+    since_us = 0 if key is None else key.not_before_us
+    return Terms(identity, ground.directory.network_id, grace_us, since_us, identity.life.doubt_us)
 
 
 def act_on(ground: Ground, ended: Ended) -> None:

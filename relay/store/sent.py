@@ -122,9 +122,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message to one recipient stands; `digest` is of its content, `number` counts in `epoch`.
-
-    `asked_us`: when this office first said by a tombstone that it is dead.
+    """How a message to one recipient stands; `digest` is of its content, `number` counts in `epoch`, `asked_us` is when
+    this office first said by a tombstone that it is dead.
     """
 
     message_id: MessageId
@@ -134,6 +133,7 @@ class Standing:
     lane: Lane
     number: int
     epoch: Epoch
+    created_us: int
     expires_us: int
     deadline_us: int | None
     begun: bool
@@ -364,7 +364,7 @@ def _message(row: Row) -> Message:
 
 def standing_of(row: Row) -> Standing:
     """How a row of `recipients` says that it stands."""
-    address, _, _, digest, epoch = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
+    address, _, created_us, digest, epoch = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
     return Standing(
         message_id=MessageId(blob(row["message_id"])),
         office=OfficeId(blob(row["office"])),
@@ -373,6 +373,7 @@ def standing_of(row: Row) -> Standing:
         lane=Lane(number(row["lane"])),
         number=number(row["number"]),
         epoch=Epoch(epoch),
+        created_us=created_us,
         expires_us=number(row["expires_us"]),
         deadline_us=_optional(row["deadline_us"]),
         begun=bool(row["begun"]),

@@ -16,7 +16,7 @@ from relay.store.lives import Cause
 from tests.sim.broken import Broken
 from tests.sim.checks.lives import check_lives
 from tests.sim.network import Network
-from tests.sim.test_scenes import COUNTY, NEIGHBOUR, play
+from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, play
 from tests.sim.test_time import CITY, alarms_of
 from tests.sim.virtual import START_US
 
@@ -128,6 +128,29 @@ def test_g12_g04_a_restored_sender_begins_new_numbers_and_no_gap_is_false() -> N
         assert not any(set(flags) & {"gap", "fills_gap"} for flags in mail.flags.values())
 
     play(scene)
+
+
+def test_g08_g12_a_restored_sender_does_not_call_expired_what_its_other_life_sent() -> None:
+    async def scene(network: Network) -> list[str]:
+        county = network.offices[COUNTY]
+        for broker in network.brokers.values():
+            broker.go_down()
+        await asyncio.sleep(5)
+        draft = Draft(id=MESSAGE, to=[NEIGHBOUR], title="report", body="text", expires_in="60s")
+        await county.service.send([draft])
+        copy = county.back_up()
+        for broker in network.brokers.values():
+            broker.up = True
+        await asyncio.sleep(70)
+        await county.restore(copy)
+        await asyncio.sleep(60)
+        (recipient,) = (await county.service.track(MESSAGE))["recipients"]
+        return [event["type"] for event in recipient["events"]]
+
+    told = play(scene)
+    assert "expired" not in told
+    assert "unconfirmed" not in told
+    assert told[-1] == "delivered"
 
 
 def test_g12_g01_custody_that_a_restored_transit_forgot_is_asked_for_again() -> None:

@@ -76,8 +76,8 @@ def test_g01_g08_a_copy_sealed_at_once_is_in_custody_and_begun_when_a_broker_is_
         assert counters(txn)["accepted"] == 2
         assert sent.to_seal(txn, 10) == [province]
         standing = Standing(
-            IDS[0], world.CITY, world.CITY_ADDRESS, State.ACCEPTED, FIRST.lane, 1, lives.epoch(txn), FIRST.expires_us,
-            FIRST.deadline_us, connected, None, FIRST.digest,
+            IDS[0], world.CITY, world.CITY_ADDRESS, State.ACCEPTED, FIRST.lane, 1, lives.epoch(txn), FIRST.created_us,
+            FIRST.expires_us, FIRST.deadline_us, connected, None, FIRST.digest,
         )  # fmt: skip
         unbegun = replace(standing, office=world.PROVINCE, address="@quake", begun=False)
         assert sent.standings(txn, IDS[0]) == [standing, unbegun]
