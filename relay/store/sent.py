@@ -122,9 +122,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message to one recipient stands; `digest` is of its content, `number` counts in `epoch`, `asked_us` is when
-    this office first said by a tombstone that it is dead.
-    """
+    """How a message to one recipient stands. `digest`: of its content; `asked_us`: when a tombstone first said it is dead."""
 
     message_id: MessageId
     office: OfficeId
