@@ -122,7 +122,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a message to one recipient stands. `digest`: of its content; `asked_us`: when a tombstone first said it is dead."""
+    """How a message to one recipient stands. `digest`: of its content; `asked_us`: when we first called it dead."""
 
     message_id: MessageId
     office: OfficeId
