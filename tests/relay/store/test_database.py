@@ -20,10 +20,10 @@ from protocol.lanes import Lane
 from relay.admission import admits, space_state
 from relay.store import database as database_module
 from relay.store.ballast import Ballast
-from relay.store.database import HomeInUse, StoreUnusable
+from relay.store.database import HomeInUse, Space, StoreUnusable, make_empty
 from relay.store.fsck import check
 from relay.store.group import StoreFailed, checkpoint, commit_group
-from tests.relay.store.place import LETTERS, STORAGE_KEY, Place, writing
+from tests.relay.store.place import LETTERS, STORAGE_KEY, Place, letter, writing
 
 MIB = 1 << 20
 SIZES = st.integers(0, 1 << 40)
@@ -218,6 +218,47 @@ def test_the_wal_is_brought_home_before_it_grows(place: Place) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("short", [False, True])
+def test_g13_the_log_is_brought_home_after_so_many_rows_and_at_once_on_the_ballast(
+    place: Place, monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    monkeypatch.setattr(database_module, "CHECKPOINT_ROWS", 10)
+    place.ballast_bytes = MIB
+    store = place.open()
+    database, due = store.database, []
+    if short:
+        database.ballast.give_up()
+        database.ballast._measure_free = lambda _: 0
+    # Each group changes one row more than its letters, the count of commits, or none.
+    for first, letters in enumerate((0, 4, 0, 3, 0, 1, 3, 5, 9, 8)):
+        txn = database.begin(1)
+        for number in range(letters):
+            LETTERS.insert(txn, letter(100 * first + number), b"")
+        database.commit()
+        due.append(database.checkpoint_due)
+        if database.checkpoint_due:
+            database.checkpoint()
+            assert database.checkpoint_due is False
+    at_rows = [False, False, False, False, False, True, False, True, True, False]
+    assert due == ([False, True, False, True, False, True, True, True, True, True] if short else at_rows)
+    store.close()
+
+
+def test_g11_a_log_that_shows_what_was_deleted_is_due_until_it_is_overwritten(place: Place) -> None:
+    """Others may commit before anybody comes to it."""
+    store = place.open()
+    database, due = store.database, []
+    for erasures in ([], ["letters"], []):
+        database.begin(1).erasures.extend(erasures)
+        database.commit()
+        due.append(database.checkpoint_due)
+    database.checkpoint()
+    database.begin(1)
+    database.commit()
+    assert (due, database.checkpoint_due) == ([False, True, True], False)
+    store.close()
+
+
 def test_a_failed_commit_stops_the_store_for_good(place: Place) -> None:
     store = place.open()
 
@@ -302,6 +343,29 @@ def test_g13_more_room_never_refuses(used: int, free: int, more: int, ballast: i
     for lane in Lane:
         if admits(lane, used + more, 1 << 40, free, ballast):
             assert admits(lane, used, 1 << 40, free + more, ballast)
+
+
+@given(used=SIZES, quota=SIZES, free=SIZES, ballast=SIZES)
+def test_g13_the_space_of_a_group_answers_as_the_rules_do(used: int, quota: int, free: int, ballast: int) -> None:
+    space = Space(used, quota, free, ballast)
+    assert [space.admits(lane) for lane in Lane] == [admits(lane, used, quota, free, ballast) for lane in Lane]
+    assert space.state == space_state(used, quota, free, ballast)
+
+
+def test_an_empty_database_is_made_like_any_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_empty(place.database, place.migrations, 4096 * 50)
+    names = ("journal_mode", "max_page_count", "user_version", "application_id")
+    settings = [made.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+    assert settings == ["wal", 50, 1, 0x595A4831]
+    assert place.database.stat().st_mode & 0o777 == 0o600
+    made.close()
+    # Whoever fails leaves nothing open.
+    left: list[sqlite3.Connection] = []
+    monkeypatch.setattr(database_module, "_connect", lambda path: left.append(sqlite3.connect(path)) or left[0])
+    with pytest.raises(FileNotFoundError):
+        make_empty(place.store / "other.db", place.directory / "nowhere", 4096 * 50)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        left[0].execute("SELECT 1")
 
 
 def test_g13_flash_lives_on_the_ballast_and_the_others_do_not() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from keys.rows import RowCipher
 from protocol.cbor import dumps, loads
 from relay.store.damage import count_damaged
+from relay.store.database import Txn
 from relay.store.mending import MENDABLE_BYTES, TRIES_MAX, Mender
 from relay.store.sealed_table import Row
 from tests.inline_store import InlineStore
@@ -104,6 +105,18 @@ def test_g13_mending_is_bounded_in_size_and_number(store: InlineStore) -> None:
     good = CIPHER.seal(_associated([b"n"], 1, "notes"), b"", bytes(24))
     assert Mender().mend(CIPHER, "notes", (b"n", 1, flip(good, 0))) == (b"n", 1, good)
     assert mender.mend(CIPHER, "notes", (b"n", 1, flip(good, 0))) is None
+
+
+def test_g13_the_bound_is_one_for_all_that_a_process_does(store: InlineStore) -> None:
+    store.run(writing(1))
+    write(store, "lane", 2)
+
+    def use_up(txn: Txn) -> None:
+        txn.mender.tries_left = 0
+
+    store.run(use_up)
+    assert store.run(lambda txn: LETTERS.get(txn, OFFICE, 1)) is None
+    assert store.run(count_damaged) == 1
 
 
 def _associated(values: list[object], version: int, table: str = "letters") -> bytes:

@@ -46,3 +46,14 @@ def test_g13_quarantine_stays_within_rows_and_bytes(batches: list[list[int]], ro
 
     with office_store() as store:
         tried(store, change)
+
+
+def test_samples_are_numbered_in_the_order_they_came() -> None:
+    def change(txn: Txn) -> None:
+        for batch in ([suspect(1, 10)], [suspect(2, 10), suspect(3, 10)]):
+            quarantine.put(txn, batch, 10, 1 << 20)
+        assert [(one.seq, one.at_us) for one in quarantine.latest(txn, 10)] == [(3, 3), (2, 2), (1, 1)]
+        assert quarantine.get(txn, 4) is None
+
+    with office_store() as store:
+        tried(store, change)

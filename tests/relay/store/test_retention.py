@@ -276,6 +276,23 @@ def test_g13_no_kind_is_purged_in_one_turn(kind: str) -> None:
         assert turns == 2
 
 
+def test_g02_custody_is_proved_for_as_long_as_a_message_can_refer_to_it() -> None:
+    """However short the settings keep what is finished, and the oldest goes first."""
+    keeping = Keeping(inbox_us=0, sent_us=0, evidence_us=0)
+    with office_store() as store:
+        clock: Any = store._clock
+        for _ in range(2):
+            store.run(lambda txn: events.keep_proof(txn, txn.now_us.to_bytes(32, "big"), txn.now_us, b"proof"))
+            clock.time.us += 1
+        clock.time.us += MAX_LIFE_US + FORGET_AFTER_US - 3
+        left = []
+        for _ in range(3):
+            store.run(partial(purge, keeping=keeping))
+            left.append(store.run(TABLES["proofs"].unverified_count))
+            clock.time.us += 1
+        assert left == [2, 1, 0]
+
+
 def test_g02_memory_outlives_every_copy_and_receipt() -> None:
     last_receipt_us = MAX_LIFE_US + RECEIPT_EXTRA_LIFE_US
     assert last_receipt_us + CLOCK_AHEAD_US <= FORGET_AFTER_US
