@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,25 @@ def dotted(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute) and (head := dotted(node.value)):
         return f"{head}.{node.attr}"
     return ""
+
+
+def test_no_module_needs_itself_to_be_imported() -> None:
+    """Else it depends on who is first whether the program starts."""
+    modules = {
+        name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in ROOM_SOURCES
+    }
+    needs: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        wanted = needs[module] = set[str]()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ImportFrom) or node.module is None:
+                continue
+            for name in (f"{node.module}.{one.name}" for one in node.names):
+                parts = (name if name in modules else node.module).split(".")
+                # A package is there before what is in it, but for those that are in it themselves.
+                above = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+                wanted |= {one for one in above if one in modules and not f"{module}.".startswith(f"{one}.")}
+    TopologicalSorter(needs).prepare()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -14,6 +14,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from keys.primitives import sha256
 from keys.roster.directory import Directory
+from keys.times import time_us
 from keys.trust.metadata import (
     ROSTER_FILE,
     SUSPENSIONS,
@@ -26,7 +27,6 @@ from keys.trust.metadata import (
     root_file,
     root_version,
     size_limit,
-    time_us,
 )
 from keys.trust.sitting import Sitting, keys_of, signers_of
 from protocol import cbor

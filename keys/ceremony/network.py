@@ -26,6 +26,7 @@ from keys.files.keyfile import PRODUCTION_COST, Argon2Cost, Unlock
 from keys.files.storage_key import create_storage_key
 from keys.roster.directory import Directory
 from keys.roster.suspensions import Suspension
+from keys.times import utc_time
 from keys.trust.chain import Generation, chain_roots, verify_generation, verify_root
 from keys.trust.holder import Entropy, Holder
 from keys.trust.making import make_key, set_brake, set_role
@@ -38,7 +39,6 @@ from keys.trust.metadata import (
     parse,
     root_file,
     root_version,
-    tuf_time,
 )
 from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, PASSPHRASE_ROLES, Policy
 from keys.trust.sitting import Sitting
@@ -105,7 +105,7 @@ def found_network(
     root_dir: Path, directory: Directory, now_us: int, *, holders: Mapping[str, Sequence[Holder]], policy: Policy
 ) -> Network:
     """The first generation of a network with these keys, all of them open. Raises like `init_network`."""
-    root = Root(version=1, expires=tuf_time(now_us + policy.root_life_us), consistent_snapshot=False)
+    root = Root(version=1, expires=utc_time(now_us + policy.root_life_us), consistent_snapshot=False)
     for role in ("root", "targets", *ONLINE_ROLES):
         set_role(root, role, [holder.pair for holder in holders[role]], policy.threshold_of(role))
     targets = Targets(version=1)

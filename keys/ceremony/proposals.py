@@ -12,6 +12,7 @@ from keys.ceremony.act import Act, Files, base_of, newest_root, targets_of
 from keys.files.keyfile import PRODUCTION_COST, Argon2Cost, Unlock
 from keys.roster.directory import Directory
 from keys.roster.suspensions import Suspension, encode_suspensions
+from keys.times import utc_time
 from keys.trust.holder import Entropy, Holder
 from keys.trust.making import make_key, set_brake, set_role
 from keys.trust.metadata import (
@@ -28,7 +29,6 @@ from keys.trust.metadata import (
     parse,
     root_file,
     root_version,
-    tuf_time,
 )
 from keys.trust.policy import DEFAULT_POLICY, ONLINE_ROLES, Policy
 from keys.trust.sitting import Sitting, keys_of, signers_of
@@ -136,12 +136,12 @@ def propose_rotation(
     else:
         set_role(root, role, pairs, threshold)
         root.version += 1
-        root.expires = tuf_time(at_us + policy.root_life_us)
+        root.expires = utc_time(at_us + policy.root_life_us)
         new[root_file(root.version)] = encode(Metadata(root))
     signed = signers_of(root, "targets", parse(Targets, files[TARGETS], TARGETS))
     if role == SUSPENSIONS_ROLE or len(signed) < root.roles["targets"].threshold:
         targets.version += 1
-        targets.expires = tuf_time(at_us + policy.targets_life_us)
+        targets.expires = utc_time(at_us + policy.targets_life_us)
         new[TARGETS] = encode(Metadata(targets))
     return Act(rotation.name, at_us, base_of(files), new), made
 

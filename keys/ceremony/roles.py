@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tuf.api.metadata import Snapshot, Targets, Timestamp
 
 from keys.ceremony.act import Files, newest_root, targets_of
+from keys.times import time_us
 from keys.trust.metadata import (
     SNAPSHOT,
     SUSPENSIONS,
@@ -12,7 +13,6 @@ from keys.trust.metadata import (
     TIMESTAMP,
     by_label,
     parse,
-    time_us,
 )
 from keys.trust.sitting import keys_of
 

@@ -11,7 +11,8 @@ from keys.roster.changes import Change
 from keys.roster.directory import Directory, Rules
 from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from keys.roster.suspensions import decode_suspensions
-from keys.trust.metadata import ROSTER_FILE, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, fingerprint, tuf_time
+from keys.times import utc_text, utc_time
+from keys.trust.metadata import ROSTER_FILE, SUSPENSIONS_FILE, SUSPENSIONS_ROLE, fingerprint
 from keys.trust.sitting import keys_of
 from protocol.ids import OfficeId
 
@@ -118,7 +119,7 @@ class _Writer:
                  if getattr(change, name) != getattr(office, name)]  # fmt: skip
         own = self.differences(office, then.offices[change.office_id], _PLACE)
         changes = ", ".join(part for part in (own, *above) if part)
-        return self.words["planned"].format(office=office.address, at=_time(change.from_us), changes=changes)
+        return self.words["planned"].format(office=office.address, at=utc_text(change.from_us), changes=changes)
 
     def named(self, directory: Directory, office_id: OfficeId | None) -> str:
         office = None if office_id is None else directory.by_id(office_id)
@@ -144,12 +145,12 @@ class _Writer:
     def worth(self, one: OfficeKey | Person) -> str:
         """For what a key counts, until when, and since when it does not."""
         roles = self.words["as"].format(roles="/".join(one.roles)) if isinstance(one, Person) else ""
-        until = self.words["until"].format(day=f"{tuf_time(one.not_after_us):%Y-%m-%d}")
+        until = self.words["until"].format(day=f"{utc_time(one.not_after_us):%Y-%m-%d}")
         since = "" if one.revoked_since_us is None else f", {self.since(one.revoked_since_us)}"
         return roles + until + since
 
     def since(self, revoked_us: int | None) -> str:
-        at = self.words["none"] if revoked_us is None else _time(revoked_us)
+        at = self.words["none"] if revoked_us is None else utc_text(revoked_us)
         return self.words["since"].format(at=at)
 
     def field(self, name: str) -> str:
@@ -180,12 +181,8 @@ class _Writer:
         ended = [id_ for id_, one in other.items() if one.until_us <= at_us]
         ended += [id_ for id_, one in old.items() if id_ not in new and one.until_us > at_us]
         found = [
-            self.words["suspended"].format(at=_time(one.until_us), office=name(id_), reason=one.reason)
+            self.words["suspended"].format(at=utc_text(one.until_us), office=name(id_), reason=one.reason)
             for id_, one in other.items()
             if one.until_us > at_us
         ]
         return found + [self.words["lifted"].format(office=name(id_)) for id_ in ended]
-
-
-def _time(at_us: int) -> str:
-    return f"{tuf_time(at_us):%Y-%m-%dT%H:%M:%SZ}"

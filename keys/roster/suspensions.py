@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from keys.roster.office_record import fields, is_name, is_time, items, require, require_version
-from keys.trust.metadata import tuf_time
+from keys.times import utc_text
 from protocol import cbor
 from protocol.errors import Refused
 from protocol.ids import OfficeId
@@ -74,7 +74,7 @@ def suspend_office(suspensions: Iterable[Suspension], one: Suspension) -> tuple[
     if before is None:
         return (*kept, one)
     if one.until_us > before.since_us + SUSPENSION_US:
-        until, again = (f"{tuf_time(before.since_us + us):%Y-%m-%dT%H:%M:%SZ}" for us in (SUSPENSION_US, LISTED_US))
+        until, again = (utc_text(before.since_us + us) for us in (SUSPENSION_US, LISTED_US))
         detail = f"it was suspended before: this one ends by {until}, and another begins from {again} on"
         raise Refused("BAD_FIELD", f"{detail}; to stop it for longer, revoke it", field="address")
     longer = replace(before, until_us=one.until_us, reason=one.reason)

@@ -21,6 +21,7 @@ from tuf.ngclient.config import EnvelopeType
 
 from keys.roster.directory import Directory
 from keys.roster.suspensions import SLACK_US, Suspension, decode_suspensions, forgotten
+from keys.times import time_us, utc_time
 from keys.trust.metadata import (
     CURRENT_FILES,
     FAULTS,
@@ -39,9 +40,7 @@ from keys.trust.metadata import (
     root_file,
     root_version,
     size_limit,
-    time_us,
     translate,
-    tuf_time,
 )
 from keys.trust.seconds import require_seconds
 
@@ -132,7 +131,7 @@ def verify_generation(
     try:
         issued = _update_timestamp(trusted, files[TIMESTAMP], before)
         if now_us is not None:
-            trusted.reference_time = tuf_time(max(now_us, issued))
+            trusted.reference_time = utc_time(max(now_us, issued))
             if trusted.root.is_expired(trusted.reference_time):
                 raise TrustError("TRUST_EXPIRED", "the root has expired")
         _update_snapshot(trusted, files[SNAPSHOT], before)
@@ -204,7 +203,7 @@ def _trusted(root: bytes, now_us: int | None) -> TrustedMetadataSet:
         trusted = TrustedMetadataSet(root, EnvelopeType.METADATA)
     except FAULTS as error:
         raise translate(error, "the root") from error
-    trusted.reference_time = tuf_time(now_us or 0)
+    trusted.reference_time = utc_time(now_us or 0)
     return trusted
 
 

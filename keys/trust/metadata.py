@@ -20,7 +20,6 @@ the old one instead of adding to it. A reader that sees two generations mixed re
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from securesystemslib.exceptions import Error as SigningError
@@ -38,9 +37,10 @@ from tuf.api.serialization.json import JSONSerializer
 
 from keys.mldsa import PUBLIC_BYTES, SIGNATURE_BYTES
 from keys.primitives import is_small_order, sha256
+from keys.times import time_us
 from protocol import cbor
 from protocol.errors import RemoteError
-from protocol.limits import DIRECTORY_BYTES, SECOND_US
+from protocol.limits import DIRECTORY_BYTES
 
 TIMESTAMP: Final = "timestamp.json"
 SNAPSHOT: Final = "snapshot.json"
@@ -73,7 +73,6 @@ SECOND_ROLES: Final = ("root", "targets")
 _ROOT_FILE: Final = re.compile(r"([1-9][0-9]{0,3})\.root\.json")
 _LABEL: Final = re.compile(r"(root|targets)-[1-9][0-9]{0,3}")
 _SIGNATURE: Final = re.compile(rf"[0-9a-f]{{128}}|[0-9a-f]{{{2 * SIGNATURE_BYTES}}}")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _T = TypeVar("_T", Root, Timestamp, Snapshot, Targets)
 
 
@@ -135,16 +134,6 @@ def is_trust_file(name: str) -> bool:
 def size_limit(name: str) -> int:
     """Longest content, in bytes, of the trust file with that name."""
     return DIRECTORY_BYTES if name == ROSTER_FILE else METADATA_BYTES
-
-
-def tuf_time(time_us: int) -> datetime:
-    """TUF's time (whole seconds, rounded down) of a time in microseconds."""
-    return _EPOCH + timedelta(seconds=time_us // SECOND_US)
-
-
-def time_us(time: datetime) -> int:
-    """Microseconds since 1970 of a TUF time."""
-    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def encode(metadata: Metadata[Any]) -> bytes:

@@ -11,6 +11,7 @@ from keys.files.private_files import KeyFileError
 from keys.files.storage_key import load_storage_key
 from keys.roster.directory import Directory
 from keys.roster.suspensions import Suspension, encode_suspensions
+from keys.times import time_us, utc_time
 from keys.trust.holder import Holder, pair_of, read_holder
 from keys.trust.metadata import (
     ISSUED_FIELD,
@@ -28,9 +29,7 @@ from keys.trust.metadata import (
     encode,
     pairs_of,
     parse,
-    time_us,
     tuf_key,
-    tuf_time,
 )
 from keys.trust.policy import Policy
 from keys.trust.seconds import signed_by
@@ -173,12 +172,12 @@ class Sitting:
         """roster.cbor, now named by the targets of this sitting, which nobody has signed yet."""
         roster = directory.encode()
         self.targets.targets = {ROSTER_FILE: TargetFile.from_data(ROSTER_FILE, roster, ["sha256"])}
-        self.targets.expires = tuf_time(self.now_us + self._policy.targets_life_us)
+        self.targets.expires = utc_time(self.now_us + self._policy.targets_life_us)
         return {ROSTER_FILE: roster}
 
     def targets_file(self) -> dict[str, bytes]:
         """targets.json as it now stands, valid from now on."""
-        self.targets.expires = tuf_time(self.now_us + self._policy.targets_life_us)
+        self.targets.expires = utc_time(self.now_us + self._policy.targets_life_us)
         return {TARGETS: self.sign(self.targets, "targets")}
 
     def suspensions(self, suspensions: Sequence[Suspension], *, version: int) -> dict[str, bytes]:
@@ -189,7 +188,7 @@ class Sitting:
     def name_suspensions(self, data: bytes, version: int) -> Targets:
         """What suspensions.json says of this suspensions.cbor."""
         target = TargetFile.from_data(SUSPENSIONS_FILE, data, ["sha256"])
-        expires = tuf_time(self.now_us + self._policy.targets_life_us)
+        expires = utc_time(self.now_us + self._policy.targets_life_us)
         return Targets(version=version, expires=expires, targets={SUSPENSIONS_FILE: target})
 
     def snapshot(self, files: Mapping[str, bytes], *, version: int) -> dict[str, bytes]:
@@ -198,7 +197,7 @@ class Sitting:
             name: describe(parse(Targets, files[name], name).signed.version, files[name])
             for name in (TARGETS, SUSPENSIONS)
         }
-        expires = tuf_time(self.now_us + self._policy.snapshot_life_us)
+        expires = utc_time(self.now_us + self._policy.snapshot_life_us)
         return {SNAPSHOT: self.sign(Snapshot(version=version, expires=expires, meta=meta), "snapshot")}
 
     def timestamp(self, files: Mapping[str, bytes], *, version: int) -> dict[str, bytes]:
@@ -206,7 +205,7 @@ class Sitting:
         described = describe(parse(Snapshot, files[SNAPSHOT], SNAPSHOT).signed.version, files[SNAPSHOT])
         signed = Timestamp(
             version=version,
-            expires=tuf_time(self.now_us + self._policy.timestamp_life_us),
+            expires=utc_time(self.now_us + self._policy.timestamp_life_us),
             snapshot_meta=described,
             unrecognized_fields={ISSUED_FIELD: self.now_us},
         )

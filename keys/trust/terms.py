@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
-from keys.trust.metadata import SNAPSHOT, TARGETS, TIMESTAMP, issued_us, parse, root_file, root_version, time_us
+from keys.times import time_us
+from keys.trust.metadata import SNAPSHOT, TARGETS, TIMESTAMP, issued_us, parse, root_file, root_version
 
 
 def role_terms(files: Mapping[str, bytes]) -> dict[str, tuple[int | None, int]]:

@@ -8,10 +8,11 @@ import pytest
 from tuf.api.metadata import Metadata, Root, Targets
 
 from keys.mldsa import SecondKey
+from keys.times import utc_time
 from keys.trust import TrustStore, root_fingerprint
 from keys.trust.holder import Holder
 from keys.trust.making import set_role
-from keys.trust.metadata import encode, parse, root_file, tuf_key, tuf_time
+from keys.trust.metadata import encode, parse, root_file, tuf_key
 from keys.trust.sitting import Sitting
 from tests.keys.networks import DAY_US, NOW_US, SMALL, Administrator, key_of
 
@@ -107,7 +108,7 @@ def _gap(admin: Administrator) -> Files:
 def _other_first_root(admin: Administrator) -> Files:
     root = _newest(dict(admin.files))
     signers = _signers(admin, root)
-    root.expires = tuf_time(NOW_US + 9 * DAY_US)
+    root.expires = utc_time(NOW_US + 9 * DAY_US)
     return {**admin.files, "1.root.json": sign_with(root, signers)}
 
 
@@ -119,7 +120,7 @@ def _first_root_of_a_stranger(admin: Administrator) -> Files:
 def _expired_last(admin: Administrator) -> Files:
     root = _newest(dict(admin.files))
     signers = _signers(admin, root)
-    root.expires = tuf_time(NOW_US)
+    root.expires = utc_time(NOW_US)
     return {**admin.files, "2.root.json": sign_with(_next(root), signers)}
 
 
@@ -127,7 +128,7 @@ def _expired_between(admin: Administrator) -> Files:
     files = _expired_last(admin)
     root = _newest(files)
     signers = _signers(admin, root)
-    root.expires = tuf_time(NOW_US + 99 * DAY_US)
+    root.expires = utc_time(NOW_US + 99 * DAY_US)
     return {**files, "3.root.json": sign_with(_next(root), signers)}
 
 

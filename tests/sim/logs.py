@@ -32,6 +32,13 @@ class Syncs:
 
         return noted
 
+    def put_back(self, folder: Path, by: Path) -> None:
+        """Make a log the copy of another one, durable as whoever puts back a home leaves it."""
+        replace_log(folder, by)
+        for path in files_of(folder):
+            there = path.stat()
+            self._sizes[there.st_ino] = there.st_size
+
     def lose_unsynced(self, folder: Path, dice: random.Random) -> None:
         """A power cut: what was not synced is cut somewhere, and some of its sectors were never written."""
         for path in files_of(folder):

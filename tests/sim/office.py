@@ -41,7 +41,7 @@ from relay.window import Window
 from tests.sim.broker import Broker
 from tests.sim.lanes import LaneWatch
 from tests.sim.links import SimLinks
-from tests.sim.logs import replace_log
+from tests.sim.logs import Syncs, replace_log
 from tests.sim.prekeys import keep_first, lose_all
 from tests.sim.store import PLENTY_BYTES, SimStore, move_back, peek, put_back, save_files, tear_tail
 from tests.sim.trust import FixedTrust
@@ -232,9 +232,7 @@ class OfficeProcess:
         async with self._changing:
             if await self._end():
                 tear_tail(self._place, self.dice.randbytes(self.dice.randrange(1, 5_000)))
-                loop = asyncio.get_running_loop()
-                assert isinstance(loop, VirtualLoop)
-                loop.syncs.lose_unsynced(self.log, self.dice)
+                _syncs().lose_unsynced(self.log, self.dice)
 
     async def _end(self) -> bool:
         """The end of the process at this moment; whether there was one."""
@@ -305,7 +303,7 @@ class OfficeProcess:
         twin.client_suffix = "-twin"
         copy = self.back_up()
         put_back(copy, twin._place)
-        replace_log(twin.log, copy / FOLDER)
+        _syncs().put_back(twin.log, copy / FOLDER)
         return twin
 
     async def restore(self, copy: Path) -> None:
@@ -313,7 +311,7 @@ class OfficeProcess:
         self.restores += 1
         await self.crash()
         put_back(copy, self._place)
-        replace_log(self.log, copy / FOLDER)
+        _syncs().put_back(self.log, copy / FOLDER)
         await self.start()
 
     # SIGSTOP.
@@ -387,3 +385,10 @@ class OfficeProcess:
 
 def network_id() -> NetworkId:
     return NetworkId(sha256(b"simulated network")[:16])
+
+
+def _syncs() -> Syncs:
+    """What the disks of this network were asked to make durable."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop.syncs

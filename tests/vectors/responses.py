@@ -14,10 +14,11 @@ from keys.enrol.response import RESPONSE_BYTES, EnrolmentResponse, encode_respon
 from keys.mldsa import SecondKey
 from keys.primitives import SigningKey
 from keys.signing import REQUEST, RESPONSE, sign_record
+from keys.times import utc_time
 from keys.trust.chain import verify_root
 from keys.trust.holder import Holder
 from keys.trust.making import set_role
-from keys.trust.metadata import TrustError, encode, parse, root_file, root_fingerprint, tuf_time
+from keys.trust.metadata import TrustError, encode, parse, root_file, root_fingerprint
 from protocol import cbor
 from protocol.errors import RemoteError
 from tests.enrolling import answer, refusal
@@ -39,7 +40,7 @@ def holder(role: str, version: int = 1) -> Holder:
 
 def root(version: int = 1) -> bytes:
     """A root file. ML-DSA draws randomness, so the one in a vector is kept while it says the same and is good."""
-    made = Root(version=version, expires=tuf_time(NOW_US + 365 * DAY_US), consistent_snapshot=False)
+    made = Root(version=version, expires=utc_time(NOW_US + 365 * DAY_US), consistent_snapshot=False)
     for role in ROLES:
         set_role(made, role, [holder(role, version).pair], 1)
     known = _known(version)
