@@ -15,7 +15,7 @@ from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from keys.signing import APPROVAL, sign_record
 from protocol.approval import Approval, decode_approval, differs, encode_approval, subject_digest, subject_of
 from protocol.content import Content
-from protocol.ids import Address, OfficeId
+from protocol.ids import Address, Digest, MessageId, NetworkId, OfficeId
 from protocol.limits import CLOCK_AHEAD_US
 from tests import strategies as some
 from tests.world import (
@@ -106,6 +106,51 @@ def test_g10_the_audience_is_the_one_that_was_written(
         same = groups == () and sent_to == tuple(to) and list(sent_cc) == [*cc, *more]
         same = same and len(more) <= (kind == "incident_first")
     assert (differs(approval, content, str) is None) is same
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"network": NetworkId(bytes(16))}, "office"),
+        ({"sender": PROVINCE}, "office"),
+        ({"id": MessageId(bytes(16))}, "id"),
+        ({"thread": MessageId(bytes(16))}, "content"),
+        ({"reply_to": MessageId(bytes(16))}, "content"),
+        ({"original_digest": Digest(bytes(32))}, "content"),
+        ({"to": (Address("320700-GO"),)}, "recipients"),
+        ({"cc": ()}, "recipients"),
+        ({"expires_us": NOW_US + 3 * DAY_US + 1}, "expires_in"),
+        ({"deadline_us": NOW_US + DAY_US + 1}, "deliver_within"),
+        ({"deadline_us": NOW_US - DAY_US}, "deliver_within"),
+    ],
+)
+def test_g10_what_differs_is_named_in_a_word(changes: dict[str, Any], word: str) -> None:
+    content = make_content(deadline_us=NOW_US + DAY_US)
+    approval = written(content)
+    assert differs(approval, content, str) is None
+    assert differs(approval, replace(content, **changes), str) == word
+
+
+def test_g10_an_approval_may_be_ahead_by_as_much_as_clocks_may() -> None:
+    content = make_content()
+    assert differs(written(content, at_us=NOW_US + CLOCK_AHEAD_US), content, str) is None
+    assert differs(written(content, at_us=NOW_US + CLOCK_AHEAD_US + 1), content, str) == "time"
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("incident_first", 1), ("report", 0)])
+def test_g10_the_network_adds_one_copy_of_an_incident_and_none_of_anything_else(kind: str, copies: int) -> None:
+    content = make_content(kind=kind, cc=())
+    approval = written(content)
+    for more in range(4):
+        added = replace(content, cc=tuple(ADDRESSES[:more]))
+        assert differs(approval, added, str) == (None if more <= copies else "recipients")
+
+
+@pytest.mark.parametrize("groups", [("@cities",), ("@all", "@cities")])
+def test_g10_a_group_may_add_nobody(groups: tuple[str, ...]) -> None:
+    content = make_content(cc=(), groups=groups)
+    assert differs(written(content, to=(*content.to, *groups)), content, str) is None
+    assert differs(written(content, to=(*ADDRESSES, *groups)), content, str) == "recipients"
 
 
 KEYS = {name: SigningKey.from_seed(seed(name)) for name in ("one", "two", "three")}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from protocol.errors import Refused
-from relay.store.database import Database, Txn
+from relay.store.database import SUSPECT_NAME, Database, Txn
 from relay.store.group import StoreFailed, checkpoint, commit_group
 from tests.relay.store.place import LETTERS, Place, write_letter, writing
 
@@ -22,6 +22,8 @@ def sqlite_error(code: int, name: str, text: str) -> sqlite3.OperationalError:
 IO_ERROR = sqlite_error(sqlite3.SQLITE_IOERR | 1 << 8, "SQLITE_IOERR_READ", "disk I/O error")
 FULL = sqlite_error(sqlite3.SQLITE_FULL, "SQLITE_FULL", "database or disk is full")
 CORRUPT = sqlite_error(sqlite3.SQLITE_CORRUPT | 2 << 8, "SQLITE_CORRUPT_SEQUENCE", "malformed")
+CORRUPT_PAGE = sqlite_error(sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT", "malformed")
+CONSTRAINT = sqlite_error(sqlite3.SQLITE_CONSTRAINT | 8 << 8, "SQLITE_CONSTRAINT_UNIQUE", "not unique")
 NO_CODE = sqlite3.ProgrammingError("Incorrect number of bindings")
 
 
@@ -38,6 +40,11 @@ def failing(error: Exception) -> Callable[[Txn], None]:
     return change
 
 
+def suspected(place: Place) -> bool:
+    """Whether the next start is told to salvage."""
+    return any(place.directory.rglob(SUSPECT_NAME))
+
+
 def numbers(database: Database) -> list[object]:
     (found,) = commit_group(database, [lambda txn: LETTERS.select(txn, order="number")], 1)
     return [row["number"] for row in found.value]
@@ -49,6 +56,34 @@ def test_g01_an_error_of_a_change_is_its_own(database: Database, error: Exceptio
     assert [outcome.error for outcome in outcomes] == [None, error, None]
     assert numbers(database) == [1, 3]
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(CORRUPT, True), (CORRUPT_PAGE, True), (NO_CODE, False), (ValueError("no"), False), (CONSTRAINT, False)],
+)
+def test_g16_a_page_that_makes_no_sense_is_remembered_for_the_next_start_and_nothing_else_is(
+    place: Place, database: Database, error: Exception, told: bool
+) -> None:
+    assert commit_group(database, [writing(1)], 1)[0].error is None
+    assert not suspected(place)
+    outcomes = commit_group(database, [failing(error), writing(3)], 1)
+    assert [outcome.error for outcome in outcomes] == [error, None]
+    assert suspected(place) is told
+    database.close()
+
+
+@pytest.mark.parametrize(("error", "told"), [(CORRUPT, True), (CORRUPT_PAGE, True), (IO_ERROR, False)])
+def test_g16_such_a_page_that_stops_the_store_is_remembered_too(
+    place: Place, database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception, told: bool
+) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(database, "commit", fails)
+    with pytest.raises(StoreFailed):
+        commit_group(database, [writing(1)], 1)
+    assert suspected(place) is told
 
 
 def test_g01_an_error_of_the_disk_stops_the_store_and_is_named(database: Database) -> None:

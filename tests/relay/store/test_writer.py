@@ -186,7 +186,7 @@ def test_a_failed_disk_stops_the_writer_and_tells_everybody_once(place: Place, m
 
     def fail(_: Database) -> None:
         error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC"
         raise error
 
     async def play() -> None:
@@ -201,12 +201,32 @@ def test_a_failed_disk_stops_the_writer_and_tells_everybody_once(place: Place, m
             gate.released.set()
             results = await asyncio.gather(held, waiting, reading, return_exceptions=True)
             assert [type(result) for result in results] == [StoreFailed] * 3
+            assert [str(result) for result in results] == ["OperationalError SQLITE_IOERR_FSYNC: disk I/O error"] * 3
             monkeypatch.undo()
-            with pytest.raises(StoreFailed):
+            with pytest.raises(StoreFailed, match=r"^OperationalError SQLITE_IOERR_FSYNC: disk I/O error$"):
                 await store.write(Lane.FLASH, writing(3))
-        assert [type(failure) for failure in failures] == [StoreFailed]
+        (failure,) = failures
+        assert isinstance(failure.__cause__, sqlite3.OperationalError), "the daemon's log says where it came from"
         async with opened(place) as store:
             assert await store.read(numbers) == [1]
+
+    asyncio.run(play())
+
+
+def test_g01_a_writer_that_fails_by_itself_stops_the_store_and_says_why(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[StoreFailed] = []
+
+    def fails(*_: object) -> None:
+        raise MemoryError("none left")
+
+    async def play() -> None:
+        async with opened(place, failures) as store:
+            monkeypatch.setattr(writer_module, "commit_group", fails)
+            with pytest.raises(StoreFailed, match=r"^MemoryError: none left$"):
+                await store.write(Lane.ROUTINE, writing(1))
+        assert [(type(failure), str(failure)) for failure in failures] == [(StoreFailed, "MemoryError: none left")]
 
     asyncio.run(play())
 
