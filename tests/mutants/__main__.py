@@ -56,7 +56,11 @@ PLANS: Final = (
         tuple(f"protocol/{name}.py" for name in _MACHINES),
         tuple(f"tests/protocol/test_{name}.py" for name in _STATES),
     ),
-    Plan(("protocol/approval.py",), ("tests/keys/test_approvals.py", "tests/test_vectors.py")),
+    Plan(
+        ("protocol/approval.py",),
+        ("tests/keys/test_approvals.py", "tests/protocol/test_boundaries.py", "tests/protocol/test_codecs.py",
+         "tests/test_vectors.py"),
+    ),
     Plan(
         ("protocol/*.py",),
         (*(f"tests/protocol/test_{name}.py" for name in _CODECS), "tests/test_vectors.py"),
