@@ -49,7 +49,7 @@ _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debt
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
 _PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "sealed_table", "writer")
 _PAGE_TESTS: Final = ("commits", "database", "fsck", "group", "mending", "sealed_table", "store_model", "writer")
-_OTHER_TESTS: Final = (*_PAGE_TESTS, "query_plans", "salvage", "wal")
+_OTHER_TESTS: Final = (*_PAGE_TESTS, "pages", "query_plans", "remains", "salvage", "wal")
 _CHANGES: Final = ("books", "verdicts", "settlement", "tombstones")
 PLANS: Final = (
     Plan(
@@ -67,7 +67,9 @@ PLANS: Final = (
     ),
     Plan(("keys/verify.py",), (*_COPIES, "tests/test_vectors.py")),
     Plan(("relay/store/resealing.py", "relay/store/stopped.py"), ("tests/relay/test_storage_rotation.py",)),
-    Plan(("relay/store/pages.py", "relay/store/salvage.py"), ("tests/relay/store/test_salvage.py",)),
+    Plan(("relay/store/pages.py",), ("tests/relay/store/test_pages.py",)),
+    Plan(("relay/store/salvage.py",), ("tests/relay/store/test_salvage.py",)),
+    Plan(("relay/store/remains.py",), ("tests/relay/store/test_remains.py",)),
     Plan(("relay/store/wal.py",), ("tests/relay/store/test_wal.py",)),
     Plan(
         tuple(f"relay/store/{name}.py" for name in _PAGES),

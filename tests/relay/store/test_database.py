@@ -62,13 +62,13 @@ def test_a_store_that_will_not_sync_is_refused(place: Place, monkeypatch: pytest
     monkeypatch.setattr(database_module, "_connect", lambda path: sqlite3.connect(path, factory=Deaf))
     with pytest.raises(StoreUnusable, match="synchronous is 1") as caught:
         place.open()
-    assert caught.value.code == "STORE_SETTINGS"
+    assert (caught.value.code, caught.value.detail) == ("STORE_SETTINGS", "synchronous is 1, not 2")
 
 
 def test_a_second_opening_is_refused_in_this_and_in_another_process(place: Place) -> None:
     store = place.open()
     store.run(writing(1))
-    with pytest.raises(HomeInUse):
+    with pytest.raises(HomeInUse, match=str(place.store)):
         place.open()
     with pytest.raises(HomeInUse):
         check(place.store, RowCipher(STORAGE_KEY), [LETTERS])
@@ -79,6 +79,17 @@ def test_a_second_opening_is_refused_in_this_and_in_another_process(place: Place
     assert "database is locked" in tried.stderr, "exclusive locking keeps other programs out as well"
     store.close()
     place.open().close()
+
+
+def test_an_opening_that_fails_lets_the_next_one_in(place: Place) -> None:
+    place.database.mkdir()
+    with pytest.raises(IsADirectoryError):
+        place.open()
+    place.database.rmdir()
+    store = place.open()
+    store.database.suspect()
+    assert (place.store / "suspect").stat().st_mode & 0o777 == 0o600
+    store.close()
 
 
 def test_migrations_run_once_each_and_whole(place: Place) -> None:
@@ -187,6 +198,9 @@ def test_g13_no_room_gives_the_ballast_up_only_when_the_disk_is_full(place: Plac
     ballast = store.database.ballast
     store.database.give_way()
     assert ballast.held_bytes == MIB, "it was the quota"
+    ballast._measure_free = lambda _: MIB
+    store.database.give_way()
+    assert ballast.held_bytes == MIB, "as much again is free"
     ballast._measure_free = lambda _: 0
     store.database.give_way()
     assert ballast.held_bytes == 0

@@ -1,5 +1,7 @@
 """One flipped bit of a row is mended; more are noticed, kept for inspection, and cost a bounded time (G1, G3)."""
 
+import shutil
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from relay.store.database import Txn
 from relay.store.mending import MENDABLE_BYTES, TRIES_MAX, Mender
 from relay.store.sealed_table import Row
 from tests.inline_store import InlineStore
-from tests.relay.store.place import LETTERS, NOTES, STORAGE_KEY, letter, writing
+from tests.relay.store.place import LETTERS, NOTES, STORAGE_KEY, Place, letter, writing
 
 OFFICE = b"o" * 16
 CIPHER = RowCipher(STORAGE_KEY)
@@ -105,6 +107,10 @@ def test_g13_mending_is_bounded_in_size_and_number(store: InlineStore) -> None:
     good = CIPHER.seal(_associated([b"n"], 1, "notes"), b"", bytes(24))
     assert Mender().mend(CIPHER, "notes", (b"n", 1, flip(good, 0))) == (b"n", 1, good)
     assert mender.mend(CIPHER, "notes", (b"n", 1, flip(good, 0))) is None
+    untried = Mender()
+    assert untried.mend(CIPHER, "notes", (b"n", None, good)) is None
+    assert untried.mend(CIPHER, "notes", (b"n", 1, "text")) is None
+    assert untried.tries_left == TRIES_MAX
 
 
 def test_g13_the_bound_is_one_for_all_that_a_process_does(store: InlineStore) -> None:
@@ -117,6 +123,23 @@ def test_g13_the_bound_is_one_for_all_that_a_process_does(store: InlineStore) ->
     store.run(use_up)
     assert store.run(lambda txn: LETTERS.get(txn, OFFICE, 1)) is None
     assert store.run(count_damaged) == 1
+
+
+def test_g01_a_flipped_bit_of_the_log_is_mended_when_the_store_opens(place: Place) -> None:
+    store = place.open()
+    for number in range(5):
+        store.run(writing(number))
+    killed = place.directory / "killed"
+    shutil.copytree(place.store, killed)
+    store.close()
+    log = killed / "relay.db-wal"
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 1
+    log.write_bytes(data)
+    place.store = killed
+    store = place.open()
+    assert (store.database.mended_bits, store.run(LETTERS.unverified_count)) == (1, 5)
+    store.close()
 
 
 def _associated(values: list[object], version: int, table: str = "letters") -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,6 +107,30 @@ def test_g04_gaps_are_told_of_the_sender_by_this_office() -> None:
 
     with office_store() as store:
         store.run(change)
+
+
+def test_g04_of_more_streams_than_may_be_told_at_once_none_is_left_out() -> None:
+    """A turn tells of so many, the next one of others; of what is told the oldest is shown first."""
+    epochs = [Epoch(bytes((number,)) * 8) for number in (3, 1, 2)]
+    with office_store() as store:
+        clock: Any = store._clock
+        for epoch in epochs:
+            store.run(partial(_close, sender=world.COUNTY, epoch=epoch, number=5, code=""))
+            clock.time.us += 1
+        told = [store.run(lambda txn: tell(txn, txn.now_us, 2, world.CITY)) for _ in range(3)]
+        assert [len(events) for events in told] == [2, 1, 0]
+        shown = store.run(lambda txn: gaps(txn, 2))
+        assert [gap.hole.since_us for gap in shown] == [clock.now_us() - 3, clock.now_us() - 2]
+
+
+def test_g04_the_epoch_that_began_first_is_forgotten() -> None:
+    with office_store() as store:
+        clock: Any = store._clock
+        for number in range(EPOCHS_MAX + 2):
+            store.run(partial(_close, sender=world.COUNTY, epoch=Epoch(bytes((number,)) * 8), number=1, code=""))
+            clock.time.us += 1
+        rows = store.run(lambda txn: STREAMS.unverified_clear(txn, order="epoch"))
+        assert [row["epoch"] for row in rows] == [bytes((number,)) * 8 for number in range(2, EPOCHS_MAX + 2)]
 
 
 def test_g04_an_office_with_ever_new_epochs_takes_no_more_room() -> None:

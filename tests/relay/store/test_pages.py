@@ -1,0 +1,79 @@
+"""The pages of a database are read as SQLite wrote them, and what it has deleted is not (G1, G3)."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.store.pages import PAGE_BYTES, rows
+
+EDGES = [sign * (1 << bits) + step for bits in (7, 15, 23, 31, 47, 62) for sign in (-1, 1) for step in (-1, 0)]
+VALUES = st.one_of(
+    st.none(), st.sampled_from((0, 1, *EDGES)), st.text(max_size=9), st.binary(max_size=9),
+    # Around what fits into a page, and what leads over one or more of others.
+    st.sampled_from((4000, 4040, 4050, 4055, 4060, 8140, 20_000)).map(lambda size: b"x" * size),
+)  # fmt: skip
+ROWIDS = st.sampled_from((-(2**63), -1, 0, 127, 128, 2**14, 2**32, 2**55, 2**56, 2**63 - 1)) | st.integers(1, 99)
+SCHEMA = "CREATE TABLE kept (a, b, c); CREATE TABLE gone (a); CREATE INDEX by_a ON kept (a, b);"
+
+
+def read(connection: sqlite3.Connection) -> list[tuple[int, tuple[Any, ...]] | None]:
+    """What lies in the pages, but for SQLite's own table."""
+    found = read_bytes(connection.serialize())
+    own = connection.execute("SELECT * FROM sqlite_schema").fetchall()
+    assert [row[1] for row in found[: len(own)] if row is not None] == own
+    return found[len(own) :]
+
+
+def read_bytes(data: bytes) -> list[tuple[int, tuple[Any, ...]] | None]:
+    """What lies in the pages of a file."""
+    count = len(data) // PAGE_BYTES
+    return list(rows(lambda number: data[(number - 1) * PAGE_BYTES : number * PAGE_BYTES], count))
+
+
+def filled(script: str = SCHEMA) -> sqlite3.Connection:
+    """An empty database that leaves on its pages what it deletes."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(f"PRAGMA page_size = {PAGE_BYTES}; PRAGMA secure_delete = OFF; {script}")
+    return connection
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(st.dictionaries(ROWIDS, st.tuples(VALUES, VALUES, VALUES), max_size=12))
+def test_g01_rows_are_read_as_they_were_written(written: dict[int, tuple[Any, ...]]) -> None:
+    with closing(filled()) as connection:
+        for rowid, columns in written.items():
+            connection.execute("INSERT INTO kept (rowid, a, b, c) VALUES (?, ?, ?, ?)", (rowid, *columns))
+        found = [row for row in read(connection) if row is not None]
+        assert sorted(found, key=lambda row: row[0]) == sorted(written.items())
+
+
+def test_g11_what_was_deleted_is_not_read_from_any_page_that_is_free() -> None:
+    """More pages than one page of SQLite's list has room for."""
+    with closing(filled()) as connection:
+        connection.executemany("INSERT INTO gone VALUES (?)", ((b"x" * 1900,) for _ in range(2300)))
+        assert len(read(connection)) == 2300
+        connection.execute("INSERT INTO kept VALUES (1, 2, 3)")
+        connection.execute("DELETE FROM gone")
+        assert read(connection) == [(1, (1, 2, 3))]
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(64, True), (65, False)])
+def test_g13_a_row_of_more_columns_than_any_table_has_is_none(count: int, is_read: bool) -> None:
+    names = ", ".join(f"c{number}" for number in range(count))
+    with closing(filled(f"CREATE TABLE wide ({names});")) as connection:
+        connection.execute("INSERT INTO wide (c0) VALUES (7)")
+        assert read(connection) == [(1, (7, *[None] * (count - 1))) if is_read else None]
+
+
+@pytest.mark.parametrize("where", [0, 3, PAGE_BYTES - 1])
+def test_g03_what_should_be_a_row_and_is_none_is_counted(where: int) -> None:
+    with closing(filled("CREATE TABLE kept (a);")) as connection:
+        connection.executemany("INSERT INTO kept VALUES (?)", ((number,) for number in range(3)))
+        data = bytearray(connection.serialize())
+    # The second of the three places of rows, behind the head of the table's only page.
+    data[PAGE_BYTES + 10 : PAGE_BYTES + 12] = where.to_bytes(2, "big")
+    assert read_bytes(bytes(data))[1:] == [(1, (0,)), None, (3, (2,))]
