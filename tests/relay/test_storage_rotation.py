@@ -19,8 +19,9 @@ from relay.lab.create import create_lab
 from relay.opening import row_key
 from relay.safe import require_no_rotation
 from relay.storage_rotation import rotate_storage_key
-from relay.store import counters, prekeys, stopped
-from relay.store.database import Database, StoreLock
+from relay.store import counters, prekeys, resealing, stopped
+from relay.store.database import Database, StoreLock, Txn
+from relay.store.tables import ALL
 from tests.inline_store import InlineStore
 from tests.relay.store.place import HandClock
 from tests.sim.network import sim_place
@@ -118,6 +119,21 @@ def test_g11_after_a_rotation_the_old_storage_key_opens_nothing(made: Path, tmp_
     home = copied(made, tmp_path / "home")
     old = load_storage_key(home)
     assert rotate(home) >= FACTS
+    check_rotated(home, old, load_storage_key(home))
+
+
+def test_g11_a_rotation_takes_every_row_once_however_many_it_holds_in_memory(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(made, tmp_path / "home")
+    old = load_storage_key(home)
+
+    def count(txn: Txn) -> int:
+        return sum(len(table.unverified_clear(txn)) for table in ALL)
+
+    rows = stopped.ask(home / "store", RowCipher(row_key(old)), count)
+    monkeypatch.setattr(resealing, "SLICE_ROWS", 3)
+    assert rotate(home) == rows
     check_rotated(home, old, load_storage_key(home))
 
 

@@ -93,6 +93,7 @@ def test_g02_what_is_shown_is_what_came(store: InlineStore, wanted: list[Receive
         assert inbox.get(txn, world.PROVINCE, IDS[0]) is None
         assert inbox.digests(txn, world.PROVINCE, IDS[0]) is None
         assert inbox.of_copy(txn, COPY) is None
+        assert inbox.find(txn, IDS[1], IDS[2]) == inbox.find(txn, IDS[1], IDS[2], purged=False)
         for purged in (False, True):
             hidden = ("refused", "dead") if purged else HIDDEN
             within = {
@@ -169,6 +170,7 @@ def test_g02_what_was_handed_out_comes_again_after_a_while_and_at_once_after_a_r
         urgent, other = replace(FIRST, message_id=IDS[1], lane=Lane.FLASH), replace(FIRST, message_id=IDS[2])
         put(txn, [FIRST, urgent, other])
         assert inbox.change_state(txn, world.CITY, IDS[2], "opened", ("new",))
+        assert [one.message_id for one in inbox.listed(txn, "opened", 9)] == [IDS[2]]
         taken = inbox.take(txn, 2, 0)
         assert [(one.message_id, one.flags) for one in taken] == [(IDS[1], GAP), (IDS[0], GAP)]
         assert inbox.acknowledge(txn, world.CITY, IDS[2]) == "untaken"
