@@ -97,11 +97,15 @@ def test_g10_a_suite_must_be_allowed_by_the_caller_and_by_the_directory() -> Non
     assert set(allowed.values()) == {"ok", "BAD_SUITE"}
 
 
-def test_g10_a_copys_key_counts_at_its_creation() -> None:
-    """The key of last year signs what was created last year, whenever it arrives, and nothing of today."""
+def test_g10_a_copys_key_counts_at_its_creation_or_at_a_later_sealing() -> None:
+    """The key of last year signs what was created last year, whenever it arrives, and nothing of today; its follower
+    signs what was created before it only while that lives.
+    """
     then = {"created_us": NOW_US - 101 * world.DAY_US, "expires_us": NOW_US - 99 * world.DAY_US}
+    before = {"created_us": NOW_US - 103 * world.DAY_US, "expires_us": NOW_US - 101 * world.DAY_US}
     assert copy_code(bare_copy(world.OLD_KEY, **then), NOW_US - 100 * world.DAY_US) == "ok"
-    assert copy_code(bare_copy(COUNTY_KEY, **then), NOW_US - 100 * world.DAY_US) == "KEY_NOT_VALID"
+    assert copy_code(bare_copy(COUNTY_KEY, **then), NOW_US - 100 * world.DAY_US) == "ok"
+    assert copy_code(bare_copy(COUNTY_KEY, **before), NOW_US - 102 * world.DAY_US) == "KEY_NOT_VALID"
     assert copy_code(bare_copy(world.OLD_KEY)) == "KEY_NOT_VALID"
     assert copy_code(bare_copy(world.LOST_KEY)) == "KEY_NOT_VALID"
     assert copy_code(bare_copy(world.REVOKED_KEY, sender=world.REVOKED)) == "KEY_NOT_VALID"
