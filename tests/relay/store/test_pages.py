@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,8 +31,13 @@ def read(connection: sqlite3.Connection) -> list[tuple[int, tuple[Any, ...]] | N
 
 def read_bytes(data: bytes) -> list[tuple[int, tuple[Any, ...]] | None]:
     """What lies in the pages of a file."""
-    count = len(data) // PAGE_BYTES
-    return list(rows(lambda number: data[(number - 1) * PAGE_BYTES : number * PAGE_BYTES], count))
+    return list(rows(lambda number: page_of(data, number), len(data) // PAGE_BYTES))
+
+
+def page_of(data: bytes, number: int) -> bytes:
+    """A page, or nothing behind the end."""
+    assert number > 0
+    return data[(number - 1) * PAGE_BYTES : number * PAGE_BYTES]
 
 
 def filled(script: str = SCHEMA) -> sqlite3.Connection:
@@ -59,6 +65,46 @@ def test_g11_what_was_deleted_is_not_read_from_any_page_that_is_free() -> None:
         connection.execute("INSERT INTO kept VALUES (1, 2, 3)")
         connection.execute("DELETE FROM gone")
         assert read(connection) == [(1, (1, 2, 3))]
+        data = bytearray(connection.serialize())
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'kept'").fetchone()
+    trunk = int.from_bytes(data[32:36], "big")
+    assert [row for row in rows(partial(page_of, bytes(data)), trunk) if row and len(row[1]) != 5] == [(1, (1, 2, 3))]
+    # What lies behind the end of the list was in it once.
+    at = (trunk - 1) * PAGE_BYTES
+    end = at + 8 + 4 * int.from_bytes(data[at + 4 : at + 8], "big")
+    data[end : end + 4] = root.to_bytes(4, "big")
+    assert read_bytes(bytes(data))[-1] == (1, (1, 2, 3))
+
+
+def test_g01_a_page_full_of_the_smallest_rows_is_read_to_its_end() -> None:
+    with closing(filled("CREATE TABLE kept (a);")) as connection:
+        connection.executemany("INSERT INTO kept VALUES (?)", ((None,) for _ in range(600)))
+        assert read(connection) == [(number, (None,)) for number in range(1, 601)]
+
+
+def test_g03_a_float_and_a_row_whose_end_is_gone_are_none() -> None:
+    with closing(filled("CREATE TABLE kept (a);")) as connection:
+        connection.executemany("INSERT INTO kept VALUES (?)", [(0.5,), (b"x" * 5000,), (7,)])
+        data = bytearray(connection.serialize())
+    # The row that leads to the third page leads nowhere.
+    at = data.index(b"x" + (3).to_bytes(4, "big"))
+    data[at + 1 : at + 5] = bytes(4)
+    assert read_bytes(bytes(data))[1:] == [None, None, (3, (7,))]
+
+
+@pytest.mark.parametrize("longest", range(PAGE_BYTES - 45, PAGE_BYTES - 30))
+def test_g01_a_row_may_end_anywhere_about_the_end_of_its_page(longest: int) -> None:
+    """With as much of it on other pages as SQLite leaves there, none, or one byte."""
+    bodies = [b"x" * (longest + more) for more in (0, PAGE_BYTES - 4, 2 * (PAGE_BYTES - 4))]
+    with closing(filled("CREATE TABLE kept (a);")) as connection:
+        connection.executemany("INSERT INTO kept VALUES (?)", ((body,) for body in bodies))
+        assert sorted(row for row in read(connection) if row) == [(at, (body,)) for at, body in enumerate(bodies, 1)]
+
+
+def test_g03_text_that_is_no_text_any_more_comes_as_it_lies_there() -> None:
+    with closing(filled("CREATE TABLE kept (a TEXT);")) as connection:
+        connection.execute("INSERT INTO kept VALUES (CAST(x'61ff' AS TEXT))")
+        assert read(connection) == [(1, ("a\udcff",))]
 
 
 @pytest.mark.parametrize(("count", "is_read"), [(64, True), (65, False)])

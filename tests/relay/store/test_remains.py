@@ -1,6 +1,7 @@
 """Whichever row of a message is gone is made again from those that are left (D10, G1, G8)."""
 
 from collections.abc import Iterator
+from dataclasses import replace as evolve
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ RECEIVED = sign_record(
     world.PROVINCE_KEY, RECEIPT, encode_receipt(world.make_receipt(id=REPORT.id, digest=PREPARED.digest))
 )
 DELIVERED = Event(REPORT.id, world.PROVINCE, "delivered", START_US, world.PROVINCE, record=RECEIVED)
+CARRIED = Event(REPORT.id, world.PROVINCE, "custody", START_US, world.CITY, record=b"of a frame")
 DEAD = Event(REPORT.id, world.PROVINCE, "tombstone", START_US - 3, world.COUNTY, code="CANCELLED")
 
 
@@ -152,6 +154,51 @@ def test_g01_a_message_without_its_words_keeps_its_name_and_is_looked_at_again(s
     tried(store, change)
 
 
+def test_g01_without_words_another_recipient_knows_the_terms(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        before = accept(txn)
+        lose(txn, "sent")
+        lose(txn, "recipients", office=world.PROVINCE)
+        said, _ = rebuild(txn)
+        assert (said, row_of(txn, world.PROVINCE)) == ([], before)
+
+    tried(store, change)
+
+
+def test_g01_of_several_copies_those_that_open_are_sent(store: InlineStore) -> None:
+    """One was sealed under a number that was given anew; another is damaged."""
+
+    def change(txn: Txn) -> None:
+        again: list[Held] = []
+
+        def twice(wanted: ToSeal) -> Held | None:
+            copies = [sealed(evolve(wanted, number=wanted.number + more)) for more in (1, 2)]
+            again.extend(copy for copy in copies if copy is not None)
+            return sealed(wanted)
+
+        accept(txn, sealing=Sealing(twice, begun=True))
+        held.hold(txn, again)
+        digests = held.of_copy(txn, REPORT.id, world.PROVINCE)
+        assert len(digests) == 3
+        lose(txn, "sent")
+        txn.connection.execute("UPDATE held SET sealed = x'' WHERE digest = ?", (digests[1],))
+        _, copies = rebuild(txn)
+        assert [one.parcel.digest for one in copies] == [digests[0], digests[2]]
+
+    tried(store, change)
+
+
+def test_g08_a_message_of_which_nothing_is_left_begins_now(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        lose(txn, "recipients", "sent", "held")
+        events.forget(txn, REPORT.id, world.PROVINCE)
+        rebuild(txn)
+        assert row_of(txn, world.PROVINCE)["expires_us"] == START_US + MAX_LIFE_US
+
+    tried(store, change)
+
+
 @pytest.mark.parametrize(
     ("changes", "stage"),
     [({}, TO_SEAL), ({"asked_us": 1}, ON_ITS_WAY), ({"expires_us": START_US}, ON_ITS_WAY), ({"stage": FINAL}, FINAL)],
@@ -194,7 +241,7 @@ def test_g08_by_copy_and_story_alone_a_message_is_unconfirmed_or_what_its_recipi
     unconfirmed = Event(REPORT.id, world.PROVINCE, "unconfirmed", START_US, world.COUNTY, code="DAMAGED")
     assert [replace(one, seq=0) for one in said] == [unconfirmed]
     assert row["state"] == "unconfirmed"
-    said, row = tried(store, lambda txn: change(txn, DELIVERED))
+    said, row = tried(store, lambda txn: change(txn, CARRIED, DELIVERED))
     assert (said, row["state"]) == ([], "delivered")
     _, entitlement, created_us, digest, _ = body_of(row)
     assert (entitlement, created_us, digest) == (PREPARED.entitlement, REPORT.created_us, PREPARED.digest)
