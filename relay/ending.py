@@ -29,7 +29,7 @@ BATCH: Final = 100
 @dataclass(frozen=True, slots=True)
 class Terms:
     """By whom and how messages end; `since_us` is when our signing key began to count. What was created up to
-    `doubt_us` may have been sent in another life of this home.
+    `doubt_us` may have been sent in another life of this home; this process has run since `began_us`.
     """
 
     identity: Identity
@@ -37,6 +37,7 @@ class Terms:
     grace_us: int
     since_us: int = 0
     doubt_us: int = 0
+    began_us: int = 0
 
 
 @dataclass(slots=True)
@@ -72,11 +73,16 @@ class Ending:
     def by_time(self, *, settled: bool) -> Ended:
         """What is over by now, a bounded batch of each kind.
 
-        Not `settled`: answers may wait with neighbours yet, and so may the word that this home was put back.
+        Not `settled`: answers may wait with neighbours yet, and so may the word that this home was put back. Then only
+        this process itself is believed that something was never sent.
         """
         txn, terms = self._txn, self._terms
         now_us = txn.now_us
-        unasked = endings.unasked(txn, now_us, BATCH, begun_only=not settled)
+        unasked = [
+            one
+            for one in endings.unasked(txn, now_us, BATCH)
+            if settled or one.begun or one.created_us >= terms.began_us
+        ]
         unanswered = endings.unanswered(txn, now_us - terms.grace_us, BATCH) if settled else []
         for one in (*unasked, *unanswered):
             self._end(one)

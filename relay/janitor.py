@@ -47,7 +47,8 @@ def terms_of(ground: Ground) -> Terms:
     identity, me = ground.identity, ground.directory.by_id(ground.identity.office)
     key = None if me is None else me.key(identity.key.key_id())
     since_us = 0 if key is None else key.not_before_us
-    return Terms(identity, ground.directory.network_id, grace_us, since_us, identity.life.doubt_us)
+    doubt_us, began_us = identity.life.doubt_us, identity.life.starts[-1].at_us
+    return Terms(identity, ground.directory.network_id, grace_us, since_us, doubt_us, began_us)
 
 
 def act_on(ground: Ground, ended: Ended) -> None:

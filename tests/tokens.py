@@ -9,7 +9,7 @@ from typing import Final
 
 MODULE: Final = "/usr/lib/softhsm/libsofthsm2.so"
 LABEL: Final = "yizhan"
-PIN: Final = "824613"
+PIN: Final = "8246137905"
 
 
 @dataclass(frozen=True, slots=True)

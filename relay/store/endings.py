@@ -6,11 +6,9 @@ from relay.store.sent import AWAITING_PREKEY, ON_ITS_WAY, TO_SEAL, Standing, sta
 from relay.store.tables import RECIPIENTS
 
 
-def unasked(txn: Txn, now_us: int, limit: int, *, begun_only: bool = False) -> list[Standing]:
-    """Recipients without a verdict whose time is over, and of whom nothing was asked yet; all, or those to whom
-    something was sent.
-    """
-    where = "stage < 2 AND asked_us IS NULL AND expires_us <= ?" + (" AND begun = 1" if begun_only else "")
+def unasked(txn: Txn, now_us: int, limit: int) -> list[Standing]:
+    """Recipients without a verdict whose time is over, and of whom nothing was asked yet."""
+    where = "stage < 2 AND asked_us IS NULL AND expires_us <= ?"
     return [standing_of(row) for row in RECIPIENTS.select(txn, where, (now_us,), order="expires_us", limit=limit)]
 
 

@@ -47,17 +47,6 @@ def test_g09_whose_time_is_over_is_asked_first_expired_first(store: InlineStore)
     assert asked(300) == [2, 1]
 
 
-def test_g08_whom_nothing_was_sent_to_is_not_asked_while_it_is_not_known_what_another_life_sent(
-    store: InlineStore,
-) -> None:
-    def asked() -> list[int]:
-        return names(store.run(lambda txn: endings.unasked(txn, 300, 10, begun_only=True)))
-
-    assert asked() == []
-    store.run(lambda txn: sent.mark_sealed(txn, IDS[2], world.PROVINCE, begun=True))
-    assert asked() == [3]
-
-
 def test_g08_who_was_asked_and_said_nothing_is_found_when_the_time_of_grace_is_over(store: InlineStore) -> None:
     def silent(before_us: int, limit: int = 10) -> list[int]:
         return names(store.run(lambda txn: endings.unanswered(txn, before_us, limit)))
