@@ -130,13 +130,19 @@ class Ledger:
             until(lambda: not self._unfinished(stage), QUIET_S, 0.05)
         except AssertionError:
             self.fault(f"not quiet after {QUIET_S} s: {self._unfinished(stage)[:10]}")
+        # What came to an office after it was looked at last, while the others were; now nothing is under way any more.
+        for office in OFFICES:
+            self._take_all(stage, office)
+
+    def _take_all(self, stage: Stage, office: str) -> None:
+        with stage.api(office) as api:
+            while self.take(api, office):
+                pass
 
     def _unfinished(self, stage: Stage) -> list[str]:
         found: list[str] = []
         for office in OFFICES:
-            with stage.api(office) as api:
-                while self.take(api, office):
-                    pass
+            self._take_all(stage, office)
             found += [f"{office} holds {each}" for each in stage.queue(office)]
             found += [
                 f"{message} is {recipient['state']}"
