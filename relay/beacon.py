@@ -58,6 +58,7 @@ class Beacon:
         self._known: dict[tuple[OfficeId, str, str], VerifiedPresence] = {}
         self._online: dict[OfficeId, set[tuple[str, str]]] = {}
         self._changes: dict[OfficeId, tuple[int, int]] = {}
+        self._unfollowed: set[OfficeId] = set()
         self._renewal = renewal
         self.on_newer: Callable[[], None] | None = None
         """Is told when a neighbour says that it has a newer directory."""
@@ -220,6 +221,15 @@ class Beacon:
             changes += ground.outbox.set_present(office, present, now_us)
             self._changes[office] = since_us, changes
             ground.kick()
+        elif office not in self._unfollowed:
+            self._unfollowed.add(office)
+            ground.spawn(self._catch_up(office, since_us + CALM_US - now_us))
+
+    async def _catch_up(self, office: OfficeId, wait_us: int) -> None:
+        """Whether it is there in the end counts, also if it says nothing more."""
+        await asyncio.sleep(wait_us / SECOND_US)
+        self._unfollowed.discard(office)
+        self._follow(office, present=bool(self._online.get(office)))
 
     def _replaces(self, one: VerifiedPresence, known: VerifiedPresence) -> bool:
         """Whether it is newer than what is known, or what is known was signed by a key that counts no more."""

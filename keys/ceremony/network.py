@@ -17,12 +17,10 @@ from typing import Final
 from tuf.api.metadata import Root, Targets, Timestamp
 
 from keys.ceremony.act import Act, Files, check_act
-from keys.ceremony.proposals import (
-    nobody,
-    sitting_over,
-)
-from keys.files.generations import list_generations, locked, read_generation, write_generation
+from keys.ceremony.proposals import nobody, sitting_over
+from keys.files.generations import list_generations, read_generation, write_generation
 from keys.files.keyfile import PRODUCTION_COST, Argon2Cost, Unlock
+from keys.files.locks import locked
 from keys.files.storage_key import create_storage_key
 from keys.roster.directory import Directory
 from keys.roster.suspensions import Suspension

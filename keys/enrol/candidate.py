@@ -6,12 +6,9 @@ was not never overwrites. An answer is checked as a whole before the first file 
 an interruption writes what is missing.
 """
 
-import fcntl
 import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +27,7 @@ from keys.enrol.office_home import (
 )
 from keys.enrol.response import EnrolmentResponse, pinned_root, verify_response
 from keys.files.keyfile import Unlock, read_secret
+from keys.files.locks import locked
 from keys.files.private_files import fsync_directory, make_private_directory, read_private, write_new
 from keys.files.storage_key import load_storage_key, nobody
 from keys.hsm import Place, Token, TokenSigner, open_token
@@ -48,8 +46,6 @@ REQUEST: Final = "request.cbor"
 PENDING: Final = "request.pending"
 PATIENCE_S: Final = 3.0
 """How long another run in a home is waited for."""
-LOOK_S: Final = 0.05
-"""How often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,28 +277,11 @@ def write_again(path: Path, data: bytes) -> None:
         write_new(path, data)
 
 
-def _locks(descriptor: int) -> bool:
-    """Whether the lock is ours now."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def held(home: Path) -> Iterator[None]:
+def held(home: Path) -> AbstractContextManager[None]:
     """One run at a time in a home; raises `Refused` HOME_IN_USE when another is not done soon.
 
     A running relay that takes up its new keys is done in a moment, and nobody should have to run his command again.
     """
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        given_up_s = time.monotonic() + PATIENCE_S
-        while not _locks(descriptor):
-            if time.monotonic() >= given_up_s:
-                raise Refused("HOME_IN_USE", f"another `relay keys` is at work in {home}", field=str(home))
-            time.sleep(LOOK_S)
-        yield
-    finally:
-        os.close(descriptor)
+    return locked(
+        home, PATIENCE_S, Refused("HOME_IN_USE", f"another `relay keys` is at work in {home}", field=str(home))
+    )

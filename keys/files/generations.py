@@ -3,12 +3,10 @@
 A generation is written under a hidden name, fsynced file by file, and renamed; a crash leaves the ones before.
 """
 
-import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,17 +23,6 @@ def list_generations(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
     return sorted((path for path in parent.iterdir() if _NUMBER.fullmatch(path.name)), reverse=True)
-
-
-@contextmanager
-def locked(parent: Path) -> Iterator[None]:
-    """Between reading the newest generation and writing the next nobody else does either. Waits; raises `OSError`."""
-    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def read_generation(generation: Path) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from keys.trust.store import Trust, TrustStore
 from protocol.audit import Mark
 from protocol.errors import Refused
 from protocol.ids import Digest, Epoch, OfficeId
+from relay.audit.accepted import Accepted, not_accepted, recall_accepted
 from relay.audit.archive import archive_bytes, pieces_of
 from relay.audit.check import Anchor, Check, Walk, check_folder, given, head_verifier
 from relay.audit.entry import Owner, read_line
@@ -40,6 +41,7 @@ class Home:
     office: OfficeId
     stored: Mark
     epoch: Epoch
+    accepted: Accepted
 
 
 def check_home(path: Path, unlock: Unlock, anchors: Sequence[Anchor] = ()) -> dict[str, Any]:
@@ -50,9 +52,11 @@ def check_home(path: Path, unlock: Unlock, anchors: Sequence[Anchor] = ()) -> di
     return _checked(_read_home(path, _open(path, unlock)), anchors).report().as_json()
 
 
-def check_opened(path: Path, safe: Safe) -> dict[str, Any]:
-    """The same with the keys in hand."""
-    return _checked(_read_home(path, safe), ()).report().as_json()
+def judge_opened(path: Path, safe: Safe) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """With the keys in hand: what is wrong, and what of it no operator has accepted. Raises like `check_home`."""
+    home = _read_home(path, safe)
+    problems = _checked(home, ()).report().problems
+    return problems, not_accepted(problems, home.accepted)
 
 
 def anchors_of(heads: Sequence[Mapping[str, Any]]) -> list[Anchor]:
@@ -99,7 +103,7 @@ def _read_home(path: Path, safe: Safe) -> Home:
     try:
         store = TrustStore(path)
         trust = store.load(time.time_ns() // 1_000)
-        stored, epoch = ask(path / "store", RowCipher(row_key(safe.storage_key)), _mark_and_epoch)
+        stored, epoch, accepted = ask(path / "store", RowCipher(row_key(safe.storage_key)), _remembered)
     except TrustError as error:
         raise Refused("BAD_TRUST", str(error)) from None
     except (sqlite3.DatabaseError, RowDamaged) as error:
@@ -109,8 +113,8 @@ def _read_home(path: Path, safe: Safe) -> Home:
     except (FileNotFoundError, LookupError):
         raise Refused("FILE_MISSING", f"{path / 'store'} holds no database yet") from None
     office = find_office(loaded.settings, trust)
-    return Home(path, safe, store.publishable_files(), trust, office, stored, epoch)
+    return Home(path, safe, store.publishable_files(), trust, office, stored, epoch, accepted)
 
 
-def _mark_and_epoch(txn: Txn) -> tuple[Mark, Epoch]:
-    return recall_mark(txn), lives.epoch(txn)
+def _remembered(txn: Txn) -> tuple[Mark, Epoch, Accepted]:
+    return recall_mark(txn), lives.epoch(txn), recall_accepted(txn)

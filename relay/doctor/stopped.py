@@ -14,7 +14,7 @@ from keys.rows import RowDamaged
 from keys.trust.metadata import TrustError
 from keys.trust.store import Trust, TrustStore
 from protocol.errors import Refused, RemoteError
-from relay.audit.offline import check_opened
+from relay.audit.offline import judge_opened
 from relay.doctor.files import look_at_files
 from relay.doctor.finding import Finding
 from relay.doctor.running import judge_audit, judge_key, judge_office, judge_prekey, judge_trust, judge_validity
@@ -126,5 +126,4 @@ def _clock(trust: Trust, now_us: int) -> Finding:
 
 
 def _audit(home: Path, safe: Opened) -> Finding:
-    problems = tuple(check_opened(home, safe())["problems"])
-    return judge_audit(problems, problems)
+    return judge_audit(*judge_opened(home, safe()))

@@ -6,9 +6,9 @@ from dataclasses import fields, replace
 import pytest
 
 from keys.ceremony.act import Act
+from keys.ceremony.effects import ENGLISH, Words, effects_of
 from keys.ceremony.proposals import propose_change
 from keys.roster.directory import Directory, Rules
-from keys.roster.effects import ENGLISH, Words, effects_of
 from keys.roster.office_record import OfficeKey, OfficeRecord, Person
 from relay.console.keys.phrases import EFFECTS
 from tests.keys.networks import NOW_US, Administrator, key_of, make_office

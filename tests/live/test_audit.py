@@ -206,6 +206,7 @@ def test_g15_a_changed_byte_is_found_up_and_down_and_the_daemon_starts_with_an_a
         lab.wait_connected(COUNTY)
         lab.wait_delivered(COUNTY, lab.send(COUNTY, PROVINCE, TITLE, BODY))
         lab.stop(COUNTY)
+        assert doctored(lab, COUNTY)[1]["AUDIT_ACCEPTED"] == "WARN"
         path.write_bytes(whole)
         # The last file ended where the store said; what the relay wrote meanwhile went on from there in a new one.
         mended = verified(lab, COUNTY)

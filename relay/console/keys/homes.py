@@ -1,13 +1,10 @@
 """The two kinds of home that `relay keys` works on: the network administrator's directory, and an office's home."""
 
-import fcntl
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from keys.files.locks import locked
 from protocol.errors import Refused
 from relay.console.choices import Choices
 
@@ -37,27 +34,9 @@ def office_home(choices: Choices) -> Path:
     return home
 
 
-@contextmanager
-def held(home: Path) -> Iterator[None]:
+def held(home: Path) -> AbstractContextManager[None]:
     """One act at a time on a home: another one would follow a directory that is gone by then.
 
     Raises `Refused` HOME_BUSY after `HOLD_S`; `OSError`.
     """
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        end = time.monotonic() + HOLD_S
-        while not _take(descriptor):
-            if time.monotonic() >= end:
-                raise Refused("HOME_BUSY", str(home))
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return locked(home, HOLD_S, Refused("HOME_BUSY", str(home)))

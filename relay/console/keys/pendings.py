@@ -144,7 +144,7 @@ def _line(one: "Waiting") -> dict[str, Any]:
 
 
 def _effects(network: "Network", one: "Waiting", lang: str) -> list[str]:
-    from keys.roster.effects import ENGLISH, effects_of
+    from keys.ceremony.effects import ENGLISH, effects_of
 
     words = EFFECTS if lang == "zh_CN" else ENGLISH
     return effects_of(network.files if one.files is None else one.files, one.act, words)

@@ -86,4 +86,4 @@ EFFECTS: Final = MappingProxyType(
         "emergency_bypass": "应急直报",
     }
 )
-"""What an act changes, in Chinese (`keys/roster/effects.py`)."""
+"""What an act changes, in Chinese (`keys/ceremony/effects.py`)."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from keys.ceremony.effects import effects_of
 from keys.ceremony.network import read_network
 from keys.ceremony.proposals import propose_change
 from keys.roster.directory import Directory
-from keys.roster.effects import effects_of
 from keys.roster.reorganisation import Reform, reorganise
 from protocol.ids import Address
 from relay.console.main import main

@@ -6,7 +6,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
-from keys.ceremony.act import Act, Files, newest_root, targets_of
+from keys.ceremony.act import Act, Files, newest_root, short_id, targets_of
 from keys.roster.changes import Change
 from keys.roster.directory import Directory, Rules
 from keys.roster.office_record import OfficeKey, OfficeRecord, Person
@@ -68,8 +68,8 @@ class _Writer:
             before, now = keys_of(old, role), keys_of(new, role)
             thresholds = old.roles[role].threshold, new.roles[role].threshold
             if before.keys() != now.keys() or thresholds[0] != thresholds[1]:
-                gone = [before[id_].label or id_[:16] for id_ in before if id_ not in now]
-                come = [now[id_].label or id_[:16] for id_ in now if id_ not in before]
+                gone = [before[id_].label or short_id(id_) for id_ in before if id_ not in now]
+                come = [now[id_].label or short_id(id_) for id_ in now if id_ not in before]
                 changes = f"-{' -'.join(sorted(gone))} +{' +'.join(sorted(come))}"
                 found.append(self.words["role"].format(role=role, changes=changes, threshold=thresholds[1]))
         if fingerprint(old) != fingerprint(new):
