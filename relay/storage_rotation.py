@@ -27,7 +27,7 @@ from keys.files.private_files import KeyFileError, erase, read_private, replace,
 from keys.files.storage_key import BARE, LABEL, SEALED, how_kept, keep_bare, seal_under_passphrase, seal_under_token
 from keys.rows import RowCipher
 from protocol.errors import Refused
-from relay.clock import SystemEntropy
+from relay.clock import SystemEntropy, read_clocks
 from relay.opening import row_key
 from relay.safe import NEXT_STORAGE_KEY, Safe, nobody_hears
 from relay.store.database import DATABASE_NAME, HomeInUse, StoreUnusable
@@ -100,8 +100,9 @@ def _reseal_store(home: Path, old: bytes, new: bytes, migrations: Path, quota_by
         return 0
     try:
         return reseal(
-            folder, RowCipher(row_key(old)), RowCipher(row_key(new)), SystemEntropy(), migrations, quota_bytes
-        )
+            folder, RowCipher(row_key(old)), RowCipher(row_key(new)), entropy=SystemEntropy(), migrations=migrations,
+            quota_bytes=quota_bytes, now_us=read_clocks().wall_us,
+        )  # fmt: skip
     except HomeInUse:
         raise Refused("HOME_IN_USE", str(home)) from None
     except StoreUnusable as error:

@@ -318,6 +318,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing: what a kill left in the write-ahead log is read and stays there."""
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection.text_factory = decode_text
+    return connection
+
+
 def _configure(connection: sqlite3.Connection, quota_bytes: int) -> None:
     """Set what the store relies on and read back what it cannot do without (reliability, section 7)."""
     quota_pages = max(quota_bytes // PAGE_BYTES, 1)

@@ -6,13 +6,14 @@ again between two commits, so that a long check never holds up a flash message.
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from keys.rows import RowCipher
-from relay.store.database import DATABASE_NAME, StoreLock, decode_text
+from relay.store.database import DATABASE_NAME, StoreLock, connect_to_read
 from relay.store.sealed_table import SealedTable
 
 SLICE_ROWS: Final = 500
@@ -60,16 +61,12 @@ def check(directory: Path, cipher: RowCipher, tables: Sequence[SealedTable]) -> 
     path.stat()
     lock = StoreLock(directory)
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        try:
-            connection.text_factory = decode_text
+        with closing(connect_to_read(path)) as connection:
             report = begin_check(connection, tables)
             for table in tables:
                 while not report.tables[table.name].complete:
                     check_slice(connection, cipher, table, report)
             return report
-        finally:
-            connection.close()
     finally:
         lock.release()
 

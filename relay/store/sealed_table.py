@@ -112,7 +112,7 @@ class SealedTable:
             return None
         # The key is taken from the caller, not from the row: an index that points to another row is noticed.
         stored = (*map(_plain, key), *found[1:])
-        row = self.open_stored(txn.cipher, stored) or self._mended(txn, found[0], stored)
+        row = self.open_stored(txn.cipher, stored) or self.mended(txn, found[0], stored)
         if row is None:
             raise RowDamaged(self.name, key)
         return row
@@ -149,7 +149,7 @@ class SealedTable:
         """
         rows = []
         for found in txn.connection.execute(*_tail(self._select_sql, where, args, order, limit)).fetchall():
-            row = self.open_stored(txn.cipher, found[1:]) or self._mended(txn, found[0], found[1:])
+            row = self.open_stored(txn.cipher, found[1:]) or self.mended(txn, found[0], found[1:])
             if row is not None:
                 rows.append(row)
         return rows
@@ -162,7 +162,7 @@ class SealedTable:
         found = txn.connection.execute(self.slice_sql, (after, limit)).fetchall()
         for rowid, *stored in found:
             if self.open_stored(txn.cipher, stored) is None:
-                self._mended(txn, rowid, stored)
+                self.mended(txn, rowid, stored)
         return len(found), found[-1][0] if found else after
 
     def unverified_clear(
@@ -188,7 +188,7 @@ class SealedTable:
             return None
         return Row(dict(zip(self.columns, values, strict=True)), body, version)
 
-    def _mended(self, txn: Txn, rowid: int, stored: Sequence[Value]) -> Row | None:
+    def mended(self, txn: Txn, rowid: int, stored: Sequence[Value]) -> Row | None:
         """A damaged row as it was written, put back in its place; None, and it is moved aside after the change."""
         written = txn.mender.mend(txn.cipher, self.name, stored)
         key_text = self.key_text(stored)
@@ -198,11 +198,13 @@ class SealedTable:
                 move_aside(txn, self.name, rowid, key_text, mended=True)
                 txn.connection.execute(self._insert_sql, written)
             except txn.connection.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _MISPLACED:
+                code = error.sqlite_errorcode & 0xFF
+                if code not in _MISPLACED and code != sqlite3.SQLITE_READONLY:
                     raise
-                # Its page or its index is damaged too, or another row has taken its place: it is not put back.
                 txn.connection.execute("ROLLBACK TO mending")
-                written = None
+                # Its page or its index is damaged too, or another row has taken its place: it is not put back. Where
+                # nothing can be changed (`relay.store.stopped`) it is shown as it was written.
+                written = None if code in _MISPLACED else written
             txn.connection.execute("RELEASE mending")
         if written is None:
             txn.set_asides.append(partial(move_aside, txn, self.name, rowid, key_text))

@@ -49,7 +49,7 @@ _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debt
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
 _PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "sealed_table", "writer")
 _PAGE_TESTS: Final = ("commits", "database", "fsck", "group", "mending", "sealed_table", "store_model", "writer")
-_OTHER_TESTS: Final = (*_PAGE_TESTS, "pages", "query_plans", "remains", "salvage", "wal")
+_OTHER_TESTS: Final = (*_PAGE_TESTS, "pages", "query_plans", "remains", "resealing", "salvage", "stopped", "wal")
 _CHANGES: Final = ("books", "verdicts", "settlement", "tombstones")
 PLANS: Final = (
     Plan(
@@ -66,7 +66,8 @@ PLANS: Final = (
         (*(f"tests/protocol/test_{name}.py" for name in _CODECS), "tests/test_vectors.py"),
     ),
     Plan(("keys/verify.py",), (*_COPIES, "tests/test_vectors.py")),
-    Plan(("relay/store/resealing.py", "relay/store/stopped.py"), ("tests/relay/test_storage_rotation.py",)),
+    Plan(("relay/store/resealing.py",), ("tests/relay/store/test_resealing.py",)),
+    Plan(("relay/store/stopped.py",), ("tests/relay/store/test_stopped.py",)),
     Plan(("relay/store/pages.py",), ("tests/relay/store/test_pages.py",)),
     Plan(("relay/store/salvage.py",), ("tests/relay/store/test_salvage.py",)),
     Plan(("relay/store/remains.py",), ("tests/relay/store/test_remains.py",)),
