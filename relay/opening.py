@@ -92,7 +92,7 @@ async def awake(store: Store, entropy: Entropy) -> Birth:
 
 def _awake(txn: Txn, first: Life, start: StartId, secret: str) -> Birth:
     birth = Birth(
-        lives.begin(txn, lives.recall(txn) or first, start),
+        lives.begin(txn, lives.recall(txn) or first, start, above=0),
         (counters.recall(txn, "boot") or 0) + 1,
         counters.recall(txn, "client_secret") or secret,
     )

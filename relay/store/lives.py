@@ -44,7 +44,7 @@ def doubt_us(txn: Txn) -> int:
     return 0 if life is None else life.doubt_us
 
 
-def begin(txn: Txn, life: Life, start: StartId, above: int = 0) -> Life:
+def begin(txn: Txn, life: Life, start: StartId, above: int) -> Life:
     """Record one more start of a life, which begins above a count of commits that was seen elsewhere.
 
     Recorded before anything is said in it; see `Database.commit` for how the count rises with this very commit.

@@ -50,7 +50,7 @@ def office_store(seed: str = "store") -> Iterator[InlineStore]:
         )  # fmt: skip
         store = InlineStore(database, OfficeClock(Time()))
         first = Life(Epoch(entropy.bytes(EPOCH_BYTES)))
-        store.run(partial(lives.begin, life=first, start=StartId(entropy.bytes(START_BYTES))))
+        store.run(partial(lives.begin, life=first, start=StartId(entropy.bytes(START_BYTES)), above=0))
         try:
             yield store
         finally:
