@@ -75,6 +75,6 @@ def notice(stream: Stream, before_us: int) -> tuple[Stream, tuple[Hole, ...]]:
     return Stream(stream.highest, holes), old
 
 
-def next_notice_us(stream: Stream) -> int | None:
-    """Since when the oldest hole is open of which people were not told, or None."""
-    return min((hole.since_us for hole in stream.holes if not hole.noticed), default=None)
+def open_since_us(stream: Stream, *, noticed: bool) -> int | None:
+    """Since when the oldest hole is open of which people were told, or were not told; None without one."""
+    return min((hole.since_us for hole in stream.holes if hole.noticed is noticed), default=None)

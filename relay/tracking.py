@@ -27,6 +27,8 @@ DONE_HERE: Final = frozenset(
     {"received", "refused_here", "opened", "signed_for", "returned", "gap", "gap_closed", "doubted"}
 )
 """What this office says itself of messages that came to it; of its own messages only recipients say such things."""
+OVERDUE_SHOWN: Final = 10_000
+"""Most recipients in one report, the oldest deadlines."""
 GAPS: Final = frozenset({"gap", "gap_closed"})
 """Events of numbers that are missing: they say whose numbers, on which lane, and which."""
 EVENTS_AT_ONCE: Final = 500
@@ -55,7 +57,7 @@ class Tracking:
     async def overdue(self) -> list[dict[str, Any]]:
         """Recipients that a message has not reached by its deadline."""
         now_us = self._ground.clock.now_us()
-        found = await self._ground.store.read(partial(sent.overdue, now_us=now_us))
+        found = await self._ground.store.read(partial(sent.overdue, now_us=now_us, limit=OVERDUE_SHOWN))
         mark = {} if self._is_time_certain else {"deadline_uncertain": True}
         return [
             {

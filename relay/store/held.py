@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.cbor import dumps, loads
-from protocol.fields import as_bytes, elements
+from protocol.fields import elements
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import FRAME_BYTES, OFFICE_ID_BYTES
+from protocol.limits import FRAME_BYTES
 from protocol.parcel import Parcel
 from relay.store.counters import blob, number
 from relay.store.database import Txn
@@ -16,6 +16,8 @@ from relay.store.sealed_table import Row, Value
 from relay.store.tables import HELD, PASSED
 
 BODY_BYTES = FRAME_BYTES + 1024
+SHOWN_MAX = 1_000
+"""Most copies that are shown of one message; a broadcast has thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def passed_to(txn: Txn, digest: bytes) -> OfficeId | None:
     """The office that gave custody of a parcel that went on from here; None also when that memory is damaged."""
     for row in PASSED.select(txn, "digest = ?", (digest,)):
         to, _ = elements(loads(row.body, max_bytes=BODY_BYTES), 2, "passed parcel")
-        return OfficeId(as_bytes(to, "custodian", OFFICE_ID_BYTES))
+        return OfficeId(to)
     return None
 
 
@@ -96,7 +98,7 @@ def to_office(txn: Txn, recipient: OfficeId, limit: int) -> list[Held]:
     """Parcels to an office, on whatever lane."""
     found: list[Held] = []
     for lane in Lane:
-        found += of_way(txn, lane, recipient, 0, limit - len(found)) if len(found) < limit else []
+        found += of_way(txn, lane, recipient, 0, limit - len(found))
     return found
 
 
@@ -112,7 +114,7 @@ def own_copies_to(txn: Txn, recipient: OfficeId, limit: int) -> list[Held]:
     where = "lane = ? AND recipient = ? AND own = 1 AND kind = ?"
     for lane in Lane:
         args, left = (int(lane), recipient, COPY_ITEM), limit - len(found)
-        found += [_held(row) for row in HELD.select(txn, where, args, order="seq", limit=left)] if left else []
+        found += [_held(row) for row in HELD.select(txn, where, args, order="seq", limit=left)]
     return found
 
 
@@ -125,13 +127,13 @@ def of_origin(txn: Txn, origin: OfficeId, after: bytes, limit: int) -> list[Held
 def ways(txn: Txn) -> list[tuple[Lane, OfficeId]]:
     """Lanes and recipients of all that is held, in as many steps as there are, however many parcels they have."""
     found: list[tuple[Lane, OfficeId]] = []
-    following = "SELECT lane, recipient FROM held WHERE (lane, recipient) > (?, ?) ORDER BY lane, recipient LIMIT 1"
-    place: tuple[int, bytes] = (-1, b"")
-    while (row := txn.connection.execute(following, place).fetchone()) is not None:
-        place = row
-        if row[0] in tuple(Lane) and isinstance(row[1], bytes):
-            # A damaged row may say anything here; it is moved aside when it is met.
-            found.append((Lane(row[0]), OfficeId(row[1])))
+    # A damaged row may say anything here; it is moved aside when it is met.
+    following = "SELECT recipient FROM held WHERE lane = ? AND recipient > ? ORDER BY recipient LIMIT 1"
+    for lane in Lane:
+        recipient = b""
+        while (row := txn.connection.execute(following, (int(lane), recipient)).fetchone()) is not None:
+            (recipient,) = row
+            found.append((lane, OfficeId(recipient)))
     return found
 
 
@@ -187,7 +189,7 @@ def listed(txn: Txn, limit: int) -> list[dict[str, Value]]:
 
 def of_message(txn: Txn, low: bytes, high: bytes) -> list[dict[str, Value]]:
     """Clear columns of what is held of messages between two ids."""
-    return HELD.unverified_clear(txn, "message_id BETWEEN ? AND ?", (low, high), order="seq", limit=1_000)
+    return HELD.unverified_clear(txn, "message_id BETWEEN ? AND ?", (low, high), order="seq", limit=SHOWN_MAX)
 
 
 def _held(row: Row) -> Held:

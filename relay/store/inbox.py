@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keys.signing import UnverifiedRecord
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
-from protocol.copy import copy_digest
+from protocol.copy import OUTER_BYTES, copy_digest, decode_header
 from protocol.errors import Refused
 from protocol.fields import elements
-from protocol.ids import Digest, MessageId, OfficeId
+from protocol.ids import Digest, Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CONTENT_BYTES, RECORD_BYTES
+from protocol.limits import CONTENT_BYTES
 from protocol.receipt import SEALED_TYPES
 from relay.store import lives
 from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.sealed_table import Row, Value
+from relay.store.sent import MESSAGE_BYTES
 from relay.store.tables import INBOX, RECEIPTS
 
 DRILL, LATE, GAP, FILLS_GAP, DOUBTED, REDELIVERED = 1, 2, 4, 8, 16, 32
@@ -71,7 +73,7 @@ def digests(txn: Txn, sender: bytes, message_id: bytes) -> tuple[bytes, bytes] |
 
 def of_copy(txn: Txn, copy_digest: bytes) -> tuple[OfficeId, MessageId] | None:
     """(sender, id) of the message that a copy brought."""
-    found = INBOX.unverified_clear(txn, "copy_digest = ?", (copy_digest,), limit=1)
+    found = INBOX.unverified_clear(txn, "copy_digest = ?", (copy_digest,))
     return (OfficeId(blob(found[0]["sender"])), MessageId(blob(found[0]["message_id"]))) if found else None
 
 
@@ -141,6 +143,16 @@ def of_sender(txn: Txn, sender: bytes, from_us: int, after: bytes, limit: int) -
     return [_received(row, 0) for row in rows], None if ended else until
 
 
+def last_epoch(txn: Txn, sender: bytes, lane: Lane) -> Epoch | None:
+    """The epoch of the newest message of an office on a lane; None without any."""
+    where = "sender = ? AND lane = ? AND state NOT IN ('refused', 'dead')"
+    for row in INBOX.select(txn, where, (sender, int(lane)), order="seq DESC", limit=1):
+        payload = UnverifiedRecord(_received(row, 0).outer, max_bytes=OUTER_BYTES).payload
+        header, _ = elements(loads(payload, max_bytes=OUTER_BYTES), 2, "outer payload")
+        return decode_header(header).epoch
+    return None
+
+
 def doubt(txn: Txn, sender: bytes, message_id: bytes) -> bool:
     """Mark a message whose author's key was revoked; false when it is marked, or is not there any more (G14)."""
     row = INBOX.get(txn, sender, message_id)
@@ -159,22 +171,13 @@ def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
     rows = INBOX.select(
         txn, "acked = 0 AND +state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit
     )
-    taken = [(row, 0) for row in rows]
-    if len(taken) < limit:
-        again = INBOX.select(
-            txn,
-            "acked = 0 AND +handed_us <= ?",
-            (redeliver_before_us,),
-            order="lane, seq",
-            limit=limit - len(taken),
-        )
-        taken += [(row, REDELIVERED) for row in again]
+    late, left = "acked = 0 AND +handed_us <= ?", limit - len(rows)
+    again = INBOX.select(txn, late, (redeliver_before_us,), order="lane, seq", limit=left)
     result = []
     doubt_us = lives.doubt_us(txn)
-    for row, flag in taken:
+    for row, flag in [*((row, 0) for row in rows), *((row, REDELIVERED) for row in again)]:
         flags = _flags(row, doubt_us) | flag
-        state = "taken" if row["state"] in ("new", "opened") else str(row["state"])
-        result.append(_received(INBOX.update(txn, row, state=state, handed_us=txn.now_us, flags=flags), doubt_us))
+        result.append(_received(INBOX.update(txn, row, state="taken", handed_us=txn.now_us, flags=flags), doubt_us))
     return result
 
 
@@ -270,7 +273,7 @@ def _flags(row: Row, doubt_us: int) -> int:
 
 
 def _received(row: Row, doubt_us: int) -> Received:
-    bundle, outer = elements(loads(row.body, max_bytes=2 * CONTENT_BYTES + RECORD_BYTES), 2, "received message")
+    bundle, outer = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 2, "received message")
     return Received(
         sender=OfficeId(blob(row["sender"])),
         message_id=MessageId(blob(row["message_id"])),

@@ -63,8 +63,7 @@ def own(txn: Txn) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 def own_epoch(txn: Txn) -> int:
     """The highest epoch that this office has used, as far as it knows; 0 before the first."""
-    held = OWN_PREKEYS.unverified_clear(txn, order="epoch DESC", limit=1)
-    return max(number(recall(txn, _EPOCH) or 0), *(number(row["epoch"]) for row in held), 0)
+    return max(number(recall(txn, _EPOCH) or 0), *(number(row["epoch"]) for row in OWN_PREKEYS.select(txn)), 0)
 
 
 def hear_own_epoch(txn: Txn, epoch: int) -> None:

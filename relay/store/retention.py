@@ -11,17 +11,17 @@ from typing import Final
 from protocol.cbor import dumps, loads
 from protocol.content import Bundle, decode_bundle, encode_bundle
 from protocol.fields import elements
-from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECORD_BYTES, SALT_BYTES
+from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, SALT_BYTES
 from relay.store import events
 from relay.store.counters import blob
 from relay.store.database import Txn
+from relay.store.sent import MESSAGE_BYTES
 from relay.store.tables import INBOX, PROOFS, RECEIPTS, RECIPIENTS, SENT
 
 FORGET_AFTER_US: Final = 2 * MAX_LIFE_US + CLOCK_AHEAD_US
 """Memory of digests and ids beyond a message's expiry: longer than any copy or receipt of it can live (G2)."""
 BATCH: Final = 200
 """Most rows that one turn purges of a kind: about 10 ms of the writer, so that a flash message waits no longer."""
-BODY_BYTES: Final = 2 * CONTENT_BYTES + RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _strip_inbox(txn: Txn, done_before_us: int) -> int:
     """Received messages that were acknowledged or decided long ago lose their words."""
     rows = INBOX.select(txn, "done_us <= ?", (done_before_us,), order="done_us", limit=BATCH)
     for row in rows:
-        bundle, outer = elements(loads(row.body, max_bytes=BODY_BYTES), 2, "received message")
+        bundle, outer = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 2, "received message")
         INBOX.update(txn, row, dumps([_bare(bundle), outer]), state="purged", done_us=None)
     return len(rows)
 
@@ -80,7 +80,7 @@ def _strip_sent(txn: Txn, accepted_before_us: int) -> int:
     )
     rows = SENT.select(txn, where, (accepted_before_us, txn.now_us), order="accepted_us", limit=BATCH)
     for row in rows:
-        bundle, *rest = elements(loads(row.body, max_bytes=BODY_BYTES), 4, "sent message")
+        bundle, *rest = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 4, "sent message")
         SENT.update(txn, row, dumps([_bare(bundle), *rest]), bare=1)
     return len(rows)
 

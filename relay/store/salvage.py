@@ -32,11 +32,11 @@ from relay.store.database import (
 from relay.store.mending import TRIES_MAX, Mender
 from relay.store.pages import PAGE_BYTES, Value, rows
 from relay.store.sealed_table import SealedTable
-from relay.store.tables import ALL, HELD, INBOX, NUMBERS, RECIPIENTS, SENT
+from relay.store.tables import ALL, HELD, INBOX, NUMBERS, RECIPIENTS, SENT, STREAMS
 from relay.store.wal import write_home
 
 _NEW_NAME: Final = "relay.db.salvaged"
-_LOOKED_FOR: Final = (SENT, RECIPIENTS, HELD, INBOX, NUMBERS)
+_LOOKED_FOR: Final = (SENT, RECIPIENTS, HELD, INBOX, NUMBERS, STREAMS)
 """Tables of which it is looked for what is missing."""
 _NOTE: Final = "INSERT INTO damaged (table_name, key_text, found_at_us, mended, columns) VALUES (?, ?, ?, ?, ?)"
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})

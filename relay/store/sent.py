@@ -329,7 +329,7 @@ def set_state(txn: Txn, message_id: bytes, office: bytes, state: State) -> None:
         RECIPIENTS.update(txn, row, state=state.value, stage=FINAL if state.final else number(row["stage"]))
 
 
-def overdue(txn: Txn, now_us: int, limit: int = 10_000) -> list[Standing]:
+def overdue(txn: Txn, now_us: int, limit: int) -> list[Standing]:
     """Recipients without a verdict past their deadline, the oldest deadline first."""
     rows = RECIPIENTS.select(txn, "stage < 2 AND deadline_us <= ?", (now_us,), order="deadline_us", limit=limit)
     return [standing_of(row) for row in rows]

@@ -47,10 +47,8 @@ def latest(txn: Txn, limit: int) -> list[tuple[int, dict[str, int]]]:
 
 def _counted(row: Row) -> dict[str, int]:
     # A counter whose row was damaged has begun again.
-    pairs = zip(*_totals(row), strict=True)
-    return {
-        name: after - before if after >= before else after for name, (before, after) in zip(NAMES, pairs, strict=True)
-    }
+    figures = zip(NAMES, *_totals(row), strict=True)
+    return {name: after - before if after >= before else after for name, before, after in figures}
 
 
 def _totals(row: Row) -> tuple[list[int], list[int]]:

@@ -10,7 +10,9 @@ from protocol.ids import Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.receipt import Place
 from protocol.stream import Hole, Stream
+from relay.store import inbox
 from relay.store.counters import blob, number
+from relay.store.damage import SALVAGED, was_moved_aside
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.inbox import FILLS_GAP, GAP
@@ -60,7 +62,7 @@ class Streams:
 
         GAP when it skipped others, FILLS_GAP when it was one of those skipped, else 0.
         """
-        one = self._stream((sender, place.lane, place.epoch))
+        one = self._stream((sender, place.lane, place.epoch), place.number)
         step = stream.take(one.stream, place.number, message_id, self._txn.now_us)
         one.stream = step.stream
         if step.filled is not None and step.filled.noticed:
@@ -75,14 +77,18 @@ class Streams:
         for (sender, lane, epoch), one in self._open.items():
             _write(self._txn, sender, lane, epoch, one.stream, one.began_us)
 
-    def _stream(self, key: _Key) -> _Open:
+    def _stream(self, key: _Key, came: int) -> _Open:
+        """A stream as it is known before a number came. Where its row was damaged nothing below that number counts as
+        missing: nobody knows any more what is, and what came before would be missing for ever.
+        """
         if key not in self._open:
             row = STREAMS.get(self._txn, *key)
             if row is None:
                 self._make_room(*key[:2])
                 # Written at once, so that it counts when another epoch begins in the same change.
                 _write(self._txn, *key, Stream(), self._txn.now_us)
-                self._open[key] = _Open(Stream(), self._txn.now_us)
+                begun = Stream(came - 1) if _was_known(self._txn, *key) else Stream()
+                self._open[key] = _Open(begun, self._txn.now_us)
             else:
                 self._open[key] = _Open(stream_of(row), number(row["began_us"]))
         return self._open[key]
@@ -112,7 +118,7 @@ def tell(txn: Txn, before_us: int, limit: int, me: OfficeId) -> list[Event]:
 
 def gaps(txn: Txn, limit: int) -> list[Gap]:
     """Gaps that people were told of and that are still open, the oldest first."""
-    rows = STREAMS.select(txn, "missing > 0", limit=limit)
+    rows = STREAMS.select(txn, "told_us IS NOT NULL", order="told_us", limit=limit)
     found = [
         Gap(OfficeId(blob(row["sender"])), Lane(number(row["lane"])), hole)
         for row in rows
@@ -129,12 +135,18 @@ def numbers_text(hole: Hole) -> str:
 
 def _write(txn: Txn, sender: OfficeId, lane: Lane, epoch: Epoch, one: Stream, began_us: int) -> None:
     holes = [[hole.first, hole.last, hole.since_us, hole.after, hole.noticed] for hole in one.holes]
-    missing = sum(hole.count for hole in one.holes)
     clear: dict[str, Value] = {
-        "sender": sender, "lane": lane, "epoch": epoch, "began_us": began_us, "missing": missing,
-        "untold_us": stream.next_notice_us(one),
+        "sender": sender, "lane": lane, "epoch": epoch, "began_us": began_us,
+        "told_us": stream.open_since_us(one, noticed=True), "untold_us": stream.open_since_us(one, noticed=False),
     }  # fmt: skip
     STREAMS.put(txn, clear, dumps([one.highest, holes]))
+
+
+def _was_known(txn: Txn, sender: OfficeId, lane: Lane, epoch: Epoch) -> bool:
+    """Whether a stream without a row had one: it was moved aside, or lost with its page while a message is here."""
+    if was_moved_aside(txn, STREAMS.name, f"{sender.hex()}/{int(lane)}/{epoch.hex()}"):
+        return True
+    return was_moved_aside(txn, STREAMS.name, SALVAGED) and inbox.last_epoch(txn, sender, lane) == epoch
 
 
 def stream_of(row: Row) -> Stream:

@@ -33,7 +33,7 @@ INBOX: Final = SealedTable(
     ),
 )  # fmt: skip
 RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us", "copy_digest"))
-STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"), clear=("began_us", "missing", "untold_us"))
+STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"), clear=("began_us", "told_us", "untold_us"))
 WITNESSES: Final = SealedTable("witnesses", key=("office",))
 PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))
 OWN_PREKEYS: Final = SealedTable("own_prekeys", key=("prekey_id",), clear=("epoch", "forget_us"))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from protocol.ids import MessageId
 from protocol.limits import UINT_MAX
-from protocol.stream import HOLES_MAX, Stream, next_notice_us, notice, take
+from protocol.stream import HOLES_MAX, Stream, notice, open_since_us, take
 
 NAME = [MessageId(number.to_bytes(16)) for number in range(400)]
 numbers = st.lists(st.integers(1, 40), max_size=60)
@@ -48,15 +48,17 @@ def test_g04_any_order_and_any_repetition_ends_in_the_same_gaps(arrivals: list[i
 @given(numbers, st.integers(0, 70))
 def test_g04_people_are_told_once_of_every_hole_that_is_old_enough(arrivals: list[int], before: int) -> None:
     stream = after(arrivals)
-    oldest = next_notice_us(stream)
+    oldest = open_since_us(stream, noticed=False)
     told, holes = notice(stream, before)
     assert missing(told) == missing(stream)
     assert {hole.since_us <= before for hole in holes} <= {True}
     assert (oldest is not None and oldest <= before) == bool(holes)
     assert notice(told, before) == (told, ())
-    left = next_notice_us(told)
+    left = open_since_us(told, noticed=False)
     assert left is None or left > before
     assert all(hole.noticed == (hole.since_us <= before) for hole in told.holes)
+    known = [hole.since_us for hole in told.holes if hole.noticed]
+    assert open_since_us(told, noticed=True) == min(known, default=None)
 
 
 @given(numbers)

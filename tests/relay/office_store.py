@@ -41,13 +41,17 @@ class _Undo(Exception):
 
 @contextmanager
 def office_store(seed: str = "store") -> Iterator[InlineStore]:
-    """An empty store of a home that started once, on virtual time."""
+    """An empty store of a home that started once, on virtual time.
+
+    Rows that no query orders come in the reverse of their usual order: who relies on that one is found out.
+    """
     with tempfile.TemporaryDirectory() as place:
         entropy = SeededEntropy(seed)
         database = Database.open(
             Path(place), cipher=RowCipher(bytes(32)), entropy=entropy, migrations=MIGRATIONS, quota_bytes=1 << 30,
             ballast_bytes=0,
         )  # fmt: skip
+        database.connection.execute("PRAGMA reverse_unordered_selects = ON").fetchall()
         store = InlineStore(database, OfficeClock(Time()))
         first = Life(Epoch(entropy.bytes(EPOCH_BYTES)))
         store.run(partial(lives.begin, life=first, start=StartId(entropy.bytes(START_BYTES)), above=0))

@@ -100,14 +100,14 @@ CREATE TABLE receipts (
 ) STRICT;
 CREATE INDEX receipts_copy ON receipts (copy_digest) WHERE copy_digest IS NOT NULL;
 
--- Numbers seen per (sender, lane, sender epoch), for gaps (G4). missing: how many numbers are; untold_us: since when the
--- oldest hole is open that people were not told of.
+-- Numbers seen per (sender, lane, sender epoch), for gaps (G4). told_us, untold_us: since when the oldest hole is open
+-- that people were told of, and the oldest that they were not.
 CREATE TABLE streams (
     sender BLOB NOT NULL, lane INTEGER NOT NULL, epoch BLOB NOT NULL, began_us INTEGER NOT NULL,
-    missing INTEGER NOT NULL, untold_us INTEGER, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
+    told_us INTEGER, untold_us INTEGER, row_version INTEGER NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (sender, lane, epoch)
 ) STRICT;
-CREATE INDEX streams_missing ON streams (missing) WHERE missing > 0;
+CREATE INDEX streams_told ON streams (told_us) WHERE told_us IS NOT NULL;
 CREATE INDEX streams_untold ON streams (untold_us) WHERE untold_us IS NOT NULL;
 
 -- The highest moment of each neighbour's life, with the record that proves it (G12).

@@ -5,6 +5,7 @@ the microsecond of its time, and given up then (G2, G13).
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from protocol.copy import copy_digest
 from protocol.frame import COPY_ITEM, ITEM_KINDS, RECEIPT_ITEM
-from protocol.ids import Digest, MessageId
+from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.parcel import Parcel
 from relay.store import held
@@ -119,6 +120,28 @@ def test_g01_every_question_about_an_office_is_answered_from_all_that_is_held(
             for lane in Lane:
                 page = [one for one in to if one.parcel.lane == lane and one.seq > 1]
                 assert held.of_way(txn, lane, office, 1, limit) == page[:limit]
+
+    tried(store, change)
+
+
+def test_g01_copies_to_an_office_are_counted_over_all_lanes_and_no_more_are_given_than_asked_for(
+    store: InlineStore,
+) -> None:
+    lowest = OfficeId(bytes(16))
+    wanted = [
+        Held(
+            Parcel(copy_digest(bytes((at,))), COPY_ITEM, lane, world.CITY, lowest, 4, (), True, IDS[0]), 1_000, b"copy"
+        )
+        for at, lane in enumerate((Lane.ROUTINE, Lane.FLASH, Lane.ROUTINE, Lane.BULK))
+    ]
+
+    def change(txn: Txn) -> None:
+        rows = sorted(held.hold(txn, wanted), key=lambda one: (one.parcel.lane, one.seq))
+        assert [held.own_copies_to(txn, lowest, limit) for limit in range(5)] == [rows[:limit] for limit in range(5)]
+        assert [held.to_office(txn, lowest, limit) for limit in range(5)] == [rows[:limit] for limit in range(5)]
+        assert held.ways(txn) == [(lane, lowest) for lane in (Lane.FLASH, Lane.ROUTINE, Lane.BULK)]
+        with patch.object(held, "SHOWN_MAX", 3):
+            assert [row["seq"] for row in held.of_message(txn, IDS[0], IDS[0])] == [1, 1, 1]
 
     tried(store, change)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.copy import copy_digest
 from protocol.errors import Refused
-from protocol.ids import Digest, Epoch, MessageId
+from protocol.ids import Digest, Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.life import Life
 from relay.store import inbox, lives
@@ -104,6 +104,10 @@ def test_g02_what_is_shown_is_what_came(store: InlineStore, wanted: list[Receive
             found = inbox.find(txn, IDS[1], IDS[2], purged=purged)
             assert set(found) <= within
             assert len(found) == min(3, len(within))
+        for sender in (world.PROVINCE, bytes(16)):
+            for message_id in IDS[1:3]:
+                inbox.insert(txn, replace(FIRST, sender=OfficeId(sender), message_id=message_id), COPY, FORGET_US)
+        assert len(inbox.find(txn, IDS[1], IDS[2])) == 3
 
     tried(store, change)
 
@@ -148,6 +152,19 @@ def test_g14_what_a_revoked_office_sent_is_found_and_doubted_once(
     tried(store, change)
 
 
+def test_g14_a_page_of_what_an_office_sent_says_whether_there_may_be_more(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        put(txn, [replace(FIRST, message_id=one) for one in IDS])
+        for limit, after, looked_at, found, following in (
+            (9, b"", 5, IDS, None), (9, b"", 4, IDS, IDS[3]), (2, b"", 5, IDS[:2], IDS[1]), (1, IDS[2], 2, IDS[3:], IDS[3]),
+        ):  # fmt: skip
+            with patch.object(inbox, "LOOKED_AT", looked_at):
+                page, place = inbox.of_sender(txn, world.CITY, 50, after, limit)
+            assert (tuple(one.message_id for one in page), place) == (found, following)
+
+    tried(store, change)
+
+
 @pytest.mark.parametrize(("doubt_us", "flag"), [(49, 0), (50, REDELIVERED)])
 def test_g12_what_another_life_may_have_handed_out_says_so_until_it_is_acknowledged(
     store: InlineStore, doubt_us: int, flag: int
@@ -183,8 +200,13 @@ def test_g02_what_was_handed_out_comes_again_after_a_while_and_at_once_after_a_r
             (IDS[0], GAP | REDELIVERED),
         ]
         assert inbox.take(txn, 9, 0) == []
+        inbox.insert(txn, replace(FIRST, message_id=IDS[3], flags=0), COPY, FORGET_US)
+        assert inbox.acknowledge(txn, world.CITY, IDS[2]) == "acked"
         inbox.hand_again(txn)
-        assert [one.message_id for one in inbox.take(txn, 9, 0)] == [IDS[1], IDS[0], IDS[2]]
+        # What is new comes first, and is new to its reader; then as many as there is room for.
+        some = inbox.take(txn, 2, 0)
+        assert [(one.message_id, one.flags) for one in some] == [(IDS[3], 0), (IDS[1], GAP | REDELIVERED)]
+        assert [one.message_id for one in inbox.take(txn, 9, 0)] == [IDS[0]]
 
     tried(store, change)
 
@@ -248,7 +270,7 @@ def test_g07_of_a_refused_message_only_the_memory_is_kept(store: InlineStore, st
 
 
 def test_g07_receipts_are_kept_as_they_left_and_as_they_were_signed(store: InlineStore) -> None:
-    kept = [("returned", 30, b"sealed 3", b"3"), ("delivered", 10, b"1", b"1"), ("opened", 20, b"sealed 2", b"2")]
+    kept = [("delivered", 30, b"3", b"3"), ("returned", 10, b"sealed 1", b"1"), ("opened", 20, b"sealed 2", b"2")]
 
     def change(txn: Txn) -> None:
         for type_, at_us, sent, plain in kept:
@@ -263,7 +285,7 @@ def test_g07_receipts_are_kept_as_they_left_and_as_they_were_signed(store: Inlin
         # In the clear it is kept once.
         row = RECEIPTS.get(txn, world.CITY, IDS[0], "delivered")
         assert row is not None
-        assert row.body.count(b"1") == 1
+        assert row.body.count(b"3") == 1
 
     tried(store, change)
 

@@ -8,25 +8,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as replace_event
 
 import relay.store
 from keys.rows import RowCipher
+from keys.signing import COPY, sign_record
+from protocol.copy import copy_digest, encode_header, outer_payload
 from protocol.ids import Epoch, MessageId, OfficeId, StartId
 from protocol.lanes import Lane
 from protocol.receipt import Place
-from relay.store import lives, sent
+from relay.store import inbox, lives, sent
+from relay.store.damage import SALVAGED
 from relay.store.database import Database, Txn
 from relay.store.events import Event
-from relay.store.inbox import FILLS_GAP, GAP
+from relay.store.inbox import FILLS_GAP, GAP, Received
 from relay.store.sent import Accepted, Addressee
 from relay.store.streams import EPOCHS_MAX, Streams, gaps, tell
 from relay.store.tables import STREAMS
 from tests import world
 from tests.inline_store import InlineStore
-from tests.relay.office_store import LATER, PREPARED, office_store
+from tests.relay.office_store import BUNDLE, LATER, PREPARED, office_store, tried
 from tests.relay.store.place import STORAGE_KEY, HandClock, SystemEntropy
 
 MIGRATIONS = Path(relay.store.__file__).parent / "migrations"
@@ -174,6 +178,59 @@ def test_g04_numbers_go_on_where_their_row_is_damaged() -> None:
         store.run(lambda txn: given_numbers(txn, b"6", (world.PROVINCE,)))
         store.run(damage)
         assert store.run(lambda txn: given_numbers(txn, b"7", both)) == [1, 2]
+
+
+def test_g04_no_gap_is_false_where_the_row_of_a_stream_is_damaged() -> None:
+    def noted(txn: Txn, place: Place, sender: OfficeId = world.COUNTY) -> int:
+        streams = Streams(txn, world.CITY)
+        flag = streams.note(sender, place, MessageId(bytes(16)))
+        streams.close()
+        return flag
+
+    def damage(txn: Txn) -> None:
+        txn.connection.execute("UPDATE streams SET sealed = x'' WHERE lane = ?", (int(Lane.ROUTINE),))
+
+    routine, flash = (Place(lane, Epoch(bytes(8)), 1) for lane in (Lane.ROUTINE, Lane.FLASH))
+    with office_store() as store:
+        for place in (routine, replace(routine, number=2), flash):
+            store.run(partial(noted, place=place))
+        store.run(damage)
+        flags = [store.run(partial(noted, place=replace(routine, number=number))) for number in (5, 4, 8, 7)]
+        assert flags == [0, 0, GAP, FILLS_GAP]
+        # What is known goes on, and what begins does so with the first.
+        other = replace(routine, epoch=Epoch(b"epoch 2."), number=3)
+        assert [store.run(partial(noted, place=place)) for place in (replace(flash, number=3), other)] == [GAP, GAP]
+
+
+@pytest.mark.parametrize("state", ["taken", "purged", "refused"])
+def test_g04_no_gap_is_false_where_a_stream_was_lost_with_its_page(state: str) -> None:
+    """Not for a message that is still here; one that was refused has left nothing to know it by."""
+    place = Place(Lane.ROUTINE, Epoch(b"epoch 2."), 7)
+
+    def change(txn: Txn) -> list[int]:
+        for at, epoch in enumerate((Epoch(bytes(8)), place.epoch), 1):
+            header = encode_header(world.make_header(epoch=epoch, number=at))
+            outer = sign_record(world.COUNTY_KEY, COPY, outer_payload(header, b""))
+            message = Received(
+                world.COUNTY, MessageId(bytes((at,)) * 16), place.lane, state, 1, 0, copy_digest(b""), BUNDLE, outer, 1
+            )
+            inbox.insert(txn, message, copy_digest(outer), 1)
+        flags = []
+        for key in ("00", SALVAGED):
+            txn.connection.execute(
+                "INSERT INTO damaged (table_name, key_text, found_at_us, mended, columns) VALUES (?, ?, 1, 0, x'')",
+                ("streams", key),
+            )
+            for sender, one in (
+                (world.COUNTY, place), (world.COUNTY, replace(place, epoch=Epoch(bytes(8)))),
+                (world.COUNTY, replace(place, lane=Lane.FLASH)), (world.PROVINCE, place),
+            ):  # fmt: skip
+                flags.append(Streams(txn, world.CITY).note(sender, one, MessageId(bytes(16))))
+                txn.connection.execute("DELETE FROM streams")
+        return flags
+
+    with office_store() as store:
+        assert tried(store, change) == [GAP] * 4 + [GAP if state == "refused" else 0] + [GAP] * 3
 
 
 def _many(txn: Txn, sender: OfficeId) -> None:

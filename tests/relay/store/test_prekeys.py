@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from protocol.ids import OfficeId
@@ -24,6 +24,7 @@ def store() -> Iterator[InlineStore]:
 
 
 @FEW
+@example([(world.CITY, 1), (world.CITY, 3), (world.CITY, 2)])
 @given(st.lists(st.tuples(st.sampled_from(OFFICES), st.integers(1, 5)), max_size=8))
 def test_g14_the_record_of_the_highest_epoch_is_kept_until_its_office_is_forgotten(
     store: InlineStore, heard: list[tuple[OfficeId, int]]

@@ -36,11 +36,23 @@ def test_days_are_forgotten_when_their_time_is_over_and_totals_are_not() -> None
         store.run(lambda txn: counters.count(txn, {"accepted": 5}))
         for day in range(10):
             store.run(lambda txn, day=day: statistics.note(replace(txn, now_us=day * DAY_US)))
-        store.run(lambda txn: statistics.forget(replace(txn, now_us=9 * DAY_US), 4, 3))
+        store.run(lambda txn: statistics.forget(replace(txn, now_us=9 * DAY_US + 7), 4, 3))
         assert store.run(STATISTICS.unverified_count) == 7
-        store.run(lambda txn: statistics.forget(replace(txn, now_us=9 * DAY_US), 4, 3))
+        store.run(lambda txn: statistics.forget(replace(txn, now_us=9 * DAY_US + 7), 4, 3))
         assert [day for day, _ in store.run(lambda txn: statistics.latest(txn, 100))] == [9, 8, 7, 6, 5]
+        assert [day for day, _ in store.run(lambda txn: statistics.latest(txn, 2))] == [9, 8]
         assert store.run(counters.counters)["accepted"] == 5
+
+
+def test_a_day_on_which_nothing_more_was_counted_is_not_written_again() -> None:
+    with office_store() as store:
+        written = []
+        for counts in ({"accepted": 5}, {}, {"accepted": 1}):
+            store.run(lambda txn, counts=counts: counters.count(txn, counts))
+            before = store.commits
+            store.run(lambda txn: statistics.note(replace(txn, now_us=DAY_US)))
+            written.append(store.commits > before)
+        assert written == [True, False, True]
 
 
 def test_a_counter_that_began_again_makes_no_day_negative() -> None:
