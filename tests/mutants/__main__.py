@@ -48,7 +48,8 @@ _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debt
                   "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
 _PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "sealed_table", "writer")
-_PAGE_TESTS: Final = ("commits", "database", "fsck", "group", "mending", "sealed_table", "store_model", "writer")
+_PAGE_TESTS: Final = ("commits", "damage", "database", "fsck", "group", "mending", "sealed_table", "store_model",
+                      "writer")  # fmt: skip
 _OTHER_TESTS: Final = (*_PAGE_TESTS, "pages", "query_plans", "remains", "resealing", "salvage", "stopped", "wal")
 _CHANGES: Final = ("books", "verdicts", "settlement", "tombstones")
 PLANS: Final = (

@@ -18,7 +18,7 @@ CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
 _SQL: Final = re.compile(
     r"\s*(select|insert|update|delete|pragma|begin|commit|rollback|savepoint|release)\b.*"
-    r"|[\w\s.]+(=|<=?|>=?|between) -?(\?|\d).*|\w+( desc)(, \w+ desc)*|\w+ = \w+",
+    r"|[\w\s.]+(=|<=?|>=?|between) -?(\?|\d).*|\w+( desc)(, \w+ desc)*|\w+ = \w+|\w+ (not )?in \(.*\)",
     re.IGNORECASE | re.DOTALL,
 )
 """Whole statements, conditions, orders and settings."""

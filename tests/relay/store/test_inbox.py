@@ -156,7 +156,8 @@ def test_g14_a_page_of_what_an_office_sent_says_whether_there_may_be_more(store:
     def change(txn: Txn) -> None:
         put(txn, [replace(FIRST, message_id=one) for one in IDS])
         for limit, after, looked_at, found, following in (
-            (9, b"", 5, IDS, None), (9, b"", 4, IDS, IDS[3]), (2, b"", 5, IDS[:2], IDS[1]), (1, IDS[2], 2, IDS[3:], IDS[3]),
+            (9, b"", 5, IDS, None), (9, b"", 4, IDS, IDS[3]), (2, b"", 5, IDS[:2], IDS[1]),
+            (1, IDS[2], 2, IDS[3:], IDS[3]),
         ):  # fmt: skip
             with patch.object(inbox, "LOOKED_AT", looked_at):
                 page, place = inbox.of_sender(txn, world.CITY, 50, after, limit)
