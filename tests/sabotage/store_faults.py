@@ -65,7 +65,7 @@ STORE_FAULTS: Final[tuple[Fault, ...]] = (
           "        return GAP if step.skipped else", "        return 0 if step.skipped else",
           "tests/relay/store/test_numbers.py"),
     fault("G2", "what is handed out again does not say so", "relay/store/inbox.py",
-          "        taken += [(row, REDELIVERED) for row in again]", "        taken += [(row, 0) for row in again]",
+          "*((row, REDELIVERED) for row in again)]", "*((row, 0) for row in again)]",
           "tests/relay/test_books.py"),
     fault("G5", "changes are committed first come, first served", "relay/store/writer.py",
           "        lanes = [lane for lane in Lane if self._changes[lane]]\n",
