@@ -53,7 +53,7 @@ class RunningBroker:
         with (self.folder / "log").open("ab") as log:
             own_group = self.engine == "rabbitmq"
             self.process = subprocess.Popen(argv, cwd="/", stdout=log, stderr=log, start_new_session=own_group)
-        deadline = time.monotonic() + (60 if self.engine == "rabbitmq" else 10)
+        deadline = time.monotonic() + (180 if self.engine == "rabbitmq" else 30)
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

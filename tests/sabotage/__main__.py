@@ -17,14 +17,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
+from tests.sabotage.damage_faults import DAMAGE_FAULTS
 from tests.sabotage.enrolment_faults import ENROLMENT_FAULTS
 from tests.sabotage.fault import Fault
 from tests.sabotage.relay_faults import RELAY_FAULTS
 from tests.sabotage.store_faults import STORE_FAULTS
+from tests.sabotage.trust_faults import TRUST_FAULTS
 from tests.sabotage.wire_faults import WIRE_FAULTS
 from tests.sabotage.workshop import OutOfDate, Trial, Workshop
 
-FAULTS: Final = (*WIRE_FAULTS, *ENROLMENT_FAULTS, *RELAY_FAULTS, *STORE_FAULTS)
+FAULTS: Final = (*WIRE_FAULTS, *ENROLMENT_FAULTS, *TRUST_FAULTS, *RELAY_FAULTS, *STORE_FAULTS, *DAMAGE_FAULTS)
 
 
 def try_all(faults: Sequence[Fault], jobs: int, *, trusting: bool) -> Iterator[Trial | OutOfDate]:

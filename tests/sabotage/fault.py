@@ -16,6 +16,8 @@ class Edit:
 class Fault:
     """`name` says in plain words what the program then does wrong; `tests` are pytest arguments, fastest first.
 
+    `guarantee` is G1 to G16, or § and a section of the contract where no guarantee is broken.
+
     `quick`: the first of the tests notices within two seconds, so that the fault is tried in CI.
     """
 
