@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from relay.details import in_chinese
 from relay.wording_en import WORDS as EN
 from relay.wording_zh import WORDS as ZH
 
@@ -167,7 +168,7 @@ def human_lines(code: str, lang: str = "en", detail: str = "", field: str | None
     what, why, hint = lookup(code).words(lang)
     where = f"{field}: " if field else ""
     if detail:
-        why = f"{why} {where}{detail}" if lang == "en" else f"{why}（{where}{detail}）"
+        why = f"{why} {where}{detail}" if lang == "en" else f"{why}（{where}{in_chinese(detail)}）"
     elif field:
         why = f"{why} {field}" if lang == "en" else f"{why}（{field}）"
     return what, why, hint

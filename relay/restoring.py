@@ -90,12 +90,12 @@ class Restorer:
         alarms = self._ground.alarms
         if damage.recent:
             tables = ", ".join(damage.tables)
-            detail = f"{damage.recent} rows of {tables}, {damage.mended} of them mended; see relay fsck"
+            said = [f"{damage.recent} rows of {tables}, {damage.mended} of them mended", "see relay fsck"]
             if self._gone:
                 # Whoever reads this can only ask the sender, who knows the message by its id.
                 named = ", ".join(map(self._name, self._gone[:NAMED]))
-                detail += f"; {len(self._gone)} received messages cannot be sent again: {named}"
-            alarms.sound("DAMAGED_ROWS", self._ground.clock.now_us(), detail)
+                said.append(f"{len(self._gone)} received messages cannot be sent again: {named}")
+            alarms.sound("DAMAGED_ROWS", self._ground.clock.now_us(), "; ".join(said))
         else:
             alarms.clear("DAMAGED_ROWS")
 

@@ -109,8 +109,8 @@ class Timekeeper:
     def _skew_text(self, found: dict[OfficeId, int]) -> str:
         widest = sorted(found.items(), key=lambda one: -abs(one[1]))
         named = [
-            f"{self._ground.address_of(office)} is {span_text(by)} {'ahead' if by > 0 else 'behind'}"
-            for office, by in widest[:NAMED_MAX]
+            f"{address} is {span_text(by)} ahead" if by > 0 else f"{address} is {span_text(by)} behind"
+            for address, by in ((self._ground.address_of(office), by) for office, by in widest[:NAMED_MAX])
         ]
         more = len(widest) - len(named)
         return "; ".join([*named, f"and {more} more"] if more else named)
@@ -141,9 +141,10 @@ def clock_object(ground: Ground) -> dict[str, Any]:
 
 def _jump_text(jump_us: int, word: str) -> str:
     """What happened and what to do."""
-    side = "ahead of" if jump_us > 0 else "behind"
+    span = span_text(jump_us)
+    side = f"{span} ahead of" if jump_us > 0 else f"{span} behind"
     known = "; neighbours agree with the believed time" if word == "believed" else ""
     return (
-        f"the wall clock is {span_text(jump_us)} {side} the believed time, by which messages live{known}; "
+        f"the wall clock is {side} the believed time, by which messages live{known}; "
         "set it right, or if it is right run `relay clock accept`"
     )

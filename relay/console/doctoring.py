@@ -10,7 +10,7 @@ from relay.console.choices import Choices
 from relay.console.client import daemon_of, path_of
 from relay.console.commands import command
 from relay.console.failure import Failure, report
-from relay.console.output import console, emit, printable
+from relay.console.output import cell, console, emit, printable
 from relay.console.phrases import say
 
 _STYLE: Final = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
@@ -53,7 +53,7 @@ def _tell(finding: Mapping[str, Any], lang: str) -> None:
     line = Text(f"{finding['result']}  ", style=_STYLE.get(str(finding["result"]), ""))
     line.append(printable(f"{finding['check']}: {what}"), style="default")
     if finding.get("detail"):
-        line.append(printable(f" ({finding['detail']})"), style="dim")
+        line.append(printable(f" ({cell(finding['detail'], 'detail', lang)})"), style="dim")
     console().print(line, soft_wrap=True)
     if step:
         click.echo(f"      {say('do', lang)}{step}")

@@ -11,6 +11,7 @@ import msgspec
 from relay.console.choices import Choices
 from relay.console.phrases import say
 from relay.console.terms import FIELDS, term
+from relay.details import in_chinese
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,6 +173,8 @@ def cell(value: Any, name: str, lang: str) -> str:
         return duration(value)
     if name.endswith("bytes"):
         return size(value)
+    if name == "detail" and lang == "zh_CN":
+        return in_chinese(str(value))
     if name in ("state", "urgency", "lane", "kind", "flags", "type", "class", "standing", "roles", "stage", "what"):
         return term(str(value), lang)
     return str(value)
