@@ -21,8 +21,6 @@ DAMAGE_FAULTS: Final[tuple[Fault, ...]] = (
           "        following = int.from_bytes(more[:4], \"big\")\n", "        following = 0\n", _PAGES),
     fault("G11", "what was deleted is salvaged from pages that are free", "relay/store/pages.py",
           "page and number not in free and", "page and", _PAGES),
-    fault("G1", "what the log of a damaged database holds is not salvaged", "relay/store/salvage.py",
-          "    write_home(path, PAGE_BYTES)\n", "", _SALVAGE),
     fault("G1", "after a salvage nobody looks for what is missing", "relay/store/salvage.py",
           "        for table in _LOOKED_FOR:\n", "        for table in ():\n", _ROTTEN_PAGE, quick=False),
     fault("G16", "a page that makes no sense is met again after every start", "relay/store/salvage.py",

@@ -17,6 +17,7 @@ from keys.rows import RowCipher
 from protocol.ids import message_id_text, uuid7
 from relay.daemon import MIGRATIONS
 from relay.draft import Draft
+from relay.store import counters
 from relay.store.damage import SALVAGED, was_moved_aside
 from relay.store.database import DAMAGED_NAME, DATABASE_NAME, PAGE_BYTES, SUSPECT_NAME, Database, StoreUnusable
 from relay.store.group import StoreFailed
@@ -160,6 +161,23 @@ def test_g01_what_the_log_holds_is_salvaged_too(kept: Kept, tmp_path: Path) -> N
     database = opened(folder)
     assert content(database) == kept.content
     assert not (folder / SUSPECT_NAME).exists()
+    database.close()
+
+
+def test_g01_what_the_log_holds_is_salvaged_also_where_sqlite_reads_nothing(kept: Kept, tmp_path: Path) -> None:
+    """Which cannot bring its log home then, and the first page with its name is not in it."""
+    (working := tmp_path / "working").mkdir()
+    store = InlineStore(opened(lay(working, kept.whole)), OfficeClock(Time()))
+    store.run(lambda txn: counters.count(txn, {"accepted": 1}))
+    (folder := tmp_path / "killed").mkdir()
+    for path in working.glob(f"{DATABASE_NAME}*"):
+        shutil.copy(path, folder)
+    expected = content(store.database)
+    store.close()
+    lay(folder, b"nothing of SQLite's" + (folder / DATABASE_NAME).read_bytes()[19:])
+    database = opened(folder)
+    assert content(database) == expected != kept.content
+    assert "salvaged" in database.problems[0]
     database.close()
 
 
