@@ -177,12 +177,10 @@ class Ending:
             endings.mark_answered(txn, one.message_id, one.office)
             return
         tombstone = self._tombstone(one, one.asked_us)
-        digest = tombstone.parcel.digest
-        if not held.is_held(txn, digest):
-            custodian = held.passed_to(txn, digest)
-            if custodian is not None:
-                self._ended.lost.append((digest, custodian))
-            self._hold.append(tombstone)
+        custodian = held.gone_to(txn, tombstone.parcel.digest)
+        if custodian is not None:
+            self._ended.lost.append((tombstone.parcel.digest, custodian))
+        self._hold.append(tombstone)
         again_us = ask_again_us(asked_us=one.asked_us, now_us=now_us, grace_us=self._terms.grace_us)
         endings.mark_asked(txn, one, one.asked_us, again_us)
 

@@ -32,7 +32,7 @@ from protocol.errors import RemoteError
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Frame, Item
 from protocol.ids import Address, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
-from protocol.lanes import receipt_lane
+from protocol.lanes import Lane, receipt_lane
 from protocol.parcel import NO_MESSAGE, Parcel
 from protocol.receipt import Receipt
 from protocol.topics import FrameTopic
@@ -81,10 +81,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A receipt about a message that we sent."""
+    """A receipt about a message that we sent. `heard` tells its maker that we have it, where it came sealed."""
 
     item: Item
     receipt: VerifiedReceipt
+    heard: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,22 +237,25 @@ def _transit(item: Item, header: CopyHeader, witnessed_us: int, eyes: Eyes) -> T
     record = None
     told_already = item.trail == (header.sender,)
     if header.lane.group == "fast" and header.entitlement != RECEIPT_CLASS and not told_already:
-        record = make_receipt(
-            eyes.identity,
-            Receipt(
-                network=header.network,
-                type="custody",
-                id=header.id,
-                by=eyes.identity.office,
-                recipient=header.recipient,
-                to=header.sender,
-                digest=item.digest,
-                at_us=eyes.now_us,
-                lane=receipt_lane(header.lane),
-                expires_us=receipt_expiry_us(header.expires_us, eyes.now_us),
-            ),
-        )
+        record = _custody(item, header, receipt_lane(header.lane), eyes)
     return Transit(item, Held(parcel, header.expires_us, item.data), record)
+
+
+def _custody(item: Item, header: CopyHeader, lane: Lane, eyes: Eyes) -> Held:
+    """Our word that we have a copy durably, to who made it; true after the commit."""
+    said = Receipt(
+        network=header.network,
+        type="custody",
+        id=header.id,
+        by=eyes.identity.office,
+        recipient=header.recipient,
+        to=header.sender,
+        digest=item.digest,
+        at_us=eyes.now_us,
+        lane=lane,
+        expires_us=receipt_expiry_us(header.expires_us, eyes.now_us),
+    )
+    return make_receipt(eyes.identity, said)
 
 
 def _require_not_suspended(origin: OfficeId, eyes: Eyes) -> None:
@@ -274,15 +278,15 @@ def _opened(
 ) -> Message | Answer | Doubted:
     """A message with the receipt that will be true after the commit, or a sealed receipt."""
     author = eyes.directory.by_id(verified.copy.header.sender)
+    header = verified.copy.header
     doubted = is_doubted(author, verified.key_id, witnessed_us)
     if opened.receipt is not None:
         doubted = doubted or is_doubted(author, opened.receipt.key_id, witnessed_us)
-        return Doubted(item) if doubted else Answer(item, opened.receipt)
+        return Doubted(item) if doubted else Answer(item, opened.receipt, _custody(item, header, header.lane, eyes))
     message = opened.message
     if message is None:
         raise RemoteError("MALFORMED", "neither message nor receipt")
     doubted = doubted or is_doubted(author, message.key_id, witnessed_us)
-    header = verified.copy.header
     code = _refusal(message, eyes)
     answer = Receipt(
         network=header.network,

@@ -1,4 +1,5 @@
-"""What time does: messages end, gaps are told, memories and lives of parcels are over (G2, G4, G8, G9).
+"""What time does: messages end, gaps are told, memories and lives of parcels are over, and receipts that nobody heard
+are sent again (G2, G4, G8, G9, G16).
 
 A bounded batch per turn, in one change.
 """
@@ -12,6 +13,7 @@ from protocol.lanes import Lane
 from protocol.limits import SECOND_US
 from relay.ending import Ended, Ending, Terms
 from relay.ground import Ground
+from relay.repeating import repeat
 from relay.store import events, held, streams
 from relay.store.database import Txn
 
@@ -71,5 +73,8 @@ def _turn(txn: Txn, terms: Terms, *, settled: bool, notice_us: int) -> Ended:
         held.forget(txn, digest)
     ended.released += map(Digest, released)
     ended.events += events.append(txn, streams.tell(txn, txn.now_us - notice_us, BATCH, terms.identity.office))
-    ended.more |= BATCH in (len(released), held.forget_passed(txn, txn.now_us, BATCH))
+    repeated = repeat(txn, terms.identity.office)
+    ended.taken += repeated.taken
+    ended.lost += repeated.lost
+    ended.more |= repeated.more or BATCH in (len(released), held.forget_passed(txn, txn.now_us, BATCH))
     return ended

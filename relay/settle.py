@@ -310,10 +310,9 @@ class Settlement:
 
     def _hold_again(self, parcel: Held) -> None:
         """Hold what may have gone on from here before: round whoever took it then and kept silent (SPEC M34, M35)."""
-        digest = parcel.parcel.digest
-        custodian = held.passed_to(self._txn, digest)
-        if custodian is not None and not held.is_held(self._txn, digest):
-            self._outcome.lost.append((digest, custodian))
+        custodian = held.gone_to(self._txn, parcel.parcel.digest)
+        if custodian is not None:
+            self._outcome.lost.append((parcel.parcel.digest, custodian))
         self._hold.append(parcel)
 
     def _take_transit(self, finding: Transit, examined: Examined) -> bool:
@@ -358,13 +357,22 @@ class Settlement:
     def _take_answer(self, finding: Answer, examined: Examined) -> bool:
         """A receipt about what we sent. Taken in any case: whoever carried it may forget it."""
         receipt = finding.receipt.receipt
-        if receipt.type == "prekey_gone" and receipt.by == receipt.recipient:
+        if receipt.type in ("custody", "prekey_gone") and receipt.by == receipt.recipient:
             sealed = inbox.find_sealed_receipt(self._txn, receipt.by, receipt.digest)
-            if sealed is not None:
+            if sealed is not None and receipt.type == "prekey_gone":
                 self._outcome.unopened.append((sealed, receipt.proof))
                 return True
-        if not self._verdicts.receipt(finding.receipt.receipt, finding.receipt.data):
+            if sealed is not None:
+                inbox.mark_unheard(self._txn, sealed, None)
+                held.forget(self._txn, receipt.digest)
+                self._outcome.released.append(receipt.digest)
+                return True
+        if not self._verdicts.receipt(receipt, finding.receipt.data):
             self._suspect(finding.item.data, "NOT_FOR_US", "about a message we did not send", examined)
+        heard = finding.heard
+        if heard is not None and not held.is_answered(self._txn, heard.parcel.message_id, heard.parcel.recipient):
+            # Without room nothing is said: the receipt comes again.
+            self._hold += [heard] if self._txn.space.admits(heard.parcel.lane) else []
         return True
 
     # Answers.

@@ -88,6 +88,11 @@ def passed_to(txn: Txn, digest: bytes) -> OfficeId | None:
     return None
 
 
+def gone_to(txn: Txn, digest: bytes) -> OfficeId | None:
+    """The office that has custody of a parcel which is not held here any more; None also when nobody took it."""
+    return None if is_held(txn, digest) else passed_to(txn, digest)
+
+
 def of_way(txn: Txn, lane: Lane, recipient: OfficeId, after_seq: int, limit: int) -> list[Held]:
     """Parcels to a recipient on a lane in the order they came, after a place; for the window."""
     where = "lane = ? AND recipient = ? AND seq > ?"

@@ -11,7 +11,7 @@ from protocol.errors import Refused
 from protocol.fields import elements
 from protocol.ids import Digest, Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CONTENT_BYTES
+from protocol.limits import CONTENT_BYTES, SECOND_US
 from protocol.receipt import SEALED_TYPES
 from relay.store import lives
 from relay.store.counters import blob, number
@@ -32,6 +32,8 @@ FLAGS = {
 """Bits of the `flags` column by their names in CONTRACT sections 6 and 11."""
 LOOKED_AT = 1_000
 """Most rows looked at for those that are wanted, about 2 ms where none is."""
+UNHEARD_US = 60 * SECOND_US
+"""After so long a sealed receipt is sent again, if its reader has not said that it has it: there and back take less."""
 SHOWN = "state NOT IN ('refused', 'purged', 'dead')"
 
 
@@ -56,11 +58,12 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class SealedReceipt:
-    """A receipt that left sealed: the bytes as they left, and the signed record within."""
+    """A receipt that left sealed: when it was made, the bytes as they left, and the signed record within."""
 
     sender: OfficeId
     message_id: bytes
     type: str
+    at_us: int
     left: bytes
     plain: bytes
 
@@ -216,9 +219,10 @@ def keep_receipt(txn: Txn, sender: bytes, message_id: bytes, type_: str, at_us: 
     """Keep a receipt that this office made: `sent` as it leaves (duplicates are answered with the same bytes, D1),
     `plain` the signed record within, which is what evidence shows.
     """
+    sealed = type_ in SEALED_TYPES
     clear: dict[str, Value] = {
         "sender": sender, "message_id": message_id, "type": type_, "at_us": at_us,
-        "copy_digest": copy_digest(sent) if type_ in SEALED_TYPES else None,
+        "copy_digest": copy_digest(sent) if sealed else None, "again_us": at_us + UNHEARD_US if sealed else None,
     }  # fmt: skip
     RECEIPTS.insert(txn, clear, dumps([sent, None if plain == sent else plain]))
 
@@ -244,9 +248,21 @@ def plain_receipts(txn: Txn, sender: bytes, message_id: bytes) -> list[bytes]:
 def find_sealed_receipt(txn: Txn, sender: bytes, digest: bytes) -> SealedReceipt | None:
     """Which receipt for an office left as the copy with this digest; None when none did."""
     for row in RECEIPTS.select(txn, "copy_digest = ? AND sender = ?", (digest, sender)):
-        left, plain = _receipt_parts(row)
-        return SealedReceipt(OfficeId(sender), blob(row["message_id"]), str(row["type"]), left, plain)
+        return _sealed_receipt(row)
     return None
+
+
+def unheard_receipts(txn: Txn, now_us: int, limit: int) -> list[SealedReceipt]:
+    """Sealed receipts that are to be sent again: nobody has said that their readers have them (SPEC M42)."""
+    rows = RECEIPTS.select(txn, "again_us IS NOT NULL AND again_us <= ?", (now_us,), order="again_us", limit=limit)
+    return [_sealed_receipt(row) for row in rows]
+
+
+def mark_unheard(txn: Txn, one: SealedReceipt, again_us: int | None) -> None:
+    """When a sealed receipt is sent again; None: its reader has it, or its life is over."""
+    row = RECEIPTS.get(txn, one.sender, one.message_id, one.type)
+    if row is not None and row["again_us"] is not None:
+        RECEIPTS.update(txn, row, again_us=again_us)
 
 
 def replace_receipt(txn: Txn, old: SealedReceipt, sent: bytes) -> bool:
@@ -287,6 +303,12 @@ def _received(row: Row, doubt_us: int) -> Received:
         witnessed_us=number(row["witnessed_us"]),
         seq=number(row["seq"]),
     )
+
+
+def _sealed_receipt(row: Row) -> SealedReceipt:
+    left, plain = _receipt_parts(row)
+    sender, message_id = OfficeId(blob(row["sender"])), blob(row["message_id"])
+    return SealedReceipt(sender, message_id, str(row["type"]), number(row["at_us"]), left, plain)
 
 
 def _receipt_parts(row: Row) -> tuple[bytes, bytes]:

@@ -32,7 +32,9 @@ INBOX: Final = SealedTable(
         "copy_digest", "forget_us",
     ),
 )  # fmt: skip
-RECEIPTS: Final = SealedTable("receipts", key=("sender", "message_id", "type"), clear=("at_us", "copy_digest"))
+RECEIPTS: Final = SealedTable(
+    "receipts", key=("sender", "message_id", "type"), clear=("at_us", "copy_digest", "again_us")
+)
 STREAMS: Final = SealedTable("streams", key=("sender", "lane", "epoch"), clear=("began_us", "told_us", "untold_us"))
 WITNESSES: Final = SealedTable("witnesses", key=("office",))
 PREKEYS: Final = SealedTable("prekeys", key=("office",), clear=("epoch",))

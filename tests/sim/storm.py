@@ -20,6 +20,7 @@ from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
 from tests.sim.checks import bounds, forgery, lives, logs, numbers, places, reading, revocation, secrecy, verdicts
+from tests.sim.checks.receipts import UNHEARD, check_receipts
 from tests.sim.faults import FAULTS, JOINTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
@@ -100,6 +101,7 @@ class Storm:
             await self._watch(heal_s, [sending, *readers], until=lambda: sending.done() and self._all_final())
             await self._watch(QUIET_S, readers, until=self._is_quiet)
             self._check_quiet()
+            check_receipts(self.history)
             revocation.check_effects(self.history)
             places.check_places(self.history)
             verdicts.check_stories(self.history, await self._stories(), self.history.accepted, healed=True)
@@ -180,8 +182,11 @@ class Storm:
         return [one for one in self.network.offices.values() if one.seat.office != self._gone]
 
     def _is_quiet(self) -> bool:
-        """Whether nothing is under way any more: no copy and no receipt is held by anybody."""
-        return not any(office.look(lambda txn: self._asked(txn, _HELD)) for office in self._members())
+        """Whether nothing is under way any more: no copy and no receipt is held by anybody, and each was heard."""
+        asked = (_HELD, UNHEARD)
+        return not any(
+            office.look(lambda txn: sum(self._asked(txn, one) for one in asked)) for office in self._members()
+        )
 
     def _check_quiet(self) -> None:
         for office in self._members():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from relay.aftermath import Aftermath, Swept
 from relay.audit.check import Walk
 from relay.audit.log import AuditLog
 from relay.ground import Ground
+from relay.repeating import Repeated
 from relay.store import inbox as inbox_table
 from relay.store import quarantine, sent, streams
 from relay.store.tables import SENT
@@ -108,6 +110,13 @@ def be_patient(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(storm, "HEAL_S", 120.0)
 
 
+def lose_receipts(patch: pytest.MonkeyPatch) -> None:
+    """G16: what clerks say never leaves."""
+    patch.setattr(inbox, "held", SimpleNamespace(hold=lambda *_: []))
+    patch.setattr(janitor, "repeat", lambda *_: Repeated([], [], more=False))
+    patch.setattr(storm, "QUIET_S", 10.0)
+
+
 def forgive_revoked(patch: pytest.MonkeyPatch) -> None:
     """G14: keys of a revoked office count as before."""
     patch.setattr(directory, "_revoked_at", lambda *_: False)
@@ -169,6 +178,7 @@ def keep_all_suspects(patch: pytest.MonkeyPatch) -> None:
         ("G10", believe_everybody, "forge", "liveness"),
         ("G12", suspect_itself, "crash,replay", "safety"),
         ("G16", be_patient, "absent,drop,forgetful", "liveness"),
+        ("G16", lose_receipts, "", "liveness"),
         ("G14", forgive_revoked, "revoke", "safety"),
         ("G14", mark_nothing, "revoke", "liveness"),
         ("G14", believe_answers, "revoke", "liveness"),

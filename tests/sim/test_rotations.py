@@ -84,7 +84,9 @@ def _opened(txn: Txn, sender: bytes) -> SealedReceipt:
     plain = inbox.plain_receipt(txn, sender, message_id, "opened")
     assert left is not None
     assert plain is not None
-    return SealedReceipt(SEATS[COUNTY].office, message_id, "opened", left, plain)
+    at_us = row["at_us"]
+    assert isinstance(at_us, int)
+    return SealedReceipt(SEATS[COUNTY].office, message_id, "opened", at_us, left, plain)
 
 
 def test_a_receipt_that_is_sealed_again_after_a_rotation_is_the_one_that_was_signed_before() -> None:

@@ -93,12 +93,14 @@ CREATE INDEX inbox_handed ON inbox (handed_us) WHERE acked = 0 AND handed_us IS 
 CREATE INDEX inbox_state ON inbox (state, seq);
 
 -- Receipts that this office made as a recipient: a duplicate is answered with the same bytes. copy_digest: of the copy as
--- which one left that travels sealed; its reader names it by that when it cannot open it.
+-- which one left that travels sealed; its reader names it by that when it has it, or cannot open it. again_us: when such
+-- a one is sent again, until its reader has it.
 CREATE TABLE receipts (
     sender BLOB NOT NULL, message_id BLOB NOT NULL, type TEXT NOT NULL, at_us INTEGER NOT NULL, copy_digest BLOB,
-    row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id, type)
+    again_us INTEGER, row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id, type)
 ) STRICT;
 CREATE INDEX receipts_copy ON receipts (copy_digest) WHERE copy_digest IS NOT NULL;
+CREATE INDEX receipts_again ON receipts (again_us) WHERE again_us IS NOT NULL;
 
 -- Numbers seen per (sender, lane, sender epoch), for gaps (G4). told_us, untold_us: since when the oldest hole is open
 -- that people were told of, and the oldest that they were not.

@@ -291,15 +291,37 @@ def test_g07_receipts_are_kept_as_they_left_and_as_they_were_signed(store: Inlin
     tried(store, change)
 
 
+def test_g16_sealed_receipts_are_due_again_until_they_are_heard(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        for at, type_ in enumerate(("opened", "signed_for", "returned", "refused", "delivered", "tombstone")):
+            inbox.keep_receipt(txn, world.CITY, IDS[0], type_, at, type_.encode(), b"plain")
+        assert inbox.unheard_receipts(txn, inbox.UNHEARD_US - 1, 9) == []
+        assert [one.type for one in inbox.unheard_receipts(txn, inbox.UNHEARD_US, 9)] == ["opened"]
+        due = inbox.unheard_receipts(txn, inbox.UNHEARD_US + 9, 3)
+        assert [(one.type, one.at_us, one.left) for one in due] == [
+            ("opened", 0, b"opened"), ("signed_for", 1, b"signed_for"), ("returned", 2, b"returned"),
+        ]  # fmt: skip
+        inbox.mark_unheard(txn, due[0], 3 * inbox.UNHEARD_US)
+        inbox.mark_unheard(txn, due[1], None)
+        inbox.mark_unheard(txn, replace(due[2], message_id=IDS[1]), None)
+        left = inbox.unheard_receipts(txn, 3 * inbox.UNHEARD_US, 9)
+        assert [one.type for one in left] == ["returned", "refused", "opened"]
+        # What was heard stays heard.
+        inbox.mark_unheard(txn, due[1], 1)
+        assert len(inbox.unheard_receipts(txn, 3 * inbox.UNHEARD_US, 9)) == 3
+
+    tried(store, change)
+
+
 def test_g07_a_receipt_that_could_not_be_opened_is_found_and_leaves_as_another_copy(store: InlineStore) -> None:
     def change(txn: Txn) -> None:
         for at, type_ in enumerate(("opened", "signed_for", "returned", "refused", "delivered")):
             inbox.keep_receipt(txn, world.CITY, IDS[0], type_, at, type_.encode(), b"plain")
             found = inbox.find_sealed_receipt(txn, world.CITY, copy_digest(type_.encode()))
-            wanted = SealedReceipt(world.CITY, IDS[0], type_, type_.encode(), b"plain")
+            wanted = SealedReceipt(world.CITY, IDS[0], type_, at, type_.encode(), b"plain")
             assert found == (None if type_ == "delivered" else wanted)
             assert inbox.find_sealed_receipt(txn, world.COUNTY, copy_digest(type_.encode())) is None
-        old = SealedReceipt(world.CITY, IDS[0], "opened", b"opened", b"plain")
+        old = SealedReceipt(world.CITY, IDS[0], "opened", 0, b"opened", b"plain")
         assert inbox.replace_receipt(txn, old, b"again")
         assert inbox.find_sealed_receipt(txn, world.CITY, copy_digest(b"opened")) is None
         assert inbox.find_sealed_receipt(txn, world.CITY, copy_digest(b"again")) == replace(old, left=b"again")
