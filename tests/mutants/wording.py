@@ -7,7 +7,7 @@ import ast
 import difflib
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 ERRORS: Final = frozenset({"RemoteError", "Refused", "StoreUnusable"})
 """Errors with a stable code first; what follows is English for a log."""
@@ -16,6 +16,7 @@ NAMED: Final = {"cast": 0, "Fields": 1, "as_bytes": 1, "as_text": 1, "as_uint": 
 """Readers of fields, and the place of the argument that only names the object in errors."""
 CONTEXT: Final = 40
 """Characters shown on each side of a difference."""
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _SQL: Final = re.compile(
     r"\s*(select|insert|update|delete|pragma|begin|commit|rollback|savepoint|release)\b.*"
     r"|[\w\s.]+(=|<=?|>=?|between) -?(\?|\d).*|\w+( desc)(, \w+ desc)*|\w+ = \w+|\w+ (not )?in \(.*\)",
@@ -43,12 +44,14 @@ class Change:
 class _Wordless(ast.NodeTransformer):
     """A function without what only words an error, and under its original's name."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+    def visit_FunctionDef(self, node: Function) -> ast.AST:
         found = _MUTANT.match(node.name)
         node.name = found.group(1) if found else node.name
         node.decorator_list = []
         self.generic_visit(node)
         return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, str) and _SQL.fullmatch(node.value):
@@ -77,12 +80,12 @@ class _Wordless(ast.NodeTransformer):
         return node
 
 
-def _text(node: ast.FunctionDef, name: str) -> list[str]:
+def _text(node: Function, name: str) -> list[str]:
     node.name = name.rpartition(".")[2]
     return ast.unparse(node).splitlines()
 
 
-def _meaning(node: ast.FunctionDef) -> str:
+def _meaning(node: Function) -> str:
     """A function without its words."""
     return ast.dump(_Wordless().visit(ast.parse(ast.unparse(node)).body[0]))
 
@@ -103,9 +106,9 @@ def _narrow(old: str, new: str) -> tuple[str, str]:
 
 def changes_of(module: str, source: str) -> dict[str, Change]:
     """The mutants in one file of mutmut's, by their names."""
-    families: dict[str, dict[str, ast.FunctionDef]] = {}
+    families: dict[str, dict[str, Function]] = {}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef) and (found := _MUTANT.match(node.name)):
+        if isinstance(node, Function) and (found := _MUTANT.match(node.name)):
             families.setdefault(found.group(1), {})[found.group(2)] = node
     dotted = module.removesuffix(".py").replace("/", ".")
     changes = {}
