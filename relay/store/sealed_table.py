@@ -147,12 +147,11 @@ class SealedTable:
 
         `where` and `order` are constant SQL of the program; `args` fill its question marks.
         """
-        rows = []
-        for found in txn.connection.execute(*_tail(self._select_sql, where, args, order, limit)).fetchall():
-            row = self.open_stored(txn.cipher, found[1:]) or self.mended(txn, found[0], found[1:])
-            if row is not None:
-                rows.append(row)
-        return rows
+        query = _tail(self._select_sql, where, args, order, limit)
+        before = txn.connection.total_changes
+        rows = self._opened(txn, query)
+        # What was mended may not match any more, and another place in the order is its own.
+        return rows if txn.connection.total_changes == before else self._opened(txn, query)
 
     def look_through(self, txn: Txn, after: int, limit: int) -> tuple[int, int]:
         """Open the rows after a rowid, whatever their columns say; what does not open is mended, or moved aside then.
@@ -187,6 +186,12 @@ class SealedTable:
             # Text that is no UTF-8 any more comes with lone surrogates (see database.py) and cannot be encoded.
             return None
         return Row(dict(zip(self.columns, values, strict=True)), body, version)
+
+    def _opened(self, txn: Txn, query: tuple[str, Sequence[Value]]) -> list[Row]:
+        """The rows of a query as they lie there, or mended."""
+        found = txn.connection.execute(*query).fetchall()
+        rows = (self.open_stored(txn.cipher, one[1:]) or self.mended(txn, one[0], one[1:]) for one in found)
+        return [row for row in rows if row is not None]
 
     def mended(self, txn: Txn, rowid: int, stored: Sequence[Value]) -> Row | None:
         """A damaged row as it was written, put back in its place; None, and it is moved aside after the change."""

@@ -6,10 +6,9 @@ a transaction awaited statement by statement stays open when its task is cancell
 """
 
 import asyncio
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar, TypeVarTuple
 
 import aiosqlite
 
@@ -20,7 +19,7 @@ from relay.store.database import Database
 from relay.store.group import Change, Outcome, StoreFailed, checkpoint, commit_group
 
 T = TypeVar("T")
-P = ParamSpec("P")
+Args = TypeVarTuple("Args")
 
 GROUP_CHANGES: Final = 200
 """Most changes of one commit, so that a flash message that just missed it waits about 10 ms."""
@@ -74,20 +73,14 @@ class GroupCommitStore:
         `on_failure` is called once, in the event loop, when the store stopped for good: the daemon must exit
         then. Raises what `Database.open` raises.
         """
-        opened: list[Database | Exception] = []
-
-        def connect() -> Any:
-            try:
-                opened.append(open_database())
-            except Exception as error:  # noqa: BLE001 - raised below; here it would leave the thread behind
-                opened.append(error)
-            return opened[0].connection if isinstance(opened[0], Database) else sqlite3.connect(":memory:")
-
-        connection = await aiosqlite.Connection(connect, iter_chunk_size=64)
-        if isinstance(opened[0], Exception):
+        # Only the thread of this connection is wanted; the database keeps its own.
+        connection = await aiosqlite.connect(":memory:")
+        try:
+            database = await _in_thread(connection, open_database)
+        except BaseException:
             await connection.close()
-            raise opened[0]
-        return cls(connection, opened[0], clock, on_failure)
+            raise
+        return cls(connection, database, clock, on_failure)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -150,7 +143,7 @@ class GroupCommitStore:
                         _answer(running, await self._run(running))
                         running = ()
                 if self._database.checkpoint_due:
-                    await self._in_thread(checkpoint, self._database)
+                    await _in_thread(self._connection, checkpoint, self._database)
         except Exception as error:  # noqa: BLE001 - everybody who waits is told
             # The files stay as they are until `close`: SQLite's way of closing would sync them once more.
             self._fail(error, running)
@@ -187,16 +180,7 @@ class GroupCommitStore:
     async def _run(self, group: Sequence[_Pending]) -> list[Outcome]:
         """One transaction; time is taken here, since the clock belongs to the event loop."""
         changes = [pending.work for pending in group]
-        return await self._in_thread(commit_group, self._database, changes, self._clock.now_us())
-
-    async def _in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one whole function in the connection's thread.
-
-        aiosqlite offers only single statements in public; its hook for them takes any function. This is the
-        one place that depends on it.
-        """
-        value: T = await self._connection._execute(work, *args, **kwargs)  # type: ignore[no-untyped-call]
-        return value
+        return await _in_thread(self._connection, commit_group, self._database, changes, self._clock.now_us())
 
     def _fail(self, error: BaseException, running: Sequence[_Pending]) -> None:
         """Stop for good: nobody waits for ever, and the daemon is told."""
@@ -213,9 +197,19 @@ class GroupCommitStore:
         """Close the database in its thread, then end the thread."""
         self._shut_down = True
         try:
-            await self._in_thread(self._database.close)
+            await _in_thread(self._connection, self._database.close)
         finally:
             await self._connection.close()
+
+
+async def _in_thread(connection: aiosqlite.Connection, work: Callable[[*Args], T], *args: *Args) -> T:
+    """Run one whole function in the connection's thread.
+
+    aiosqlite offers only single statements in public; its hook for them takes any function. This is the one place that
+    depends on it.
+    """
+    value: T = await connection._execute(work, *args)  # type: ignore[no-untyped-call]
+    return value
 
 
 def _answer(group: Sequence[_Pending], outcomes: Sequence[Outcome]) -> None:

@@ -68,6 +68,23 @@ def test_g01_a_mended_row_is_read_as_if_nothing_had_happened(store: InlineStore)
     assert all(tuple(loads(columns, max_bytes=4096)[0]) == COLUMNS for _, columns in kept)
 
 
+def test_g01_a_query_answers_with_what_was_written_and_not_with_what_a_flipped_bit_made_of_it(
+    store: InlineStore,
+) -> None:
+    """Else what is read as due, or as waiting, is purged or sent again, mended though it is."""
+    for values in (letter(1, due_us=8), letter(2, due_us=9), letter(3)):
+        store.run(lambda txn, values=values: LETTERS.insert(txn, values, b""))  # type: ignore[misc]
+    change = "UPDATE letters SET due_us = 0 WHERE number = 1"
+    store.run(lambda txn: txn.connection.execute(change))
+    assert store.run(lambda txn: LETTERS.select(txn, "due_us <= ?", (4,))) == []
+    store.run(lambda txn: txn.connection.execute(change))
+    store.run(lambda txn: txn.connection.execute("UPDATE letters SET number = 18 WHERE number = 2"))
+    found = store.run(lambda txn: LETTERS.select(txn, order="number DESC", limit=2))
+    assert [row["number"] for row in found] == [3, 2]
+    assert [row["due_us"] for row in store.run(lambda txn: LETTERS.select(txn, order="number"))] == [8, 9, None]
+    assert store.run(lambda txn: txn.connection.execute("SELECT mended FROM damaged").fetchall()) == [(1,)] * 3
+
+
 def test_g03_a_mended_row_whose_change_failed_is_mended_again(store: InlineStore) -> None:
     store.run(writing(1))
     write(store, "lane", 2)

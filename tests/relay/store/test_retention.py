@@ -12,12 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocol.content import content_digest
 from protocol.delivery import State
+from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, MessageId
 from protocol.lanes import Lane
 from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, RECEIPT_EXTRA_LIFE_US, SECOND_US
-from relay.store import events, inbox, sent
+from protocol.parcel import Parcel
+from relay.store import events, held, inbox, sent
+from relay.store.damage import read_damage
 from relay.store.database import Txn
 from relay.store.events import Event
+from relay.store.held import Held
 from relay.store.inbox import Received
 from relay.store.retention import BATCH, FORGET_AFTER_US, Keeping, purge
 from relay.store.sent import Accepted, Addressee, Prepared
@@ -317,6 +321,44 @@ def test_g02_custody_is_proved_for_as_long_as_a_message_can_refer_to_it() -> Non
             left.append(store.run(TABLES["proofs"].unverified_count))
             clock.time.us += 1
         assert left == [2, 1, 0]
+
+
+def test_g01_g02_a_flipped_bit_makes_nothing_old() -> None:
+    """What is purged has proved its age: the highest bit of a time, and everything would be long over."""
+    columns = {"inbox": "forget_us", "sent": "expires_us", "proofs": "at_us"}
+    columns |= {"held": "expires_us", "passed": "forget_us"}
+    with office_store() as store:
+        clock: Any = store._clock
+        ours, theirs = MessageId(b"o" * 16), MessageId(b"t" * 16)
+        digests = [Digest(bytes((n,)) * 32) for n in (1, 2)]
+
+        def fill(txn: Txn) -> None:
+            receive(txn, received(theirs, txn.now_us, "refused"), txn.now_us + DAY_US)
+            sent.accept(txn, [prepared(ours, txn.now_us, txn.now_us + DAY_US)], LATER)
+            sent.set_state(txn, ours, world.CITY, State.DELIVERED)
+            events.keep_proof(txn, digests[0], txn.now_us, b"proof")
+            for digest in digests:
+                parcel = Parcel(digest, COPY_ITEM, Lane.FLASH, world.CITY, world.COUNTY, 4, (), False, theirs)
+                held.hold(txn, [Held(parcel, txn.now_us + 9 * DAY_US, b"copy")])
+            held.pass_on(txn, digests[0], world.CITY, digests[0], DAY_US)
+
+        def rot(txn: Txn) -> None:
+            for table, column in columns.items():
+                ((time_us,),) = txn.connection.execute(f"SELECT {column} FROM {table}")  # noqa: S608
+                flipped = time_us ^ 1 << time_us.bit_length() - 1
+                txn.connection.execute(f"UPDATE {table} SET {column} = ?", (flipped,))  # noqa: S608
+
+        def look(txn: Txn) -> Any:
+            purge(txn, Keeping(inbox_us=0, sent_us=0, evidence_us=0))
+            assert (held.expired(txn, txn.now_us, 10), held.forget_passed(txn, txn.now_us, 10)) == ([], 0)
+            return [TABLES[name].unverified_count(txn) for name in columns]
+
+        store.run(fill)
+        clock.time.us += 2 * DAY_US
+        assert store.run(look) == [1] * 5
+        store.run(rot)
+        assert store.run(look) == store.run(look) == [1] * 5
+        assert store.run(partial(read_damage, since_us=0)).mended == 5
 
 
 def test_g02_memory_outlives_every_copy_and_receipt() -> None:

@@ -9,6 +9,7 @@ import pytest
 from keys.rows import RowCipher, RowDamaged
 from relay.store.database import HomeInUse, Space, Txn
 from relay.store.fsck import check
+from relay.store.sealed_table import Row
 from relay.store.stopped import ask
 from tests.relay.store.place import LETTERS, STORAGE_KEY, Place, letter, write_letter, writing
 
@@ -20,8 +21,12 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: data for path in folder.iterdir() if path.suffix != ".db-shm" and (data := path.read_bytes())}
 
 
+def listed(txn: Txn) -> list[Row]:
+    return LETTERS.select(txn, order="number")
+
+
 def numbers(txn: Txn) -> list[object]:
-    return [row["number"] for row in LETTERS.select(txn, order="number")]
+    return [row["number"] for row in listed(txn)]
 
 
 def damage(folder: Path, change: str) -> None:
@@ -88,12 +93,12 @@ def test_g03_a_row_that_can_be_mended_is_read_as_it_was_written_and_mended_by_th
     store.close()
     damage(place.store, f"UPDATE letters SET {change} WHERE number = 1")  # noqa: S608 - the damage is ours
     before = files(place.store)
-    rows = ask(place.store, CIPHER, LETTERS.select)
+    rows = ask(place.store, CIPHER, listed)
     assert [row.clear for row in rows] == [one for one in (read, letter(2)) if one]
     if read is None:
         with pytest.raises(RowDamaged):
             ask(place.store, CIPHER, lambda txn: LETTERS.get(txn, b"o" * 16, 1))
     assert files(place.store) == before
     store = place.open()
-    assert [row.clear for row in store.run(LETTERS.select)] == [row.clear for row in rows]
+    assert [row.clear for row in store.run(listed)] == [row.clear for row in rows]
     store.close()

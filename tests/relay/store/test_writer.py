@@ -250,7 +250,7 @@ def test_closing_finishes_what_waits_and_refuses_the_rest(place: Place) -> None:
             await asyncio.sleep(0)
             await store.close()
             await asyncio.gather(*tasks)
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match=r"^BUSY"):
                 await store.write(Lane.FLASH, writing(900))
         async with opened(place) as store:
             assert len(await store.read(numbers)) == 500
@@ -258,23 +258,73 @@ def test_closing_finishes_what_waits_and_refuses_the_rest(place: Place) -> None:
     asyncio.run(play())
 
 
-def test_a_loop_that_ends_without_close_leaves_no_thread(place: Place) -> None:
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_loop_that_ends_without_close_leaves_no_thread_and_tells_the_daemon(place: Place, written: int) -> None:
     failures: list[StoreFailed] = []
 
     async def play() -> None:
         store = await GroupCommitStore.open(place.opener(), place.clock, failures.append)
-        await store.write(Lane.ROUTINE, writing(1))
+        for number in range(written):
+            await store.write(Lane.ROUTINE, writing(number))
+        await asyncio.sleep(0)
 
     before = set(threading.enumerate())
     asyncio.run(play())
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
+    assert [str(failure) for failure in failures] == ["CancelledError: "]
     place.open().close()
 
 
-def test_a_store_that_does_not_open_leaves_no_thread_behind(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+def test_g11_what_a_change_erased_is_gone_from_the_log_before_the_next_answer(place: Place) -> None:
+    async def scene(store: GroupCommitStore) -> None:
+        await store.write(Lane.ROUTINE, writing(1))
+        await store.write(Lane.ROUTINE, lambda txn: txn.erasures.append("letters"))
+        assert await store.read(numbers) == [1]
+        assert place.database.with_name("relay.db-wal").stat().st_size == 0
+
+    run(place, scene)
+
+
+def test_a_database_that_does_not_close_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Database.close
+
+    def fail(database: Database) -> None:
+        close(database)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async def play() -> None:
+        store = await GroupCommitStore.open(place.opener(), place.clock, print)
+        await store.write(Lane.ROUTINE, writing(1))
+        monkeypatch.setattr(Database, "close", fail)
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+                await store.close()
+
+    before = set(threading.enumerate())
+    asyncio.run(play())
+    assert not set(threading.enumerate()) - before
+
+
+def test_a_writer_that_was_cancelled_is_closed_like_any_other(place: Place) -> None:
+    async def play() -> None:
+        store = await GroupCommitStore.open(place.opener(), place.clock, print)
+        await asyncio.sleep(0)
+        store._writer.cancel()
+        await store.close()
+
+    asyncio.run(play())
+    place.open().close()
+
+
+def test_a_store_that_does_not_open_leaves_no_thread_behind(
+    place: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else its thread answers into a loop that is closed, and people get a traceback (CONTRACT section 2)."""
+    empty = place.directory / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
 
     async def play() -> None:
         async with opened(place):
@@ -288,3 +338,4 @@ def test_a_store_that_does_not_open_leaves_no_thread_behind(place: Place, capfd:
         thread.join(10)
         assert not thread.is_alive()
     assert capfd.readouterr().err == ""
+    assert list(empty.iterdir()) == []
