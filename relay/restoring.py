@@ -37,6 +37,10 @@ NAMED: Final = 5
 """Most messages that the alarm names."""
 LOOKED_THROUGH: Final = 100
 """Rows opened in one turn, about 10 ms of the largest: a million rows take a day."""
+REST_US: Final = 3_600 * SECOND_US
+"""After the last row it rests before it begins again: a small store need not be opened for ever."""
+FIRST: Final = (0, BEGINNING)
+"""Where looking through begins: the number of a table, and the rowid before the next row."""
 ALARM_US: Final = 30 * 86_400 * SECOND_US
 """How long damage that was found is an alarm: a month to replace a disk."""
 
@@ -54,9 +58,11 @@ class Restorer:
     async def run(self) -> None:
         """Look for ever."""
         ground = self._ground
-        looked_at, asked_us, place = 0, 0, (0, BEGINNING)
+        looked_at, asked_us, place, rested_us = 0, 0, FIRST, 0
         while True:
-            place = await ground.commit(Lane.BULK, partial(_look_through, place=place))
+            if place != FIRST or ground.clock.monotonic_us() >= rested_us:
+                place = await ground.commit(Lane.BULK, partial(_look_through, place=place))
+                rested_us = ground.clock.monotonic_us() + REST_US
             damage = await ground.store.read(partial(read_damage, since_us=ground.clock.now_us() - ALARM_US))
             now_us = ground.clock.monotonic_us()
             if damage.of_inbox and (damage.total > looked_at or now_us - asked_us >= ASK_AGAIN_US):
@@ -133,15 +139,18 @@ class Restorer:
 
 
 def _look_through(txn: Txn, place: tuple[int, int]) -> tuple[int, int]:
-    """Open the next rows of the tables in turn, so that damage is found while it can be mended; where to go on."""
+    """Open the next rows, table by table, so that damage is found while it can be mended; where to go on.
+
+    After the last row that is `FIRST`.
+    """
     (at, rowid), left = place, LOOKED_THROUGH
-    for _ in ALL:
+    while at < len(ALL):
         looked_at, rowid = ALL[at].look_through(txn, rowid, left)
         left -= looked_at
         if left == 0:
-            break
-        at, rowid = (at + 1) % len(ALL), BEGINNING
-    return at, rowid
+            return at, rowid
+        at, rowid = at + 1, BEGINNING
+    return FIRST
 
 
 def _hold_request(txn: Txn, request: Held) -> list[Held]:

@@ -102,6 +102,7 @@ class OfficeProcess:
         self._saved = place.with_suffix(".saved")
         place.mkdir()
         self.prekeys = Prekeys()
+        self.audit = AUDIT
         """Settings of the next start."""
         self._prekeys_lost = self._first_kept = False
         self._first_record = make_prekey(
@@ -374,7 +375,7 @@ class OfficeProcess:
             prekeys=self.prekeys,
             links=Links(retry_min_s=0.5, retry_max_s=10, patience_s=PATIENCE),
             limits=QUARANTINE,
-            audit=AUDIT,
+            audit=self.audit,
             store=Store(quota_bytes=self.quota_bytes),
         )
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import structlog
 
+from config.schema import Prekeys
 from protocol.ids import Address
-from relay import janitor, pump, restoring, revocations, sealer, spreading, timekeeper
+from relay import janitor, pump, restoring, retention, revocations, sealer, spreading, suites, timekeeper
 from tests.sim.broken import Broken
 from tests.sim.broker import Malice
 from tests.sim.cheap import cheap_cryptography
@@ -24,7 +26,7 @@ from tests.sim.checks.receipts import UNHEARD, check_receipts
 from tests.sim.faults import FAULTS, JOINTS
 from tests.sim.history import seen, tally
 from tests.sim.network import SEATS, Network, sim_place
-from tests.sim.office import BALLAST_BYTES, OfficeProcess
+from tests.sim.office import AUDIT, BALLAST_BYTES, OfficeProcess
 from tests.sim.traffic import Traffic
 from tests.sim.virtual import Time, VirtualLoop
 from tests.sim.weather import Plan, dice_of, weather_of
@@ -35,18 +37,23 @@ HEAL_S = 900.0
 """G16: everything deliverable is delivered within this virtual time after the last fault of a short storm."""
 HEAL_LONG_S = 3 * 3600.0
 """The same after hours: a copy that went to many custodians in vain is sent every 64 patiences (SPEC, Timers)."""
-IDLE_TURN_S = 60.0
-"""In a simulation of hours, how often quiet parts of an engine look at the clock: within what G9 allows."""
 PACES = (
-    (janitor, "TURN_S"),
-    (pump, "LONGEST_NAP_S"),
-    (sealer, "LOOK_AGAIN_S"),
-    (timekeeper, "LOOK_S"),
-    (restoring, "TURN_S"),
-    (revocations, "LOOK_S"),
-    (spreading, "LOOK_S"),
+    # What ends by time is judged by G9.
+    (janitor, "TURN_S", 60.0),
+    (timekeeper, "LOOK_S", 60.0),
+    # Whatever happens wakes these, or a timer; by themselves they look for what nobody told them.
+    (pump, "LONGEST_NAP_S", 300.0),
+    (sealer, "LOOK_AGAIN_S", 300.0),
+    (restoring, "TURN_S", 300.0),
+    (revocations, "LOOK_S", 300.0),
+    (spreading, "LOOK_S", 300.0),
+    (suites, "LOOK_S", 300.0),
+    (retention, "TURN_S", 300.0),
 )
-"""The parts that look at the clock while nothing happens."""
+"""In a simulation of hours, how often the parts of an engine look at the clock while nothing happens."""
+IDLE_PREKEYS = Prekeys(look_s=300)
+IDLE_AUDIT = msgspec.structs.replace(AUDIT, tell_s=60)
+"""The same for what the settings say."""
 LOOK_S = 120.0
 """How often a simulation of hours is looked at while it runs."""
 
@@ -119,6 +126,8 @@ class Storm:
         for address, office in network.offices.items():
             office.slow_s = weather.slow_s
             office.quota_bytes = weather.quota_bytes
+            if self.plan.hours:
+                office.prekeys, office.audit = IDLE_PREKEYS, IDLE_AUDIT
             office.ballast_bytes = BALLAST_BYTES if "full_disk" in weather.kinds else 0
             if late and address != late:
                 known = [one for one in office.knows_prekeys if one.office_id != SEATS[late].office]
@@ -266,8 +275,8 @@ def simulate(plan: Plan) -> Result:
         if not plan.real_cryptography:
             stack.enter_context(cheap_cryptography())
         if plan.hours:
-            for module, name in PACES:
-                stack.enter_context(patch.object(module, name, IDLE_TURN_S))
+            for module, name, pace_s in PACES:
+                stack.enter_context(patch.object(module, name, pace_s))
         stack.callback(loop.close)
         noises: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: noises.append(context))

@@ -1,14 +1,19 @@
 """Rows of any table that rot beyond mending under a running network: no message ends in silence (D10, G1, G8)."""
 
 import asyncio
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from keys.rows import RowCipher
 from protocol.ids import message_id_text, uuid7
+from protocol.limits import SECOND_US
+from relay import restoring
 from relay.draft import Draft
-from relay.restoring import LOOKED_THROUGH, TURN_S
-from relay.store.database import DATABASE_NAME, PAGE_BYTES
+from relay.restoring import FIRST, LOOKED_THROUGH, TURN_S, _look_through
+from relay.store.database import DATABASE_NAME, PAGE_BYTES, Txn
 from relay.store.sealed_table import SealedTable
 from relay.store.tables import (
     ALL,
@@ -32,6 +37,8 @@ from tests.sim.virtual import START_US
 
 BESIDE = [COUNTERS, STATISTICS, PROOFS, WITNESSES, PREKEYS, STREAMS, AUDIT_HEADS, QUARANTINE]
 """Tables in which no message and nobody's word about one is."""
+REST_S = 60
+"""Between two rounds, where a test waits for the next."""
 WAITING = message_id_text(uuid7(START_US, bytes([2]) * 10))
 
 
@@ -147,11 +154,33 @@ def test_g01_a_row_that_no_query_finds_any_more_is_looked_for_and_mended() -> No
         neighbour = network.offices[NEIGHBOUR]
         neighbour.look(lambda txn: txn.connection.execute("UPDATE inbox SET acked = 1").rowcount)
         hidden = await neighbour.service.inbox_take(10)
-        rows = neighbour.look(lambda txn: sum(table.unverified_count(txn) for table in ALL))
-        await asyncio.sleep(TURN_S * (2 + rows // LOOKED_THROUGH))
+        await asyncio.sleep(REST_S + TURN_S * (2 + neighbour.look(_count_rows) // LOOKED_THROUGH))
         return hidden, [one["body"] for one in await neighbour.service.inbox_take(10)]
 
-    assert play(scene) == ([], ["text"])
+    with patch.object(restoring, "REST_US", REST_S * SECOND_US):
+        assert play(scene) == ([], ["text"])
+
+
+def test_g01_looking_through_opens_every_row_once_and_then_rests() -> None:
+    async def scene(network: Network) -> Any:
+        await send_into_an_outage(network)
+        neighbour = network.offices[NEIGHBOUR]
+        with patch.object(RowCipher, "open", autospec=True, side_effect=RowCipher.open) as opened:
+            for limit in (1, 2, 5, LOOKED_THROUGH):
+                with patch.object(restoring, "LOOKED_THROUGH", limit):
+                    place = neighbour.look(partial(_look_through, place=FIRST))
+                    while place != FIRST:
+                        place = neighbour.look(partial(_look_through, place=place))
+            rows = neighbour.look(_count_rows)
+        with patch.object(restoring, "_look_through", side_effect=_look_through) as turns:
+            await asyncio.sleep(10 * TURN_S)
+        return opened.call_count / rows, turns.call_count
+
+    assert play(scene) == (4, 0)
+
+
+def _count_rows(txn: Txn) -> int:
+    return sum(table.unverified_count(txn) for table in ALL)
 
 
 def test_g01_a_received_message_that_nobody_can_send_again_is_named_by_the_alarm() -> None:
