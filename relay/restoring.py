@@ -38,7 +38,7 @@ NAMED: Final = 5
 LOOKED_THROUGH: Final = 100
 """Rows opened in one turn, about 10 ms of the largest: a million rows take a day."""
 REST_US: Final = 3_600 * SECOND_US
-"""After the last row it rests before it begins again: a small store need not be opened for ever."""
+"""After the last row it rests, unless damage is found meanwhile: a small store need not be opened for ever."""
 FIRST: Final = (0, BEGINNING)
 """Where looking through begins: the number of a table, and the rowid before the next row."""
 ALARM_US: Final = 30 * 86_400 * SECOND_US
@@ -70,6 +70,9 @@ class Restorer:
                 asked_us = now_us
             if damage.of_sent and damage.total > looked_at:
                 await self._rebuild()
+            if damage.total > looked_at:
+                # Rot seldom comes alone.
+                rested_us = 0
             looked_at = damage.total
             self._sound(damage)
             await asyncio.sleep(TURN_S)
