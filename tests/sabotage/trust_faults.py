@@ -20,7 +20,7 @@ TRUST_FAULTS: Final[tuple[Fault, ...]] = (
     fault("G14", "an office is suspended again as soon as its suspension lapsed", "keys/roster/suspensions.py",
           "if listed.get(one.office_id) != one.since_us)", "if one.office_id not in listed)", _SUSPENSIONS),
     fault("G14", "an office may be suspended anew after a week", "keys/roster/suspensions.py",
-          "REST_US: Final = 14 * 24", "REST_US: Final = 7 * 24", _SUSPENSIONS, "tests/keys"),
+          "REST_US: Final = 14 * 24", "REST_US: Final = 7 * 24", _SUSPENSIONS),
     fault("G14", "a list may forget that it suspended an office", "keys/trust/chain.py",
           "    if lost is not None:\n", "    if False:\n", _SUSPENSIONS),
     fault("G14", "our own command goes on with a suspension beyond its 72 hours", "keys/roster/suspensions.py",
