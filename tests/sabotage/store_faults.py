@@ -72,7 +72,7 @@ STORE_FAULTS: Final[tuple[Fault, ...]] = (
           "        lanes = [lane for lane in reversed(Lane) if self._changes[lane]]\n",
           "tests/relay/store/test_writer.py"),
     fault("G2", "a memory is dropped although its time is not over", "relay/store/held.py",
-          '    rows = PASSED.unverified_clear(txn, "forget_us <= ?", (now_us,), limit=limit)',
-          '    rows = PASSED.unverified_clear(txn, "forget_us <= ?", (now_us + (60 << 40),), limit=limit)',
+          '    rows = PASSED.select(txn, "forget_us <= ?", (now_us,), limit=limit)',
+          '    rows = PASSED.select(txn, "forget_us <= ?", (now_us + (60 << 40),), limit=limit)',
           "tests/relay/store/test_held.py"),
 )  # fmt: skip
