@@ -114,7 +114,7 @@ def test_g10_a_copys_key_counts_at_its_creation_or_at_a_later_sealing() -> None:
 def test_a_verified_copy_carries_what_was_verified() -> None:
     data = bare_copy()
     verified = verify_copy(data, DIRECTORY, (1,), NOW_US)
-    assert verified.data == data
+    assert (verified.data, verified.key_id) == (data, COUNTY_KEY.key_id())
     assert verified.copy.digest == Digest(world.sha256(data))
     assert (verified.copy.header, verified.copy.ciphertext) == (world.make_header(), b"sealed")
     assert verified.copy.header_bytes == encode_header(world.make_header())
@@ -192,11 +192,20 @@ def test_g10_contents_and_receipts_and_presences_count_by_their_own_times() -> N
     assert (content(world.OLD_KEY), content(COUNTY_KEY, **then)) == ("KEY_NOT_VALID", "KEY_NOT_VALID")
     assert content(COUNTY_KEY, network=OTHER_NETWORK) == "WRONG_NETWORK"
     assert content(CITY_KEY) == "UNKNOWN_KEY"
+    record = sign_record(COUNTY_KEY, CONTENT, encode_content(world.make_content()))
+    assert read_content(record, DIRECTORY) == world.make_content()
+    found = verify_content(world.make_bundle(record), DIRECTORY)
+    assert (found.content, found.digest, found.key_id) == (
+        world.make_content(),
+        content_digest(record),
+        COUNTY_KEY.key_id(),
+    )
 
     assert receipt(world.PROVINCE_KEY) == "ok"
     whole = sign_record(world.PROVINCE_KEY, RECEIPT, encode_receipt(world.make_receipt()))
     verified = verify_receipt(whole, DIRECTORY)
     assert (verified.receipt, verified.data) == (world.make_receipt(), whole)
+    assert verified.key_id == world.PROVINCE_KEY.key_id()
     assert receipt(world.PROVINCE_KEY, network=OTHER_NETWORK) == "WRONG_NETWORK"
     assert receipt(CITY_KEY) == "UNKNOWN_KEY"
     late_us = NOW_US + YEAR_US
