@@ -150,7 +150,8 @@ def last_epoch(txn: Txn, sender: bytes, lane: Lane) -> Epoch | None:
     """The epoch of the newest message of an office on a lane; None without any."""
     where = "sender = ? AND lane = ? AND state NOT IN ('refused', 'dead')"
     for row in INBOX.select(txn, where, (sender, int(lane)), order="seq DESC", limit=1):
-        payload = UnverifiedRecord(_received(row, 0).outer, max_bytes=OUTER_BYTES).payload
+        _, outer = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 2, "received message")
+        payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
         header, _ = elements(loads(payload, max_bytes=OUTER_BYTES), 2, "outer payload")
         return decode_header(header).epoch
     return None
