@@ -19,7 +19,8 @@ CONTEXT: Final = 40
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _SQL: Final = re.compile(
     r"\s*(select|insert|update|delete|pragma|begin|commit|rollback|savepoint|release)\b.*"
-    r"|[\w\s.]+(=|<=?|>=?|between) -?(\?|\d).*|\w+( desc)(, \w+ desc)*|\w+ = \w+|\w+ (not )?in \(.*\)|\w+ is (not )?null",
+    r"|[\w\s.]+(=|<=?|>=?|between) -?(\?|\d).*|\w+( desc)(, \w+ desc)*|\w+ = \w+"
+    r"|\w+ (not )?in \(.*\)|\w+ is (not )?null",
     re.IGNORECASE | re.DOTALL,
 )
 """Whole statements, conditions, orders and settings."""
