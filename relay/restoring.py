@@ -32,7 +32,7 @@ TURN_S: Final = 10.0
 ASK_AGAIN_US: Final = 3_600 * SECOND_US
 """A sender that is away answers when it is back; until then nobody asks more than once an hour."""
 LOST_AT_ONCE: Final = 200
-"""Most messages asked for in one turn."""
+"""Most messages asked for, named or forgotten in one turn."""
 NAMED: Final = 5
 """Most messages that the alarm names."""
 LOOKED_THROUGH: Final = 100
@@ -67,6 +67,7 @@ class Restorer:
             now_us = ground.clock.monotonic_us()
             if damage.of_inbox and (damage.total > looked_at or now_us - asked_us >= ASK_AGAIN_US):
                 await self._ask()
+                await self._forget()
                 asked_us = now_us
             if damage.of_sent and damage.total > looked_at:
                 await self._rebuild()
@@ -121,6 +122,15 @@ class Restorer:
             request = self._request(one)
             ground.hold(await ground.commit(one.lane, partial(_hold_request, request=request)))
         ground.kick()
+
+    async def _forget(self) -> None:
+        """What is left of damaged messages ends with the memory of messages: retention finds these by their rows."""
+        ground = self._ground
+        before_us = ground.clock.now_us() - keeping_of(ground.settings.retention).longest_us
+        found = await ground.store.read(partial(lost.over, before_us=before_us, limit=LOST_AT_ONCE))
+        for sender, message_id in found:
+            change = partial(lost.forget, sender=sender, message_id=message_id, before_us=before_us)
+            await ground.commit(Lane.BULK, change)
 
     def _request(self, one: Lost) -> Held:
         ground = self._ground

@@ -21,7 +21,7 @@ from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
 from relay.store.inbox import Received, SealedReceipt
-from relay.store.lost import Lost
+from relay.store.lost import FIRST_WORDS, Lost
 from relay.store.quarantine import Suspect
 from relay.store.retention import FORGET_AFTER_US
 from relay.store.streams import Streams
@@ -29,10 +29,6 @@ from relay.verdicts import Verdicts
 
 SOON = frozenset({"NOT_YET", "NOT_OPENED", "UNKNOWN_OFFICE", "UNKNOWN_KEY", "KEY_NOT_VALID", "BAD_SUITE", "SUSPENDED"})
 """What may verify later (a newer directory, a clock that is right again): the neighbour is told to keep it."""
-
-
-FIRST_WORDS = ("delivered", "refused", "tombstone")
-"""What this office may first have said of a message; of these it says one, and the same ever after (M26)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ A receipt is a row of its own, committed and purged together with the message. W
 here, so that whatever comes again is the same message and never a new one.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from keys.signing import UnverifiedRecord
@@ -12,19 +14,20 @@ from protocol.cbor import loads
 from protocol.errors import RemoteError
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CLOCK_AHEAD_US, CONTENT_BYTES, MAX_LIFE_US, RECEIPT_EXTRA_LIFE_US, RECORD_BYTES
+from protocol.limits import CONTENT_BYTES, MAX_LIFE_US, RECEIPT_EXTRA_LIFE_US, RECORD_BYTES
 from protocol.receipt import decode_receipt
-from relay.store import inbox
-from relay.store.counters import blob
+from relay.store import inbox, retention
+from relay.store.counters import blob, number
 from relay.store.database import Txn
 from relay.store.inbox import REDELIVERED, Received
+from relay.store.sealed_table import Value
 from relay.store.tables import INBOX, RECEIPTS
 
 _ROW_BYTES: Final = 2 * CONTENT_BYTES + 2 * RECORD_BYTES
-_ALONE: Final = (
-    "type = 'delivered' AND NOT EXISTS (SELECT 1 FROM inbox "
-    "WHERE inbox.sender = receipts.sender AND inbox.message_id = receipts.message_id)"
-)
+FIRST_WORDS: Final = ("delivered", "refused", "tombstone")
+"""What this office may first have said of a message; of these it says one, and the same ever after (M26)."""
+_ALONE: Final = "NOT EXISTS (SELECT 1 FROM inbox WHERE (sender, message_id) = (receipts.sender, receipts.message_id))"
+_DELIVERED: Final = f"type = 'delivered' AND {_ALONE}"
 _DECIDED: Final = ("signed_for", "returned", "refused")
 
 
@@ -48,43 +51,52 @@ def of(txn: Txn, sender: bytes, message_id: bytes) -> Lost | None:
     """What is known of a message that has no row; None for one that never came."""
     where = "sender = ? AND message_id = ?"
     types = {row["type"] for row in RECEIPTS.unverified_clear(txn, where, (sender, message_id))}
-    for said in ("delivered", "refused", "tombstone"):
-        record = inbox.plain_receipt(txn, sender, message_id, said) if said in types else None
-        if record is not None:
-            receipt = decode_receipt(UnverifiedRecord(record, max_bytes=RECORD_BYTES).payload)
-            state = next((one for one in _DECIDED if one in types), "opened" if "opened" in types else "new")
-            state = "dead" if said == "tombstone" else state
-            return Lost(
-                sender=OfficeId(sender),
-                message_id=MessageId(message_id),
-                digest=receipt.digest,
-                lane=receipt.lane,
-                expires_us=receipt.expires_us - RECEIPT_EXTRA_LIFE_US,
-                state=state,
-                handed=_may_have_been_handed(txn, sender, message_id),
-            )
-    return None
+    said = next((one for one in FIRST_WORDS if one in types), None)
+    record = None if said is None else inbox.plain_receipt(txn, sender, message_id, said)
+    if record is None:
+        return None
+    receipt = decode_receipt(UnverifiedRecord(record, max_bytes=RECORD_BYTES).payload)
+    state = next((one for one in _DECIDED if one in types), "opened" if "opened" in types else "new")
+    return Lost(
+        sender=OfficeId(sender),
+        message_id=MessageId(message_id),
+        digest=receipt.digest,
+        lane=receipt.lane,
+        expires_us=receipt.expires_us - RECEIPT_EXTRA_LIFE_US,
+        state="dead" if said == "tombstone" else state,
+        handed=_may_have_been_handed(txn, sender, message_id),
+    )
 
 
 def delivered(txn: Txn, limit: int) -> list[Lost]:
     """Messages that were delivered, whose rows are damaged, and that their senders can still send again."""
-    living: list[Lost] = []
-    # Those whose time is over stay, and the limit is not theirs: with them it would be used up one day, for ever.
-    since_us = txn.now_us - MAX_LIFE_US - CLOCK_AHEAD_US
-    for row in RECEIPTS.unverified_clear(txn, f"at_us > ? AND {_ALONE}", (since_us,)):
-        one = of(txn, blob(row["sender"]), blob(row["message_id"]))
-        if one is not None and one.expires_us > txn.now_us:
-            living.append(one)
-        if len(living) == limit:
-            break
-    return living
+    # No life is longer: what is known of older ones need not be opened.
+    since_us = txn.now_us - MAX_LIFE_US
+    found = RECEIPTS.unverified_clear(txn, f"at_us > ? AND {_DELIVERED}", (since_us,))
+    return list(islice((one for one in _known(txn, found) if one.expires_us > txn.now_us), limit))
 
 
 def gone(txn: Txn, limit: int) -> list[Lost]:
     """Messages that were delivered, whose rows are damaged, and that nobody can send again, the newest first."""
-    found = RECEIPTS.unverified_clear(txn, _ALONE, order="at_us DESC", limit=limit)
-    known = [of(txn, blob(row["sender"]), blob(row["message_id"])) for row in found]
-    return [one for one in known if one is not None and one.expires_us <= txn.now_us]
+    found = RECEIPTS.unverified_clear(txn, _DELIVERED, order="at_us DESC")
+    return list(islice((one for one in _known(txn, found) if one.expires_us <= txn.now_us), limit))
+
+
+def over(txn: Txn, before_us: int, limit: int) -> list[tuple[bytes, bytes]]:
+    """(sender, id) of messages without a row about which this office has said nothing since a time."""
+    query = (
+        f"SELECT sender, message_id FROM receipts WHERE {_ALONE} "  # noqa: S608 - a constant
+        "GROUP BY sender, message_id HAVING max(at_us) <= ? LIMIT ?"
+    )
+    return txn.connection.execute(query, (before_us, limit)).fetchall()
+
+
+def forget(txn: Txn, sender: bytes, message_id: bytes, before_us: int) -> None:
+    """What is left of a message that is `over` ends."""
+    # A flipped bit is mended by this look, and may have been all that called a receipt old.
+    rows = RECEIPTS.select(txn, "sender = ? AND message_id = ?", (sender, message_id))
+    if all(number(row["at_us"]) <= before_us for row in rows):
+        retention.forget_received(txn, sender, message_id)
 
 
 def put_back(txn: Txn, lost: Lost, message: Received, copy_digest: Digest, forget_us: int) -> None:
@@ -98,6 +110,14 @@ def put_back(txn: Txn, lost: Lost, message: Received, copy_digest: Digest, forge
         INBOX.update(txn, row, handed_us=0)
     elif row is not None and lost.state in ("signed_for", "returned"):
         INBOX.update(txn, row, acked=1, done_us=txn.now_us)
+
+
+def _known(txn: Txn, found: Sequence[Mapping[str, Value]]) -> Iterator[Lost]:
+    """What is known of the messages of some receipts."""
+    for row in found:
+        one = of(txn, blob(row["sender"]), blob(row["message_id"]))
+        if one is not None:
+            yield one
 
 
 def _may_have_been_handed(txn: Txn, sender: bytes, message_id: bytes) -> bool:

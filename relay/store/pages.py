@@ -2,10 +2,10 @@
 
 SQLite reads a table from its root and gives up at the first page that makes no sense. Our rows prove themselves, so
 that here every page is looked at for itself: what is no row of ours does not open. Pages that SQLite has listed as free
-are left out, since they hold what was deleted. Format: https://www.sqlite.org/fileformat2.html
+are left out, since they hold what was deleted, unless its list is damaged too. Format: https://www.sqlite.org/fileformat2.html
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 Value: TypeAlias = int | str | bytes | None
@@ -33,25 +33,23 @@ def rows(page_of: PageOf, count: int) -> Iterator[tuple[int, tuple[Value, ...]] 
 
     A column that is the rowid itself is None. Floats are no value of ours.
     """
-    free = _free_pages(page_of, count)
+    free = _free_pages(page_of)
     for number in range(1, count + 1):
         page = page_of(number)
-        if page and number not in free and page[_start(number)] not in _INDEX_PAGES:
-            yield from _rows_of(page_of, page, _start(number))
-
-
-def _start(number: int) -> int:
-    return FILE_HEADER_BYTES if number == 1 else 0
+        if page and number not in free:
+            yield from _rows_of(page_of, page, FILE_HEADER_BYTES if number == 1 else 0)
 
 
 def _rows_of(page_of: PageOf, page: bytes, start: int) -> Iterator[tuple[int, tuple[Value, ...]] | None]:
-    """The rows of a page, taken for a leaf of a table."""
+    """The rows of a page, taken for a leaf of a table unless it is of an index."""
+    if page[start] in _INDEX_PAGES:
+        return
     first = start + _LEAF_HEADER_BYTES
     is_leaf = page[start] == 0x0D
-    cells = int.from_bytes(page[start + 3 : start + 5], "big")
-    for at in range(first, min(first + 2 * cells, PAGE_BYTES - 1), 2):
+    cells = _number(page[start + 3 : start + 5])
+    for at in range(first, min(first + 2 * cells, len(page)), 2):
         try:
-            yield _row(page_of, page, int.from_bytes(page[at : at + 2], "big"))
+            yield _row(page_of, page, _number(page[at : at + 2]))
         except _NoRow:
             if is_leaf:
                 yield None
@@ -60,28 +58,26 @@ def _rows_of(page_of: PageOf, page: bytes, start: int) -> Iterator[tuple[int, tu
 def _row(page_of: PageOf, page: bytes, at: int) -> tuple[int, tuple[Value, ...]]:
     size, at = _varint(page, at)
     rowid, at = _varint(page, at)
-    if not 0 < size <= _PAYLOAD_MAX:
+    if size > _PAYLOAD_MAX:
         raise _NoRow
     local = size
     if size > _LOCAL_MAX:
         local = _LOCAL_MIN + (size - _LOCAL_MIN) % (PAGE_BYTES - 4)
         local = local if local <= _LOCAL_MAX else _LOCAL_MIN
     payload = bytearray(page[at : at + local])
-    following = int.from_bytes(page[at + local : at + local + 4], "big") if local < size else 0
+    following = _number(page[at + local : at + local + 4])
     while len(payload) < size:
-        more = page_of(following) if following else b""
-        if not more:
+        if not following:
             raise _NoRow
-        following = int.from_bytes(more[:4], "big")
+        more = page_of(following)
+        following = _number(more[:4])
         payload += more[4 : 4 + size - len(payload)]
-    if len(payload) != size:
-        raise _NoRow
     return rowid - (1 << 64) if rowid >= 1 << 63 else rowid, _columns(bytes(payload))
 
 
 def _columns(payload: bytes) -> tuple[Value, ...]:
     end, at = _varint(payload, 0)
-    if not at <= end <= len(payload):
+    if not at < end <= len(payload):
         raise _NoRow
     kinds = []
     while at < end:
@@ -114,29 +110,33 @@ def _value(payload: bytes, at: int, kind: int) -> tuple[Value, int]:
     return (data.decode("utf-8", "surrogateescape") if kind % 2 else data), end
 
 
-def _varint(data: Sequence[int], at: int) -> tuple[int, int]:
+def _varint(data: bytes, at: int) -> tuple[int, int]:
     """A number of 1 to 9 bytes and where it ends."""
     value = 0
-    for place in range(at, at + 9):
-        if place >= len(data):
-            raise _NoRow
-        byte = data[place]
-        if place == at + 8:
-            return value << 8 | byte, place + 1
+    for place, byte in enumerate(data[at : at + 8], start=at):
         value = value << 7 | byte & 0x7F
         if byte < 0x80:
             return value, place + 1
-    raise AssertionError
+    if len(data) <= at + 8:
+        raise _NoRow
+    return value << 8 | data[at + 8], at + 9
 
 
-def _free_pages(page_of: PageOf, count: int) -> set[int]:
-    """The pages that SQLite has listed as free, as far as the list makes sense."""
+def _number(data: bytes) -> int:
+    """A number of so many bytes; 0 of none."""
+    return int.from_bytes(data, "big")
+
+
+def _free_pages(page_of: PageOf) -> set[int]:
+    """The pages that SQLite has listed as free; none when they are not as many as it says elsewhere: what was deleted
+    and comes again does less harm than what is left out.
+    """
     free = set[int]()
-    trunk = int.from_bytes(page_of(1)[32:36], "big")
-    while 0 < trunk <= count and trunk not in free:
+    header = page_of(1)
+    trunk = _number(header[32:36])
+    while trunk and trunk not in free:
         page = page_of(trunk)
-        free.add(trunk)
-        listed = min(int.from_bytes(page[4:8], "big"), PAGE_BYTES // 4 - 2)
-        free |= {int.from_bytes(page[at : at + 4], "big") for at in range(8, 8 + 4 * listed, 4)}
-        trunk = int.from_bytes(page[:4], "big")
-    return free
+        listed = page[8 : 8 + 4 * _number(page[4:8])]
+        free |= {trunk, *(_number(listed[at : at + 4]) for at in range(0, len(listed), 4))}
+        trunk = _number(page[:4])
+    return free if len(free) == _number(header[36:40]) else set()

@@ -33,6 +33,11 @@ class Keeping:
     sent_us: int
     evidence_us: int
 
+    @property
+    def longest_us(self) -> int:
+        """How long what names no expiry is kept: as evidence, and longer than any message that refers to it."""
+        return max(self.evidence_us, MAX_LIFE_US + FORGET_AFTER_US)
+
 
 def purge(txn: Txn, keeping: Keeping) -> bool:
     """Purge one bounded batch of every kind; whether there may be more."""
@@ -43,7 +48,7 @@ def purge(txn: Txn, keeping: Keeping) -> bool:
         _forget_inbox(txn, "dead", txn.now_us - keeping.evidence_us),
         _strip_sent(txn, txn.now_us - keeping.sent_us),
         _forget_sent(txn, txn.now_us - keeping.evidence_us),
-        _forget_proofs(txn, txn.now_us - max(keeping.evidence_us, MAX_LIFE_US + FORGET_AFTER_US)),
+        _forget_proofs(txn, txn.now_us - keeping.longest_us),
     )
     return BATCH in counts
 
@@ -70,11 +75,16 @@ def _forget_inbox(txn: Txn, state: str, received_before_us: int) -> int:
         # A flipped bit is mended by this look, and may have been all that called the row old.
         if row is None or number(row["forget_us"]) > txn.now_us or number(row["received_us"]) > received_before_us:
             continue
-        INBOX.delete(txn, sender, message_id)
-        _delete(txn, RECEIPTS.name, "sender = ? AND message_id = ?", sender, message_id)
-        if not RECIPIENTS.unverified_count(txn, "message_id = ? AND office = ?", (message_id, sender)):
-            events.forget(txn, message_id, sender)
+        forget_received(txn, sender, message_id)
     return len(rows)
+
+
+def forget_received(txn: Txn, sender: bytes, message_id: bytes) -> None:
+    """The memory of one message that came, with or without its row; a story that is also of one sent stays."""
+    INBOX.delete(txn, sender, message_id)
+    _delete(txn, RECEIPTS.name, "sender = ? AND message_id = ?", sender, message_id)
+    if not RECIPIENTS.unverified_count(txn, "message_id = ? AND office = ?", (message_id, sender)):
+        events.forget(txn, message_id, sender)
 
 
 def _strip_sent(txn: Txn, accepted_before_us: int) -> int:

@@ -1,15 +1,19 @@
 """Rows that rot beyond mending under a running network: what is lost at one place comes again from another (D10)."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 
+from config.schema import Retention
 from protocol.ids import message_id_text, uuid7
 from relay import restoring
 from relay.draft import Draft
 from relay.restoring import TURN_S
-from relay.store.tables import INBOX, RECEIPTS
+from relay.retention import DAY_US
+from relay.store.database import Txn
+from relay.store.tables import EVENTS, INBOX, RECEIPTS
 from tests.sim.network import Network
 from tests.sim.test_scenes import COUNTY, MESSAGE, NEIGHBOUR, REPORT, play
 from tests.sim.virtual import START_US
@@ -174,6 +178,34 @@ def test_g07_receipts_of_a_damaged_message_are_kept_and_said_again() -> None:
 
     before, after = play(scene)
     assert before == after
+
+
+def test_g13_what_is_left_of_a_damaged_message_ends_with_the_memory_of_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(restoring, "ASK_AGAIN_US", 1)
+    longest_us = Retention().evidence_days * DAY_US
+
+    def grow_old(txn: Txn, to_us: int) -> None:
+        for row in RECEIPTS.select(txn):
+            RECEIPTS.update(txn, row, at_us=to_us)
+
+    def left(txn: Txn) -> tuple[int, int]:
+        return RECEIPTS.unverified_count(txn), EVENTS.unverified_count(txn, "type = 'received'")
+
+    async def scene(network: Network) -> Any:
+        neighbour, found = network.offices[NEIGHBOUR], []
+        await deliver(network)
+        await network.offices[COUNTY].crash()
+        await rot(network, NEIGHBOUR, "inbox")
+        for spare_us in (round(LONG_S * 1e6), 0):
+            now_us = neighbour.ground.clock.now_us()
+            neighbour.look(partial(grow_old, to_us=now_us - longest_us + spare_us))
+            await asyncio.sleep(TURN_S)
+            found.append(neighbour.look(left))
+        return found
+
+    assert play(scene) == [(1, 1), (0, 0)]
 
 
 def _holds_of_others(me: bytes) -> Any:

@@ -76,6 +76,38 @@ def test_g11_what_was_deleted_is_not_read_from_any_page_that_is_free() -> None:
     assert read_bytes(bytes(data))[-1] == (1, (1, 2, 3))
 
 
+FREE_LIST = range(32, 40)
+"""Bytes of the file's header: the first page of the list, and how many are listed."""
+
+
+@pytest.mark.parametrize("place", FREE_LIST)
+@pytest.mark.parametrize("bit", range(0, 8, 2))
+def test_g01_no_row_is_left_out_because_a_bit_of_the_free_list_flipped(place: int, bit: int) -> None:
+    with closing(filled("CREATE TABLE kept (a);")) as connection:
+        connection.executemany("INSERT INTO kept VALUES (?)", ((b"x" * 900,) for _ in range(60)))
+        data, whole = bytearray(connection.serialize()), read(connection)
+    data[place] ^= 1 << bit
+    assert read_bytes(bytes(data))[1:] == whole
+
+
+def test_g01_a_list_of_free_pages_that_contradicts_itself_is_not_believed() -> None:
+    with closing(filled()) as connection:
+        connection.executemany("INSERT INTO gone VALUES (?)", ((b"x" * 900,) for _ in range(60)))
+        connection.execute("INSERT INTO kept VALUES (1, 2, 3)")
+        connection.execute("DELETE FROM gone")
+        assert read(connection) == [(1, (1, 2, 3))]
+        data = connection.serialize()
+    at = (int.from_bytes(data[32:36], "big") - 1) * PAGE_BYTES
+    for place in (*FREE_LIST, at + 3, at + 4, at + 7):
+        rotten = bytearray(data)
+        rotten[place] ^= 1
+        assert len(read_bytes(bytes(rotten))) > 40
+    # One that leads back to its beginning comes to an end.
+    rotten = bytearray(data)
+    rotten[at : at + 4] = data[32:36]
+    assert read_bytes(bytes(rotten))[3:] == [(1, (1, 2, 3))]
+
+
 def test_g01_a_page_full_of_the_smallest_rows_is_read_to_its_end() -> None:
     with closing(filled("CREATE TABLE kept (a);")) as connection:
         connection.executemany("INSERT INTO kept VALUES (?)", ((None,) for _ in range(600)))
@@ -115,11 +147,45 @@ def test_g13_a_row_of_more_columns_than_any_table_has_is_none(count: int, is_rea
         assert read(connection) == [(1, (7, *[None] * (count - 1))) if is_read else None]
 
 
-@pytest.mark.parametrize("where", [0, 3, PAGE_BYTES - 1])
-def test_g03_what_should_be_a_row_and_is_none_is_counted(where: int) -> None:
+def numbered() -> bytearray:
+    """A file of two pages: SQLite's own table, and one with the rows 0, 1 and 2."""
     with closing(filled("CREATE TABLE kept (a);")) as connection:
         connection.executemany("INSERT INTO kept VALUES (?)", ((number,) for number in range(3)))
-        data = bytearray(connection.serialize())
+        return bytearray(connection.serialize())
+
+
+@pytest.mark.parametrize("where", [0, 3, PAGE_BYTES - 8, PAGE_BYTES - 1])
+def test_g03_what_should_be_a_row_and_is_none_is_counted(where: int) -> None:
+    data = numbered()
+    # The third row lies at the end of the page when the first is gone: a length there may have no end.
+    data[-8:] = b"\xff" * 8
     # The second of the three places of rows, behind the head of the table's only page.
     data[PAGE_BYTES + 10 : PAGE_BYTES + 12] = where.to_bytes(2, "big")
-    assert read_bytes(bytes(data))[1:] == [(1, (0,)), None, (3, (2,))]
+    assert read_bytes(bytes(data))[1:] == [None, None, (3, (2,))]
+
+
+def test_g03_the_first_page_is_read_like_any_other_and_no_page_behind_the_last() -> None:
+    data = numbered()
+    first = list(rows(partial(page_of, bytes(data)), 1))
+    assert [row and row[1][1] for row in first] == ["kept"]
+    data[108:110] = (PAGE_BYTES - 1).to_bytes(2, "big")
+    assert list(rows(partial(page_of, bytes(data)), 1)) == [None]
+
+
+def test_g03_a_row_without_columns_is_none() -> None:
+    data = numbered()
+    at = int.from_bytes(data[PAGE_BYTES + 8 : PAGE_BYTES + 10], "big") + PAGE_BYTES
+    for size in (1, 0):
+        # Its size, its rowid, and the size of its list of columns.
+        data[at : at + 3] = bytes((size, 1, 1))
+        assert read_bytes(bytes(data))[1:] == [None, (2, (1,)), (3, (2,))]
+
+
+def test_g13_a_row_longer_than_any_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = 6000
+    monkeypatch.setattr("relay.store.pages._PAYLOAD_MAX", longest)
+    # With the sizes of the list of columns and of the one column before it.
+    bodies = [b"x" * (longest - 3 + more) for more in (0, 1)]
+    with closing(filled("CREATE TABLE kept (a);")) as connection:
+        connection.executemany("INSERT INTO kept VALUES (?)", ((body,) for body in bodies))
+        assert read(connection) == [(1, (bodies[0],)), None]
