@@ -109,9 +109,9 @@ def _committed(data: bytearray, page_bytes: int) -> dict[int, bytes]:
             break
         sums = _sums_after(data, start)
         open_pages[int.from_bytes(frame[:4], "big")] = bytes(frame[FRAME_HEADER_BYTES:])
-        count = int.from_bytes(frame[4:8], "big")
-        if count:
-            pages |= {number: page for number, page in open_pages.items() if 0 < number <= count}
+        # What a commit says of itself, never zero, is how large it leaves the database.
+        if any(frame[4:8]):
+            pages |= open_pages
             open_pages = {}
     return pages
 
@@ -256,7 +256,7 @@ def _locate(words: Sequence[int], difference: _Sums, order: str) -> list[int]:
     # What one more in a word adds to the two sums, from the last word to the first: neighbours of Fibonacci's numbers.
     even, odd = (1, 1), (0, 1)
     found = []
-    for pair in range(len(words) - 2, -1, -2):
+    for pair in reversed(range(0, len(words), 2)):
         for word, (first, second) in ((pair, even), (pair + 1, odd)):
             for bit in range(32):
                 step = -1 << bit if words[word] >> bit & 1 else 1 << bit

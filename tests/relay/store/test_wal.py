@@ -1,21 +1,26 @@
 """One flipped bit of a WAL is mended, wherever it is; a log that was cut short stays short (G1, G3)."""
 
 import sqlite3
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.store import wal
 from relay.store.database import PAGE_BYTES
-from relay.store.wal import FRAME_HEADER_BYTES, HEADER_BYTES, mend_wal
+from relay.store.wal import FRAME_HEADER_BYTES, HEADER_BYTES, mend_wal, write_home
 
 ROWS = 5
+SIZE = FRAME_HEADER_BYTES + PAGE_BYTES
+LOGS = ("relay.db-wal", "big.db-wal")
+"""The log as SQLite wrote it here, and as it writes it on a machine of the other order."""
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database and its WAL of so many commits, as a kill leaves them."""
+    """A folder with a database and its WAL of so many commits, as a kill leaves them, in both orders."""
     folder = tmp_path_factory.mktemp("wal")
     path = folder / "live.db"
     connection = sqlite3.connect(path, isolation_level=None)
@@ -28,7 +33,52 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("live.db", "live.db-wal"):
         (folder / name.replace("live", "relay")).write_bytes((folder / name).read_bytes())
     connection.close()
+    log = (folder / "relay.db-wal").read_bytes()
+    for name, order in zip(LOGS, "<>", strict=True):
+        (folder / name).write_bytes(summed(log, order))
     return folder
+
+
+def summed(log: bytes, order: str) -> bytes:
+    """A log with its checksums in an order of bytes, and with a salt that sets the highest bits of the first."""
+    data = bytearray(log)
+    data[3] = data[3] & 0xFE | (order == ">")
+    sums = (0, 0)
+    for salt in range(1 << 10):
+        data[16:20] = salt.to_bytes(4, "big")
+        sums = sum_of(data[:24], order, (0, 0))
+        if min(sums) >> 31:
+            break
+    struct.pack_into(">II", data, 24, *sums)
+    for start in range(HEADER_BYTES, len(data), SIZE):
+        data[start + 8 : start + 16] = data[16:24]
+        sums = sum_of(data[start : start + 8] + data[start + FRAME_HEADER_BYTES : start + SIZE], order, sums)
+        struct.pack_into(">II", data, start + 16, *sums)
+    return bytes(data)
+
+
+def sum_of(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]:
+    """The checksum as SQLite's documentation of its file format has it."""
+    first, second = sums
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for at in range(0, len(words), 2):
+        first = (first + words[at] + second) % 2**32
+        second = (second + words[at + 1] + first) % 2**32
+    return first, second
+
+
+def lay(kept: Path, folder: Path, log: bytes) -> Path:
+    """The database with another log; the path of the database."""
+    (folder / "relay.db").write_bytes((kept / "relay.db").read_bytes())
+    (folder / "relay.db-wal").write_bytes(log)
+    return folder / "relay.db"
+
+
+def flipped(log: bytes, place: int, *bits: int) -> bytes:
+    rotten = bytearray(log)
+    for bit in bits:
+        rotten[place + bit // 8] ^= 1 << bit % 8
+    return bytes(rotten)
 
 
 def frames(folder: Path, database: bytes, wal: bytes) -> int:
@@ -45,11 +95,16 @@ def frames(folder: Path, database: bytes, wal: bytes) -> int:
         connection.close()
 
 
-@given(st.sampled_from(("anywhere", "frame header", "file header")), st.integers(0, 1 << 40), st.integers(0, 7))
+@given(
+    st.sampled_from(LOGS),
+    st.sampled_from(("anywhere", "frame header", "file header")),
+    st.integers(0, 1 << 40),
+    st.integers(0, 7),
+)
 def test_g01_g03_any_flipped_bit_of_the_wal_is_mended(
-    kept: Path, tmp_path_factory: pytest.TempPathFactory, what: str, spot: int, bit: int
+    kept: Path, tmp_path_factory: pytest.TempPathFactory, name: str, what: str, spot: int, bit: int
 ) -> None:
-    database, wal = (kept / "relay.db").read_bytes(), (kept / "relay.db-wal").read_bytes()
+    database, wal = (kept / "relay.db").read_bytes(), (kept / name).read_bytes()
     place = spot % len(wal)
     if what == "frame header":
         frame, offset = divmod(spot, FRAME_HEADER_BYTES)
@@ -68,7 +123,11 @@ def test_g01_g03_any_flipped_bit_of_the_wal_is_mended(
     mended = path.read_bytes()
     whole = (len(wal) - HEADER_BYTES) // (FRAME_HEADER_BYTES + PAGE_BYTES)
     assert frames(folder, database, mended) == whole
-    if place < HEADER_BYTES or place % 4 < 2 or (place % 4 == 2 and bit < 7):
+    # A page is as it was written or as it was found, and never a third thing.
+    for start in range(HEADER_BYTES + FRAME_HEADER_BYTES, len(wal), SIZE):
+        assert mended[start : start + PAGE_BYTES] in (one[start : start + PAGE_BYTES] for one in (wal, rotten))
+    in_word = 8 * (place % 4 if name == LOGS[0] else 3 - place % 4) + bit
+    if place < HEADER_BYTES or in_word < 23:
         # In the highest nine bits of a word the checksum may not tell where (Fibonacci's numbers come again modulo 2^9
         # after 768 of them, and a page has 1,024 words); elsewhere all is as it was, but for the last word of the last
         # frame, which nothing follows.
@@ -91,6 +150,102 @@ def test_g01_a_page_whose_number_is_in_doubt_stays_where_it_was(kept: Path, tmp_
             assert mend_wal(tmp_path / "relay.db", PAGE_BYTES) == 1
             assert path.read_bytes() == wal
         known.add(number)
+
+
+@pytest.mark.parametrize("name", LOGS)
+@pytest.mark.parametrize("bit", [0, 7, 12, 22])
+def test_g01_a_bit_of_a_checksum_is_told_from_one_of_what_it_covers(
+    kept: Path, tmp_path: Path, name: str, bit: int
+) -> None:
+    """The last word that is covered changes the checksum like a bit of the second half of the checksum itself."""
+    log = (kept / name).read_bytes()
+    at = bit if name == LOGS[0] else 8 * (3 - bit // 8) + bit % 8
+    header, frame = HEADER_BYTES - 12, HEADER_BYTES + 16
+    for place, flips in ((header, at), (header + 4, bit), (header + 8, bit), (frame, bit), (frame + 4, bit),
+                         (HEADER_BYTES + SIZE - 4, at)):  # fmt: skip
+        path = lay(kept, tmp_path, flipped(log, place, flips))
+        assert mend_wal(path, PAGE_BYTES) == 1
+        assert (tmp_path / "relay.db-wal").read_bytes() == log
+
+
+def test_g03_where_the_checksum_does_not_tell_the_page_is_taken_as_it_is(kept: Path, tmp_path: Path) -> None:
+    """The highest bits of two words of a page that are 768 words apart, or three times as many."""
+    log = (kept / LOGS[1]).read_bytes()
+    rotten = flipped(log, HEADER_BYTES + FRAME_HEADER_BYTES + 4 * 768, 0)
+    path = lay(kept, tmp_path, rotten)
+    assert mend_wal(path, PAGE_BYTES) == 1
+    mended = (tmp_path / "relay.db-wal").read_bytes()
+    assert (
+        mended[HEADER_BYTES + FRAME_HEADER_BYTES :][:PAGE_BYTES]
+        == rotten[HEADER_BYTES + FRAME_HEADER_BYTES :][:PAGE_BYTES]
+    )
+    assert frames(tmp_path, path.read_bytes(), mended) == (len(log) - HEADER_BYTES) // SIZE
+
+
+def test_g01_a_log_is_mended_beside_a_database_that_makes_no_sense(kept: Path, tmp_path: Path) -> None:
+    log = (kept / LOGS[0]).read_bytes()
+    path = lay(kept, tmp_path, flipped(log, HEADER_BYTES + 100, 0))
+    path.write_bytes(b"\xff" * PAGE_BYTES)
+    assert mend_wal(path, PAGE_BYTES) == 1
+    assert (tmp_path / "relay.db-wal").read_bytes() == log
+
+
+def test_g16_what_sqlite_takes_is_not_computed_once_more(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[bytes] = []
+    whole = wal._flipped_in_frame
+    monkeypatch.setattr(
+        wal, "_flipped_in_frame", lambda frame, *rest: (looked_at.append(frame), whole(frame, *rest))[1]
+    )
+    log = (kept / LOGS[0]).read_bytes()
+    assert mend_wal(lay(kept, tmp_path, log), PAGE_BYTES) == 0
+    assert not looked_at
+    rotten = flipped(log, len(log) - SIZE, 0)
+    assert mend_wal(lay(kept, tmp_path, rotten), PAGE_BYTES) == 1
+    commits = [start for start in range(HEADER_BYTES, len(log) - SIZE, SIZE) if any(log[start + 4 : start + 8])]
+    assert b"".join(looked_at) == rotten[commits[-1] + SIZE :]
+
+
+@pytest.mark.parametrize("bits", [(64, 65), (64, 127), (127, 100)])
+def test_a_frame_of_another_log_is_the_end_of_this_one(kept: Path, tmp_path: Path, bits: tuple[int, int]) -> None:
+    """Its salts differ in more than a bit."""
+    rotten = flipped((kept / LOGS[0]).read_bytes(), HEADER_BYTES + SIZE, *bits)
+    assert mend_wal(lay(kept, tmp_path, rotten), PAGE_BYTES) == 0
+    assert (tmp_path / "relay.db-wal").read_bytes() == rotten
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_g01_what_was_committed_comes_home_as_sqlite_brings_it(kept: Path, tmp_path: Path, name: str) -> None:
+    """However much of the log there is, and up to a frame that is not right."""
+    log = (kept / name).read_bytes()
+    ends = range(HEADER_BYTES, len(log) + 1, SIZE)
+    states = set()
+    for part in (*(log[:end] for end in ends), *(log[: end - 1] for end in ends), flipped(log, len(log) // 2, 5)):
+        for folder in (tmp_path / "ours", tmp_path / "theirs"):
+            folder.mkdir(exist_ok=True)
+            path = lay(kept, folder, part)
+        frames(folder, path.read_bytes(), part)
+        write_home(tmp_path / "ours" / "relay.db", PAGE_BYTES)
+        brought = (tmp_path / "ours" / "relay.db").read_bytes()
+        assert brought == path.read_bytes()
+        assert (tmp_path / "ours" / "relay.db-wal").stat().st_size in (0, HEADER_BYTES - 1)
+        states.add(brought)
+    assert len(states) > ROWS
+
+
+@pytest.mark.parametrize("place", [0, 3, 7, 11])
+def test_a_log_that_is_none_of_ours_is_left_as_it_is(kept: Path, tmp_path: Path, place: int) -> None:
+    """Its magic, its version or its size of pages is another, and its checksums are right."""
+    whole = (kept / LOGS[0]).read_bytes()
+    log = flipped(summed(flipped(whole, place, 2), "<"), len(whole) - SIZE, 0)
+    path = lay(kept, tmp_path, log)
+    assert mend_wal(path, PAGE_BYTES) == 0
+    write_home(path, PAGE_BYTES)
+    assert (path.read_bytes(), (tmp_path / "relay.db-wal").read_bytes()) == ((kept / "relay.db").read_bytes(), log)
+    (tmp_path / "relay.db-wal").unlink()
+    write_home(path, PAGE_BYTES)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @given(data=st.data())
