@@ -26,6 +26,8 @@ BEGINNING: Final = -(2**63)
 """Before the first rowid."""
 _PLAIN: Final = frozenset({int, str, bytes, type(None)})
 _VERSION_MAX: Final = 2**62
+_LAST: Final = ("row_version", "sealed")
+"""What stands behind the clear columns of every table."""
 _MISPLACED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT})
 
 
@@ -56,16 +58,16 @@ class SealedTable:
         self.key = key
         self.columns = key + clear
         self._shape = len(key)
-        stored = (*self.columns, "row_version", "sealed")
+        stored = (*self.columns, *_LAST)
         listed = ", ".join(stored)
         marks = ", ".join("?" * len(stored))
         matches = " AND ".join(f"{column} = ?" for column in key)
         replaced = ", ".join(f"{column} = excluded.{column}" for column in stored if column not in key)
         self._insert_sql = f"INSERT INTO {name} ({listed}) VALUES ({marks})"  # noqa: S608 - constant names
         self._put_sql = f"{self._insert_sql} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {replaced}"
-        rest = ", ".join(("rowid", *clear, "row_version", "sealed"))
+        rest = ", ".join((*clear, *_LAST))
         self._restore_sql = f"{self._put_sql} WHERE excluded.row_version > {name}.row_version"
-        self._get_sql = f"SELECT {rest} FROM {name} WHERE {matches}"  # noqa: S608
+        self._get_sql = f"SELECT rowid, {rest} FROM {name} WHERE {matches}"  # noqa: S608
         self._version_sql = f"SELECT row_version FROM {name} WHERE {matches}"  # noqa: S608
         self._delete_sql = f"DELETE FROM {name} WHERE {matches}"  # noqa: S608
         self._select_sql = f"SELECT rowid, {listed} FROM {name} WHERE "  # noqa: S608
@@ -169,7 +171,7 @@ class SealedTable:
     ) -> list[dict[str, Value]]:
         """Key and clear columns of the rows that match, straight from the disk: for lists and counts, not for trust."""
         found = txn.connection.execute(*_tail(self._unverified_sql, where, args, order, limit)).fetchall()
-        return [dict(zip(self.columns, row, strict=True)) for row in found]
+        return [self._named(row) for row in found]
 
     def unverified_count(self, txn: Txn, where: str = "1", args: Sequence[Value] = ()) -> int:
         """How many rows match, without opening any."""
@@ -185,7 +187,7 @@ class SealedTable:
         except (RowDamaged, UnicodeEncodeError):
             # Text that is no UTF-8 any more comes with lone surrogates (see database.py) and cannot be encoded.
             return None
-        return Row(dict(zip(self.columns, values, strict=True)), body, version)
+        return Row(self._named(values), body, version)
 
     def _opened(self, txn: Txn, query: tuple[str, Sequence[Value]]) -> list[Row]:
         """The rows of a query as they lie there, or mended."""
@@ -224,13 +226,17 @@ class SealedTable:
             raise ValueError(f"{self.name} has the columns {', '.join(self.columns)}")
         plain = [_plain(values[column]) for column in self.columns]
         sealed = txn.cipher.seal(dumps([self.name, version, plain]), body, txn.entropy.bytes(SALT_BYTES))
-        return dict(zip(self.columns, plain, strict=True)), (*plain, version, sealed)
+        return self._named(plain), (*plain, version, sealed)
+
+    def _named(self, values: Sequence[Value]) -> dict[str, Value]:
+        """Key and clear columns by name."""
+        return dict(zip(self.columns, values, strict=True))
 
     def _update_text(self, names: tuple[str, ...]) -> str:
         """The UPDATE that sets these columns; indexes on other columns are not touched."""
         if foreign := set(names) - set(self.columns[self._shape :]):
             raise ValueError(f"{self.name} cannot change {', '.join(sorted(foreign))}")
-        settings = ", ".join(f"{column} = ?" for column in (*names, "row_version", "sealed"))
+        settings = ", ".join(f"{column} = ?" for column in (*names, *_LAST))
         text = f"UPDATE {self.name} SET {settings} WHERE {self._matches} AND row_version = ?"  # noqa: S608
         self._update_texts[names] = text
         return text

@@ -47,7 +47,7 @@ _MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", 
 _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debts", "routing", "scheduler", "gaps",
                   "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
-_PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "sealed_table", "writer")
+_PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "writer")
 _PAGE_TESTS: Final = ("commits", "damage", "database", "fsck", "group", "mending", "sealed_table", "store_model",
                       "writer")  # fmt: skip
 _OTHER_TESTS: Final = (*_PAGE_TESTS, "pages", "query_plans", "remains", "resealing", "salvage", "stopped", "wal")
@@ -73,6 +73,10 @@ PLANS: Final = (
     Plan(("relay/store/salvage.py",), ("tests/relay/store/test_salvage.py",)),
     Plan(("relay/store/remains.py",), ("tests/relay/store/test_remains.py",)),
     Plan(("relay/store/wal.py",), ("tests/relay/store/test_wal.py",)),
+    Plan(
+        ("relay/store/sealed_table.py",),
+        tuple(f"tests/relay/store/test_{name}.py" for name in ("mending", "sealed_table", "stopped", "store_model")),
+    ),
     Plan(
         tuple(f"relay/store/{name}.py" for name in _PAGES),
         tuple(f"tests/relay/store/test_{name}.py" for name in (*_PAGE_TESTS, "own_prekeys")),

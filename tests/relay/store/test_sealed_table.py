@@ -116,12 +116,109 @@ def test_a_table_refuses_what_it_cannot_keep(store: InlineStore) -> None:
     assert store.run(LETTERS.unverified_count) == 1
 
 
+PLACED = SealedTable("placed", key=("name",), clear=("place",))
+
+
+def make_placed(store: InlineStore) -> None:
+    """A table with a second column that is unique."""
+    columns = "name TEXT PRIMARY KEY, place INTEGER UNIQUE, row_version INTEGER NOT NULL, sealed BLOB NOT NULL"
+    store.run(lambda txn: txn.connection.execute(f"CREATE TABLE placed ({columns}) STRICT"))
+
+
+def test_a_row_that_would_stand_in_the_place_of_another_is_refused_by_the_name_of_its_table(store: InlineStore) -> None:
+    make_placed(store)
+
+    def change(txn: Txn) -> None:
+        first = PLACED.insert(txn, {"name": "a", "place": 1}, b"")
+        other = PLACED.insert(txn, {"name": "b", "place": 2}, b"")
+        for name, place in (("a", 3), ("c", 1)):
+            with pytest.raises(RowExists, match=r"^placed$"):
+                PLACED.insert(txn, {"name": name, "place": place}, b"")
+        with pytest.raises(RowExists, match=r"^placed$"):
+            PLACED.update(txn, other, place=1)
+        assert PLACED.update(txn, first, place=3).version == 2
+        with pytest.raises(RowChanged, match=r"^placed$"):
+            PLACED.update(txn, first, place=4)
+        with pytest.raises(sqlite3.IntegrityError, match="cannot store TEXT"):
+            PLACED.update(txn, other, place="text")
+        assert [row.clear for row in PLACED.select(txn, order="place")] == [
+            {"name": "b", "place": 2}, {"name": "a", "place": 3},
+        ]  # fmt: skip
+
+    store.run(change)
+
+
+def test_g01_a_row_of_another_database_comes_back_unless_a_later_one_is_here(store: InlineStore) -> None:
+    make_placed(store)
+
+    def change(txn: Txn) -> None:
+        def lies(name: str) -> tuple[object, ...]:
+            (stored,) = txn.connection.execute("SELECT * FROM placed WHERE name = ?", (name,)).fetchall()
+            return tuple(stored)
+
+        first = PLACED.insert(txn, {"name": "a", "place": 1}, b"first")
+        old = lies("a")
+        second = PLACED.update(txn, first, b"second", place=2)
+        new = lies("a")
+        PLACED.delete(txn, "a")
+        came = [PLACED.restore(txn.connection, stored) for stored in (old, new, new, old)]  # type: ignore[arg-type]
+        assert came == [True, True, False, False]
+        assert PLACED.get(txn, "a") == second
+        PLACED.delete(txn, "a")
+        kept = PLACED.insert(txn, {"name": "b", "place": 2}, b"")
+        assert PLACED.restore(txn.connection, new) is False  # type: ignore[arg-type]
+        assert PLACED.select(txn) == [kept]
+
+    store.run(change)
+
+
+def test_g01_a_table_is_looked_through_in_slices_whatever_its_columns_say(store: InlineStore) -> None:
+    """What bits made of a row is mended in passing, and what cannot be is moved aside after the change."""
+    store.run(lambda txn: [writing(number)(txn) for number in range(1, 6)])
+    tamper(store, "UPDATE letters SET state = 'nev' WHERE number = 2")
+    tamper(store, "UPDATE letters SET sealed = zeroblob(60) WHERE number = 4")
+
+    def look(txn: Txn) -> None:
+        assert LETTERS.look_through(txn, -(2**63), 1) == (1, 1)
+        assert txn.set_asides == []
+        assert LETTERS.look_through(txn, 1, 3) == (3, 4)
+        assert len(txn.set_asides) == 1
+        # The mended one has a new place at the end.
+        assert LETTERS.look_through(txn, 4, 3) == (2, 6)
+        assert LETTERS.look_through(txn, 6, 3) == (0, 6)
+
+    store.run(look)
+    assert store.run(lambda txn: LETTERS.unverified_clear(txn, order="number")) == [letter(n) for n in (1, 2, 3, 5)]
+    assert store.run(count_damaged) == 2
+
+
+def test_g03_a_query_meets_a_row_that_cannot_be_mended_once(store: InlineStore) -> None:
+    store.run(writing(1))
+    tamper(store, "UPDATE letters SET sealed = zeroblob(60)")
+    assert store.run(lambda txn: (LETTERS.select(txn), len(txn.set_asides))) == ([], 1)
+
+
+def test_g03_what_is_no_sealed_row_does_not_open() -> None:
+    values = tuple(letter(1).values())
+    for last in ((1, "text" * 30), (None, bytes(60)), ("1", bytes(60)), (1, None)):
+        assert LETTERS.open_stored(RowCipher(STORAGE_KEY), (*values, *last)) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("XaX", "XaX"), ("完", r"\u5b8c"), (7, "7"), (b"\x01X", "0158"), (None, "None")]
+)
+def test_a_key_is_shown_to_any_terminal(key: int | str | bytes | None, text: str) -> None:
+    assert PLACED.key_text((key, 1, 1, b"")) == text
+    assert LETTERS.key_text((key, key, "new")) == f"{text}/{text}"
+
+
 def test_queries_order_limit_and_say_when_they_do_not_verify(store: InlineStore) -> None:
     for number in range(5):
         store.run(writing(number))
     rows = store.run(lambda txn: LETTERS.select(txn, "number > ?", (1,), order="number DESC", limit=2))
     assert [row["number"] for row in rows] == [4, 3]
-    assert store.run(lambda txn: LETTERS.unverified_clear(txn, "number = ?", (2,))) == [letter(2)]
+    clear = store.run(lambda txn: LETTERS.unverified_clear(txn, "number > ?", (1,), order="number DESC", limit=2))
+    assert clear == [letter(4), letter(3)]
     assert store.run(lambda txn: LETTERS.unverified_count(txn, "number < ?", (2,))) == 2
 
 
@@ -175,13 +272,14 @@ def test_g03_get_raises_for_a_damaged_row_and_the_change_runs_again_without_it(s
     store.run(writing(1))
 
 
-def test_g03_put_replaces_a_damaged_row(store: InlineStore) -> None:
+@pytest.mark.parametrize(("found", "written"), [(7, 8), (2**62 - 1, 2**62), (2**62, 1), (2**63 - 1, 1), (-5, 1)])
+def test_g03_put_replaces_a_damaged_row(store: InlineStore, found: int, written: int) -> None:
+    """The version goes on counting, unless it is one that no row of ours has."""
     store.run(lambda txn: NOTES.put(txn, {"id": b"n"}, b"old"))
-    tamper(store, "UPDATE notes SET row_version = 9223372036854775807, sealed = x''")
-    store.run(lambda txn: NOTES.put(txn, {"id": b"n"}, b"new"))
-    row = store.run(lambda txn: NOTES.get(txn, b"n"))
-    assert row is not None
-    assert row.body == b"new"
+    tamper(store, "UPDATE notes SET row_version = ?, sealed = x''", found)
+    put = store.run(lambda txn: NOTES.put(txn, {"id": b"n"}, b"new"))
+    assert (put.body, put.version) == (b"new", written)
+    assert store.run(lambda txn: NOTES.get(txn, b"n")) == put
 
 
 def test_g03_swapped_and_rolled_back_bodies_are_noticed(store: InlineStore) -> None:
