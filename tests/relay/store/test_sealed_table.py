@@ -116,58 +116,57 @@ def test_a_table_refuses_what_it_cannot_keep(store: InlineStore) -> None:
     assert store.run(LETTERS.unverified_count) == 1
 
 
-PLACED = SealedTable("placed", key=("name",), clear=("place",))
-
-
-def make_placed(store: InlineStore) -> None:
+@pytest.fixture
+def placed(store: InlineStore) -> SealedTable:
     """A table with a second column that is unique."""
     columns = "name TEXT PRIMARY KEY, place INTEGER UNIQUE, row_version INTEGER NOT NULL, sealed BLOB NOT NULL"
     store.run(lambda txn: txn.connection.execute(f"CREATE TABLE placed ({columns}) STRICT"))
+    return SealedTable("placed", key=("name",), clear=("place",))
 
 
-def test_a_row_that_would_stand_in_the_place_of_another_is_refused_by_the_name_of_its_table(store: InlineStore) -> None:
-    make_placed(store)
-
+def test_a_row_that_would_stand_in_the_place_of_another_is_refused_by_the_name_of_its_table(
+    store: InlineStore, placed: SealedTable
+) -> None:
     def change(txn: Txn) -> None:
-        first = PLACED.insert(txn, {"name": "a", "place": 1}, b"")
-        other = PLACED.insert(txn, {"name": "b", "place": 2}, b"")
+        first = placed.insert(txn, {"name": "a", "place": 1}, b"")
+        other = placed.insert(txn, {"name": "b", "place": 2}, b"")
         for name, place in (("a", 3), ("c", 1)):
             with pytest.raises(RowExists, match=r"^placed$"):
-                PLACED.insert(txn, {"name": name, "place": place}, b"")
+                placed.insert(txn, {"name": name, "place": place}, b"")
         with pytest.raises(RowExists, match=r"^placed$"):
-            PLACED.update(txn, other, place=1)
-        assert PLACED.update(txn, first, place=3).version == 2
+            placed.update(txn, other, place=1)
+        assert placed.update(txn, first, place=3).version == 2
         with pytest.raises(RowChanged, match=r"^placed$"):
-            PLACED.update(txn, first, place=4)
+            placed.update(txn, first, place=4)
         with pytest.raises(sqlite3.IntegrityError, match="cannot store TEXT"):
-            PLACED.update(txn, other, place="text")
-        assert [row.clear for row in PLACED.select(txn, order="place")] == [
+            placed.update(txn, other, place="text")
+        assert [row.clear for row in placed.select(txn, order="place")] == [
             {"name": "b", "place": 2}, {"name": "a", "place": 3},
         ]  # fmt: skip
 
     store.run(change)
 
 
-def test_g01_a_row_of_another_database_comes_back_unless_a_later_one_is_here(store: InlineStore) -> None:
-    make_placed(store)
-
+def test_g01_a_row_of_another_database_comes_back_unless_a_later_one_is_here(
+    store: InlineStore, placed: SealedTable
+) -> None:
     def change(txn: Txn) -> None:
         def lies(name: str) -> tuple[object, ...]:
             (stored,) = txn.connection.execute("SELECT * FROM placed WHERE name = ?", (name,)).fetchall()
             return tuple(stored)
 
-        first = PLACED.insert(txn, {"name": "a", "place": 1}, b"first")
+        first = placed.insert(txn, {"name": "a", "place": 1}, b"first")
         old = lies("a")
-        second = PLACED.update(txn, first, b"second", place=2)
+        second = placed.update(txn, first, b"second", place=2)
         new = lies("a")
-        PLACED.delete(txn, "a")
-        came = [PLACED.restore(txn.connection, stored) for stored in (old, new, new, old)]  # type: ignore[arg-type]
+        placed.delete(txn, "a")
+        came = [placed.restore(txn.connection, stored) for stored in (old, new, new, old)]  # type: ignore[arg-type]
         assert came == [True, True, False, False]
-        assert PLACED.get(txn, "a") == second
-        PLACED.delete(txn, "a")
-        kept = PLACED.insert(txn, {"name": "b", "place": 2}, b"")
-        assert PLACED.restore(txn.connection, new) is False  # type: ignore[arg-type]
-        assert PLACED.select(txn) == [kept]
+        assert placed.get(txn, "a") == second
+        placed.delete(txn, "a")
+        kept = placed.insert(txn, {"name": "b", "place": 2}, b"")
+        assert placed.restore(txn.connection, new) is False  # type: ignore[arg-type]
+        assert placed.select(txn) == [kept]
 
     store.run(change)
 
@@ -208,7 +207,7 @@ def test_g03_what_is_no_sealed_row_does_not_open() -> None:
     ("key", "text"), [("XaX", "XaX"), ("完", r"\u5b8c"), (7, "7"), (b"\x01X", "0158"), (None, "None")]
 )
 def test_a_key_is_shown_to_any_terminal(key: int | str | bytes | None, text: str) -> None:
-    assert PLACED.key_text((key, 1, 1, b"")) == text
+    assert NOTES.key_text((key, 1, b"")) == text
     assert LETTERS.key_text((key, key, "new")) == f"{text}/{text}"
 
 
