@@ -146,6 +146,14 @@ def decode_receipt(payload: bytes) -> Receipt:
     return receipt
 
 
+def is_of_other_content(receipt: Receipt, digest: bytes) -> bool:
+    """Whether a recipient's word about a message is over another content than this: then it has that one, refused it or
+    called it dead, and never takes another under the same id (SPEC M26).
+    """
+    of_content = receipt.type in END_TO_END or receipt.type == "tombstone"
+    return of_content and receipt.by == receipt.recipient and receipt.digest != digest
+
+
 def _check_tombstone(receipt: Receipt) -> None:
     """Raises `RemoteError` unless it is between author and recipient and names a cause and a place."""
     if receipt.by == receipt.to or receipt.recipient not in (receipt.by, receipt.to):

@@ -26,6 +26,7 @@ from protocol.errors import Refused, RemoteError
 from protocol.fields import Fields
 from protocol.ids import digest_text, message_id_text
 from protocol.limits import CONTENT_BYTES, DIGEST_BYTES, DIRECTORY_BYTES, FORWARD_DEPTH, RECORD_BYTES
+from protocol.receipt import is_of_other_content
 from relay.given import read_given
 from relay.ground import Ground
 from relay.naming import id_range, only
@@ -258,18 +259,22 @@ def _receipt_object(
         receipt = verify_receipt(data, directory).receipt
         if receipt.id != content.id or receipt.to != content.sender:
             raise RemoteError("BAD_DIGEST", "a receipt about another message")
-        if receipt.type not in ("custody", "custody_lost", "prekey_gone") and receipt.digest != digest:
+        reused = is_of_other_content(receipt, digest)
+        if receipt.type not in ("custody", "custody_lost", "prekey_gone") and receipt.digest != digest and not reused:
             raise RemoteError("BAD_DIGEST", "a receipt over other content")
     except RemoteError as error:
         problems.append(f"RECEIPT {error.code}: {error.detail}")
         return {"type": "unknown", "by": None, "at": None, "ok": False}
     office = directory.by_id(receipt.by)
     shown = {
-        "type": receipt.type,
+        "type": "refused" if reused else receipt.type,
         "by": receipt.by.hex() if office is None else office.address,
         "at": time_text(receipt.at_us),
         "ok": True,
     }
+    if reused:
+        # What it signed for is another content under this id, and it takes no second one.
+        return shown | {"code": "ID_REUSED"}
     return shown | ({"person": receipt.detail, "mode": receipt.code} if receipt.type == "signed_for" else {})
 
 

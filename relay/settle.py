@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keys.primitives import sha256
-from protocol.frame import COPY_ITEM, Nack
+from protocol.frame import COPY_ITEM, Item, Nack
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import RECEIPT_EXTRA_LIFE_US, TRAIL_OFFICES
@@ -187,7 +187,7 @@ class Settlement:
         known = inbox.digests(self._txn, content.sender, content.id)
         if known is not None:
             if known[0] != finding.message.digest:
-                return self._suspect(finding.item.data, "ID_REUSED", "known id with other content", examined)
+                return self._take_reused(finding.item, content.sender, content.id, examined)
             self._counts["duplicates"] += 1
             self._answer_again(content.sender, content.id)
             return True
@@ -204,24 +204,22 @@ class Settlement:
         inbox.keep_receipt(self._txn, content.sender, content.id, type_, now_us, finding.answer.data, finding.plain)
         self._hold.append(finding.answer)
         self._counts["received" if finding.refusal is None else "refused"] += 1
+        event = "received" if finding.refusal is None else "refused_here"
         self._verdicts.log.append(
-            Event(
-                content.id,
-                content.sender,
-                "received" if finding.refusal is None else "refused_here",
-                self._txn.now_us,
-                self._me,
-                True,
-                finding.refusal or "",
-            )
+            Event(content.id, content.sender, event, now_us, self._me, True, finding.refusal or "")
         )
         return True
+
+    def _take_reused(self, item: Item, sender: OfficeId, message_id: MessageId, examined: Examined) -> bool:
+        """Other content under a known id is not taken. Its author hears again what was said of the first (SPEC M26)."""
+        self._suspect(item.data, "ID_REUSED", "known id with other content", examined)
+        return self._answer_again(sender, message_id)
 
     def _take_back(self, finding: Message, before: Lost, examined: Examined) -> bool:
         """It was here, and its row was damaged since: it takes its old place again, and nothing new is said (G2)."""
         content, copy = finding.message.content, finding.copy.copy
         if before.digest != finding.message.digest:
-            return self._suspect(finding.item.data, "ID_REUSED", "known id with other content", examined)
+            return self._take_reused(finding.item, content.sender, content.id, examined)
         forget_us = content.expires_us + FORGET_AFTER_US
         if before.state == "dead":
             lane = copy.header.lane
@@ -282,7 +280,7 @@ class Settlement:
         receipt = finding.receipt.receipt
         known = inbox.digests(self._txn, receipt.by, receipt.id)
         if known is not None and known[0] != receipt.digest:
-            return self._suspect(finding.item.data, "ID_REUSED", "a tombstone of other content", examined)
+            return self._take_reused(finding.item, receipt.by, receipt.id, examined)
         if self._answer_again(receipt.by, receipt.id) or known is not None:
             return True
         if not self._txn.space.admits(receipt.lane):

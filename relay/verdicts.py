@@ -13,7 +13,7 @@ from protocol.delivery import SAID_BY, Effect, State, apply
 from protocol.errors import RemoteError
 from protocol.ids import Digest, MessageId, OfficeId
 from protocol.limits import CLOCK_AHEAD_US
-from protocol.receipt import Receipt
+from protocol.receipt import Receipt, is_of_other_content
 from relay.store import endings, events, held, prekeys, sent
 from relay.store.database import Txn
 from relay.store.events import Event
@@ -23,6 +23,10 @@ RESEALS_MAX = 3
 """How often a copy is sealed again because its prekey is gone (D7)."""
 ASKED_AGAIN_MAX = 10
 """How often a recipient may say that it lost a message: each time costs a copy and an event (SPEC M45)."""
+
+
+OPEN_TO_REFUSAL = (State.ACCEPTED, State.CUSTODY, State.UNCONFIRMED)
+"""In these a recipient's word over another content under the same id is news: it takes ours no more (SPEC M26)."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,9 @@ class Verdicts:
         elif receipt.by == receipt.recipient and receipt.digest == story.standing.digest:
             story.answered = True
             self._apply(story, event)
+        elif is_of_other_content(receipt, story.standing.digest) and story.state in OPEN_TO_REFUSAL:
+            story.answered = True
+            self._apply(story, replace(event, type="refused", code="ID_REUSED", detail=""))
         else:
             # Signed, yet over other content or not by the recipient: nothing that is to be believed.
             self.mismatched += 1

@@ -63,6 +63,17 @@ def test_g14_custody_given_to_one_copy_is_no_witness_of_other_content_under_its_
     assert problems_of(signed, directory=world.DIRECTORY) == []
 
 
+def test_g07_g14_what_was_said_of_other_content_under_its_id_is_a_refusal_and_no_witness() -> None:
+    receipt = world.make_receipt(digest=Digest(bytes(32)), at_us=SINCE - 1, expires_us=SINCE + world.DAY_US)
+    signed = sign_record(world.PROVINCE_KEY, RECEIPT, encode_receipt(receipt))
+    found: dict[str, list[dict[str, object]]] = {"receipts": []}
+    problems: list[str] = []
+    evidence._check(Evidence({}, RECORD, None, (signed,)), world.DIRECTORY, found, problems)
+    assert [(one["type"], one["code"], one["ok"]) for one in found["receipts"]] == [("refused", "ID_REUSED", True)]
+    assert problems == []
+    assert problems_of(signed) == ["DOUBTED"]
+
+
 def test_g14_what_it_dated_after_the_revocation_is_no_evidence() -> None:
     earlier = revoke_office(world.DIRECTORY, world.COUNTY_ADDRESS, world.NOW_US, world.NOW_US)
     assert problems_of(delivered(SINCE - 1), directory=earlier) == ["CONTENT KEY_NOT_VALID"]

@@ -200,13 +200,17 @@ def test_g02_g07_a_message_enters_the_inbox_once_and_every_duplicate_gets_the_sa
     tried(store, change)
 
 
-def test_g03_the_same_id_with_other_content_is_quarantined_and_unanswered(store: InlineStore) -> None:
+def test_g03_the_same_id_with_other_content_is_quarantined_and_answered_with_the_first_receipt(
+    store: InlineStore,
+) -> None:
     def change(txn: Txn) -> None:
-        settled(txn, world.PROVINCE, at_province(COPY))
+        (first,) = settled(txn, world.PROVINCE, at_province(COPY)).taken
+        assert settled(txn, world.PROVINCE, at_province(OTHER)).taken == []
+        held.forget(txn, first.parcel.digest)
         outcome = settled(txn, world.PROVINCE, at_province(OTHER))
-        assert answer_of(outcome, world.CITY) == "silence"
-        assert outcome.taken == []
-        assert [one.code for one in quarantine.latest(txn, 10)] == ["ID_REUSED"]
+        assert answer_of(outcome, world.CITY, copy_digest(OTHER)) == "custody"
+        assert [one.data for one in outcome.taken] == [first.data]
+        assert [one.code for one in quarantine.latest(txn, 10)] == ["ID_REUSED"] * 2
         (message,) = inbox.listed(txn, None, 10)
         assert message.digest == inbox.digests(txn, world.COUNTY, world.MESSAGE)[0]  # type: ignore[index]
 

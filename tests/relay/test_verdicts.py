@@ -25,6 +25,9 @@ from tests.relay.office_store import office_store, tried
 
 BUNDLE = world.make_bundle(b"record")
 DIGEST = content_digest(BUNDLE.record)
+OTHER_DIGEST = Digest(bytes(32))
+OF_CONTENT = ("delivered", "opened", "signed_for", "returned", "refused", "tombstone")
+"""What a recipient says of a content, and not of a copy."""
 COPY = b"a sealed copy"
 
 
@@ -72,15 +75,61 @@ def state(txn: Txn) -> State:
 def test_g07_delivered_counts_over_our_content_only(store: InlineStore) -> None:
     def change(txn: Txn) -> None:
         accept(txn)
-        for type_ in ("delivered", "opened", "signed_for", "returned", "refused"):
-            verdicts, known = say(txn, type=type_, digest=Digest(bytes(32)))
-            assert (known, verdicts.mismatched, verdicts.released) == (True, 1, [])
-            assert state(txn) is State.ACCEPTED
         verdicts, _ = say(txn)
         assert (verdicts.delivered, verdicts.mismatched) == (1, 0)
         assert state(txn) is State.DELIVERED
         assert verdicts.released == [copy_digest(COPY)]
         assert not held.is_held(txn, copy_digest(COPY))
+        before = events.of_recipient(txn, world.MESSAGE, world.PROVINCE)
+        for type_ in OF_CONTENT:
+            verdicts, known = say(txn, type=type_, digest=OTHER_DIGEST)
+            assert (known, verdicts.mismatched, verdicts.released) == (True, 1, [])
+        assert events.of_recipient(txn, world.MESSAGE, world.PROVINCE) == before
+
+    tried(store, change)
+
+
+@pytest.mark.parametrize("type_", OF_CONTENT)
+def test_g07_g08_a_word_over_other_content_under_our_id_refuses_ours_and_counts_for_nothing_else(
+    store: InlineStore, type_: str
+) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        verdicts, _ = say(txn, type=type_, digest=OTHER_DIGEST)
+        assert (verdicts.delivered, verdicts.refused, verdicts.mismatched) == (0, 1, 0)
+        assert verdicts.released == [copy_digest(COPY)]
+        assert state(txn) is State.REFUSED
+        (told,) = [one for one in events.of_recipient(txn, world.MESSAGE, world.PROVINCE) if one.type != "accepted"]
+        assert (told.type, told.code, told.record) == ("refused", "ID_REUSED", b"signed")
+        # Said again it is known; what contradicts it is a correction.
+        assert say(txn, type=type_, digest=OTHER_DIGEST)[0].mismatched == 1
+        say(txn)
+        assert state(txn) is State.REFUSED
+        types = [one.type for one in events.of_recipient(txn, world.MESSAGE, world.PROVINCE)]
+        assert types == ["accepted", "refused", "correction"]
+
+    tried(store, change)
+
+
+def test_g08_silence_that_was_a_used_id_is_corrected(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        sent.set_state(txn, world.MESSAGE, world.PROVINCE, State.UNCONFIRMED)
+        for _ in range(2):
+            say(txn, digest=OTHER_DIGEST)
+        assert state(txn) is State.UNCONFIRMED
+        told = [one for one in events.of_recipient(txn, world.MESSAGE, world.PROVINCE) if one.type != "accepted"]
+        assert [(one.type, one.code, one.detail) for one in told] == [("correction", "refused", "ID_REUSED")]
+
+    tried(store, change)
+
+
+def test_g07_another_office_cannot_refuse_for_the_recipient(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        accept(txn)
+        for type_ in OF_CONTENT:
+            assert say(txn, type=type_, by=world.CITY, digest=OTHER_DIGEST)[0].mismatched == 1
+        assert state(txn) is State.ACCEPTED
 
     tried(store, change)
 

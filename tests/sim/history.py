@@ -56,10 +56,6 @@ class History:
     """Of authors: each was recorded when it was first published."""
     lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """What an office did between two virtual times is gone from its disk, since it was restored."""
-    twice: set[bytes] = field(default_factory=set)
-    """Ids that an office used again after a restore, for a message that it had forgotten: the caller asked again.
-    Whoever has the first content takes no other (SPEC M26), so that the second has no verdict before it expires.
-    """
     edited: dict[str, int] = field(default_factory=dict)
     """Whose audit log somebody edited, and when."""
     _dated: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
@@ -138,7 +134,7 @@ class History:
         payload = UnverifiedRecord(outer, max_bytes=OUTER_BYTES).payload
         header = read_outer(payload, outer, ciphertext, data).header
         if self._dated.setdefault((header.sender, header.id), header.created_us) != header.created_us:
-            self.twice.add(header.id)
+            self.counts["used again"] += 1
             if self.by_id(header.sender).seat.address not in self.lost:
                 raise Broken("G1", f"{header.id.hex()} was accepted twice by an office that was never restored")
         self.copies[digest] = CopyFact(

@@ -153,6 +153,41 @@ def test_g08_g12_a_restored_sender_does_not_call_expired_what_its_other_life_sen
     assert told[-1] == "delivered"
 
 
+@pytest.mark.parametrize(("to", "cancelled"), [(NEIGHBOUR, False), (PROVINCE, False), (PROVINCE, True)])
+def test_g08_g12_an_id_that_a_restored_sender_uses_again_ends_as_refused_and_not_as_silence(
+    to: str, cancelled: bool
+) -> None:
+    """The recipient has the first content, and says so; also where it is asked about the second by a tombstone."""
+
+    async def scene(network: Network) -> None:
+        await asyncio.sleep(5)
+        county, recipient = network.offices[COUNTY], network.offices[to]
+        copy = county.back_up()
+        await county.service.send([Draft(id=MESSAGE, to=[to], title="report", body="first")])
+        await asyncio.sleep(10)
+        network.history.lost[COUNTY] = [(0, network.time.us)]
+        await county.restore(copy)
+        await asyncio.sleep(5)
+        if cancelled:
+            await recipient.crash()
+        await county.service.send([Draft(id=MESSAGE, to=[to], title="report", body="second")])
+        if cancelled:
+            await asyncio.sleep(5)
+            await county.service.cancel(MESSAGE)
+            await recipient.start()
+        await asyncio.sleep(20)
+        (story,) = (await county.service.track(MESSAGE))["recipients"]
+        told = [(one["type"], one["by"]) for one in story["events"] if one["type"] in ("delivered", "refused")]
+        assert (story["state"], told) == ("refused", [("refused", to)])
+        (message,) = await recipient.service.inbox_take(9)
+        assert message["body"] == "first"
+        # Nobody carries the second one any further.
+        for office in network.offices.values():
+            assert office.look(lambda txn: txn.connection.execute("SELECT count(*) FROM held").fetchone()) == (0,)
+
+    play(scene)
+
+
 def test_g12_g01_custody_that_a_restored_transit_forgot_is_asked_for_again() -> None:
     async def scene(network: Network) -> None:
         mail = Mail(network)

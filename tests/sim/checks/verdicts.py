@@ -29,8 +29,7 @@ def check_stories(
     G1: its sender knows it, unless it was restored to what it was before; while it has no verdict its content is kept.
     G7: what is called delivered is in the inbox, unless a restore took it from there. G8: one verdict; `expired` is not
     in the recipient's inbox, and either was never published or is remembered there as dead, which it stays. When
-    `healed`: it has its verdict, unless it is of a revoked office or for it, or was accepted twice by an office that
-    was restored in between, and none was given up early (G16).
+    `healed`: it has its verdict, unless it is of a revoked office or for it, and none was given up early (G16).
     """
     for (message_id, to), sent in accepted.items():
         story = stories.get(message_id)
@@ -42,8 +41,7 @@ def check_stories(
         _check_verdict(recipient, message_id, sent)
         _check_arrival(history, recipient, message_id, sent, healed=healed)
         if not recipient["final"]:
-            raw = bytes.fromhex(message_id.replace("-", ""))
-            must_end = healed and not history.exempt(sent.sender, to) and raw not in history.twice
+            must_end = healed and not history.exempt(sent.sender, to)
             _check_unfinished(history, recipient, message_id, sent, healed=must_end)
         ends_us = parse_time_us(story["expires_at"], field="expires_at")
         if healed and ends_us > history.now_us + OFF_US and recipient["state"] in ("expired", "unconfirmed"):
