@@ -39,8 +39,8 @@ FRAME_ITEMS: Final = 128
 SEALED_BYTES: Final = 48 * 1024
 """Largest sealed content (D6): with header, trail and frame it must fit into FRAME_BYTES."""
 
-CONTENT_BYTES: Final = 4 * 1024 * 1024
-"""Largest content after decompression: a zstd bomb of 48 KiB could claim gigabytes."""
+CONTENT_BYTES: Final = 1024 * 1024
+"""Largest content after decompression: a zstd bomb of 48 KiB could claim gigabytes, and papers shrink to a tenth."""
 
 TITLE_CHARS: Final = 100
 """Longest title in characters (CONTRACT 11)."""

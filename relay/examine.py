@@ -7,6 +7,7 @@ Nothing is promised yet: custody and receipts leave only after `relay/settle.py`
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -27,12 +28,14 @@ from keys.verify import (
     verify_receipt,
     verify_witness,
 )
+from protocol.content import Bundle
 from protocol.copy import CopyHeader
 from protocol.errors import RemoteError
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Frame, Item
 from protocol.ids import Address, OfficeId
 from protocol.lanes import RECEIPT as RECEIPT_CLASS
 from protocol.lanes import Lane, receipt_lane
+from protocol.limits import CONTENT_BYTES
 from protocol.parcel import NO_MESSAGE, Parcel
 from protocol.receipt import Receipt
 from protocol.topics import FrameTopic
@@ -41,6 +44,11 @@ from relay.keyring import Keyring
 from relay.receipting import ENTROPY_BYTES, make_receipt, receipt_expiry_us, seal_receipt
 from relay.store.held import Held
 from relay.tombstones import recipient_tombstone
+
+OPENED_BYTES: Final = 8 * CONTENT_BYTES
+"""Words opened at once (G13): eight frames of ordinary reports stay below, and one frame of compressed zeros could
+hold four times as much.
+"""
 
 _log = structlog.get_logger()
 
@@ -146,30 +154,50 @@ Finding = Message | Answer | Tombstone | Transit | Unopened | Known | Doubted | 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A verified frame with what was found in it; `witness` is what it shows of our own life.
+    """A verified frame with what was found in its items before `until`; `witness` is what it shows of our own life.
 
-    `believed`: its sender is not suspended, so that its custody entries and nacks count.
+    `believed`: its custody entries and nacks count. Its sender is not suspended, and they have not counted yet.
     """
 
     frame: VerifiedFrame
     findings: tuple[Finding, ...]
+    until: int
     witness: VerifiedWitness | None = None
     believed: bool = True
 
+    @property
+    def opened_bytes(self) -> int:
+        """What its messages take in memory, about."""
+        return sum(_size(finding.message.bundle) for finding in self.findings if isinstance(finding, Message))
 
-def examine(data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes], entropy: bytes) -> Examined:
-    """What a frame holds; raises `RemoteError` when the frame itself does not verify.
 
-    `recent` are digests taken shortly before. `entropy` is fresh, and long enough for every item of a frame.
+def examine(
+    data: bytes, topic: FrameTopic, eyes: Eyes, recent: Collection[bytes], entropy: bytes, *,
+    first: int = 0, room_bytes: int = OPENED_BYTES,
+) -> Examined:  # fmt: skip
+    """What a frame holds from item `first` on, up to the one with which opened messages fill `room_bytes`; raises
+    `RemoteError` when the frame itself does not verify.
+
+    `recent` are digests taken shortly before. `entropy` is for this frame alone, `ENTROPY_BYTES` for each of its items.
     """
     frame = verify_frame(data, topic, eyes.identity.office, eyes.directory, eyes.now_us)
-    findings = tuple(
-        _examine_item(item, frame.frame.sender, eyes, recent, entropy[at * ENTROPY_BYTES : (at + 1) * ENTROPY_BYTES])
-        for at, item in enumerate(frame.items)
-    )
-    if frame.frame.sender in eyes.suspended:
-        return Examined(frame, findings, None, believed=False)
-    return Examined(frame, findings, _witness(frame.frame, eyes))
+    sender = frame.frame.sender
+    findings: list[Finding] = []
+    for at in range(first, len(frame.items)):
+        finding = _examine_item(frame.items[at], sender, eyes, recent, entropy[at * ENTROPY_BYTES :][:ENTROPY_BYTES])
+        findings.append(finding)
+        room_bytes -= _size(finding.message.bundle) if isinstance(finding, Message) else 0
+        if room_bytes <= 0:
+            break
+    until = first + len(findings)
+    if first > 0 or sender in eyes.suspended:
+        return Examined(frame, tuple(findings), until, None, believed=False)
+    return Examined(frame, tuple(findings), until, _witness(frame.frame, eyes))
+
+
+def _size(bundle: Bundle) -> int:
+    """What a message takes in memory, about."""
+    return len(bundle.record) + len(bundle.body) + sum(map(len, bundle.files)) + len(bundle.original or b"")
 
 
 def _witness(frame: Frame, eyes: Eyes) -> VerifiedWitness | None:

@@ -43,8 +43,12 @@ class Inbox:
         """Messages in the order they came; changes nothing."""
         if state is not None and state not in STATES:
             raise Refused("BAD_FIELD", f"unknown state {state[:40]!r}", field="state")
-        found = await self._ground.store.read(partial(inbox.listed, state=state, limit=limit))
-        return [inbox_line(message) for message in found]
+        lines: list[dict[str, Any]] = []
+        page = partial(inbox.listed, state=state)
+        while found := await self._ground.store.read(partial(page, limit=limit - len(lines))):
+            lines += [inbox_line(message) for message in reversed(found)]
+            page = partial(page, below=found[0].seq)
+        return lines[::-1]
 
     async def head(self, text: str) -> dict[str, Any]:
         """The line of one message, which is what a person signs for; changes nothing."""
@@ -72,9 +76,8 @@ class Inbox:
         """Hand new messages to a program, each once as new; others again as redelivered (G2)."""
         redeliver_us = round(self._ground.settings.inbox.redeliver_s * SECOND_US)
         before_us = self._ground.clock.now_us() - redeliver_us
-        taken = await self._ground.store.write(
-            Lane.PRIORITY, partial(inbox.take, limit=limit, redeliver_before_us=before_us)
-        )
+        take = partial(inbox.take, limit=limit, redeliver_before_us=before_us, start=self._ground.identity.boot)
+        taken = await self._ground.store.write(Lane.PRIORITY, take)
         return [inbox_object(message, self._ground.directory) for message in taken]
 
     async def acknowledge(self, ids: Sequence[str]) -> list[dict[str, Any] | Refused]:

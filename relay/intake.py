@@ -9,6 +9,7 @@ forms the next batch.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -21,7 +22,7 @@ from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS
 from protocol.topics import FrameTopic
 from protocol.witness import Shown
-from relay.examine import Examined, Eyes, examine
+from relay.examine import OPENED_BYTES, Examined, Eyes, examine
 from relay.ground import Ground
 from relay.home import Home
 from relay.neighbours import Neighbours
@@ -41,7 +42,17 @@ PIECE_BYTES: Final = 2048
 RECENT_DIGESTS: Final = 20_000
 """Digests of things taken lately: a duplicate is recognised by its bytes without verifying it again."""
 
+
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A frame for us, of which items before `first` are taken."""
+
+    arrived: Arrived
+    topic: FrameTopic
+    first: int = 0
 
 
 class _Superseded(Exception):
@@ -74,19 +85,23 @@ class Intake:
 
     async def _take(self, batch: Sequence[tuple[Arrived, FrameTopic]]) -> None:
         """Take a batch by the directory that is in force when it is committed: whoever it revokes is not slipped in."""
-        while True:
+        left = [Waiting(arrived, topic) for arrived, topic in batch]
+        while left:
             try:
-                return await self._take_by(self._ground.trust, batch)
+                left = await self._take_by(self._ground.trust, left)
             except _Superseded:
-                _log.info("examined_again", frames=len(batch))
+                _log.info("examined_again", frames=len(left))
 
-    async def _take_by(self, trust: Trust, batch: Sequence[tuple[Arrived, FrameTopic]]) -> None:
+    async def _take_by(self, trust: Trust, batch: Sequence[Waiting]) -> list[Waiting]:
+        """Take what may be opened at once; the rest of the batch."""
         ground = self._ground
         eyes = self._eyes()
         recent = self._recent.keys()
-        entropy = ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS)
-        pieces = sum(1 + len(arrived.payload) // PIECE_BYTES for arrived, _ in batch)
-        examined, suspects = await ground.offload.run(partial(_examine_all, batch, eyes, recent, entropy), pieces)
+        # For each frame its own: what is sealed in two frames must not share key and nonce.
+        entropy = [ground.entropy.bytes(ENTROPY_BYTES * FRAME_ITEMS) for _ in batch]
+        pieces = sum(1 + len(one.arrived.payload) // PIECE_BYTES for one in batch)
+        work = partial(_examine_all, batch, eyes, recent, entropy)
+        examined, suspects, left = await ground.offload.run(work, pieces)
         await self._hear(examined)
         settle = partial(self._settle, trust=trust, examined=examined, suspects=suspects, view=self._view(examined))
         try:
@@ -94,14 +109,15 @@ class Intake:
         except Refused as refused:
             # No room even for book-keeping: nothing is promised, so the neighbours keep what they sent.
             _log.warning("intake_refused", code=refused.code)
-            return
+            return []
         except RowDamaged as damage:
             # The row was moved aside; nothing is promised, and what comes again no longer meets it.
             _log.error("row_damaged", alarm=True, table=damage.table)
-            return
+            return []
         self._act(outcome)
         self._note_times(examined)
         await self._recovery.follow_up(outcome)
+        return left
 
     def _eyes(self) -> Eyes:
         """What is known at this moment, as one value."""
@@ -186,18 +202,29 @@ class Intake:
 
 
 def _examine_all(
-    batch: Sequence[tuple[Arrived, FrameTopic]], eyes: Eyes, recent: Collection[bytes], entropy: bytes
-) -> tuple[list[Examined], list[Suspect]]:
-    """Verify a batch; what is no frame of a neighbour becomes a suspect."""
-    examined, suspects = [], []
-    for arrived, topic in batch:
+    batch: Sequence[Waiting], eyes: Eyes, recent: Collection[bytes], entropy: Sequence[bytes]
+) -> tuple[list[Examined], list[Suspect], list[Waiting]]:
+    """Verify a batch; what is no frame of a neighbour becomes a suspect. Last, what there was no room to open."""
+    examined: list[Examined] = []
+    suspects: list[Suspect] = []
+    room_bytes = OPENED_BYTES
+    for at, one in enumerate(batch):
+        arrived = one.arrived
         try:
             if arrived.retained:
                 raise RemoteError("RETAINED", "frames are never retained")
-            examined.append(examine(arrived.payload, topic, eyes, recent, entropy))
+            found = examine(
+                arrived.payload, one.topic, eyes, recent, entropy[at], first=one.first, room_bytes=room_bytes
+            )
         except RemoteError as error:
             suspects.append(suspect_of(arrived, error, eyes.now_us))
-    return examined, suspects
+            continue
+        examined.append(found)
+        room_bytes -= found.opened_bytes
+        if room_bytes <= 0:
+            rest = () if found.until == len(found.frame.items) else (replace(one, first=found.until),)
+            return examined, suspects, [*rest, *batch[at + 1 :]]
+    return examined, suspects, []
 
 
 def suspect_of(arrived: Arrived, error: RemoteError, now_us: int) -> Suspect:

@@ -27,7 +27,7 @@ from protocol.limits import EPOCH_BYTES, RECORD_BYTES, START_BYTES
 from relay.identity import Identity
 from relay.keyring import Keyring
 from relay.ports import Entropy, Store
-from relay.store import counters, inbox, kept_clock, lives, prekeys, stopped
+from relay.store import counters, kept_clock, lives, prekeys, stopped
 from relay.store.database import Txn
 from relay.store.kept_clock import KeptClock
 
@@ -98,7 +98,6 @@ def _awake(txn: Txn, first: Life, start: StartId, secret: str) -> Birth:
     )
     counters.remember(txn, "boot", birth.boot)
     counters.remember(txn, "client_secret", birth.client_secret)
-    inbox.hand_again(txn)
     return birth
 
 

@@ -85,18 +85,18 @@ def begin_check(connection: sqlite3.Connection, tables: Sequence[SealedTable]) -
 def check_slice(connection: sqlite3.Connection, cipher: RowCipher, table: SealedTable, report: Report) -> None:
     """Look at the next `SLICE_ROWS` rows of a table and add them to the report."""
     progress = report.tables[table.name]
+    before = progress.rows
     try:
-        found = connection.execute(table.slice_sql, (progress.last_rowid, SLICE_ROWS)).fetchall()
+        for rowid, *stored in table.slice(connection, progress.last_rowid, SLICE_ROWS):
+            progress.rows += 1
+            progress.last_rowid = rowid
+            if table.open_stored(cipher, stored) is None:
+                progress.damaged += 1
+                if len(progress.damaged_keys) < KEYS_LISTED:
+                    progress.damaged_keys.append(table.key_text(stored))
     except sqlite3.DatabaseError as error:
         # A page that cannot be read ends the table: what lies behind it cannot be reached in order.
         report.integrity.append(f"{table.name}: {error}")
         progress.complete = True
         return
-    for rowid, *stored in found:
-        progress.rows += 1
-        progress.last_rowid = rowid
-        if table.open_stored(cipher, stored) is None:
-            progress.damaged += 1
-            if len(progress.damaged_keys) < KEYS_LISTED:
-                progress.damaged_keys.append(table.key_text(stored))
-    progress.complete = len(found) < SLICE_ROWS
+    progress.complete = progress.rows - before < SLICE_ROWS

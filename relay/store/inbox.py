@@ -11,7 +11,7 @@ from protocol.errors import Refused
 from protocol.fields import elements
 from protocol.ids import Digest, Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
-from protocol.limits import CONTENT_BYTES, SECOND_US
+from protocol.limits import CONTENT_BYTES, SECOND_US, UINT_MAX
 from protocol.receipt import SEALED_TYPES
 from relay.store import lives
 from relay.store.counters import blob, number
@@ -34,6 +34,12 @@ LOOKED_AT = 1_000
 """Most rows looked at for those that are wanted, about 2 ms where none is."""
 UNHEARD_US = 60 * SECOND_US
 """After so long a sealed receipt is sent again, if its reader has not said that it has it: there and back take less."""
+TAKEN_BYTES = 8 * 1024 * 1024
+"""Words handed out at once: with their JSON about 60 MiB of memory (G13), and 1,000 reports of 8 KiB."""
+LISTED_ROWS = 200
+"""Most messages listed at once, about 10 ms."""
+LISTED_BYTES = 4 * CONTENT_BYTES
+"""Words read at once for a list, which shows none of them."""
 SHOWN = "state NOT IN ('refused', 'purged', 'dead')"
 
 
@@ -87,8 +93,8 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     clear: dict[str, Value] = {
         "sender": message.sender, "message_id": message.message_id, "seq": last + 1, "state": message.state,
         "lane": message.lane, "received_us": message.received_us, "witnessed_us": message.witnessed_us,
-        "handed_us": None, "acked": int(refused), "done_us": None, "flags": message.flags, "digest": message.digest,
-        "copy_digest": copy_digest, "forget_us": forget_us,
+        "handed_us": None, "handed_start": None, "acked": int(refused), "done_us": None, "flags": message.flags,
+        "digest": message.digest, "copy_digest": copy_digest, "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
 
@@ -98,8 +104,8 @@ def bury(txn: Txn, sender: OfficeId, message_id: MessageId, lane: Lane, digest: 
     (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()
     clear: dict[str, Value] = {
         "sender": sender, "message_id": message_id, "seq": last + 1, "state": "dead", "lane": lane,
-        "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "acked": 1, "done_us": None,
-        "flags": 0, "digest": digest, "copy_digest": b"", "forget_us": forget_us,
+        "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "handed_start": None, "acked": 1,
+        "done_us": None, "flags": 0, "digest": digest, "copy_digest": b"", "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"")
 
@@ -119,10 +125,13 @@ def find(txn: Txn, low: bytes, high: bytes, *, purged: bool = False) -> list[tup
     return [(blob(row["sender"]), blob(row["message_id"])) for row in rows]
 
 
-def listed(txn: Txn, state: str | None, limit: int) -> list[Received]:
-    """Messages in the order they came, the newest last; all states, or one."""
-    where, args = (SHOWN, ()) if state is None else (f"{SHOWN} AND state = ?", (state,))
-    rows = INBOX.select(txn, where, args, order="seq DESC", limit=limit)
+def listed(txn: Txn, state: str | None, limit: int, below: int = UINT_MAX) -> list[Received]:
+    """Messages in the order they came, the newest last; all states, or one: a page of those whose `seq` is below."""
+    where, args = ("", ()) if state is None else (" AND state = ?", (state,))
+    rows = INBOX.select(
+        txn, f"{SHOWN} AND seq < ?{where}", (below, *args), order="seq DESC", limit=min(limit, LISTED_ROWS),
+        max_bytes=LISTED_BYTES,
+    )  # fmt: skip
     doubt_us = lives.doubt_us(txn)
     return [_received(row, doubt_us) for row in reversed(rows)]
 
@@ -166,29 +175,28 @@ def doubt(txn: Txn, sender: bytes, message_id: bytes) -> bool:
     return True
 
 
-def take(txn: Txn, limit: int, redeliver_before_us: int) -> list[Received]:
-    """Hand messages to a program: each once as new, in lane order; after a while again, flagged as redelivered (G2).
+def take(txn: Txn, limit: int, redeliver_before_us: int, start: int = 0) -> list[Received]:
+    """Hand messages to a program: each once as new, in lane order; after a while again, flagged as redelivered (G2),
+    and so what another `start` of this home handed out. Fewer than the limit where their words have `TAKEN_BYTES`.
 
     Opened ones are still new to the program.
     """
     # A plus keeps SQLite to the index that has the order, instead of sorting all that is new or handed out.
     rows = INBOX.select(
-        txn, "acked = 0 AND +state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit
-    )
-    late, left = "acked = 0 AND +handed_us <= ?", limit - len(rows)
-    again = INBOX.select(txn, late, (redeliver_before_us,), order="lane, seq", limit=left)
+        txn, "acked = 0 AND +state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit,
+        max_bytes=TAKEN_BYTES,
+    )  # fmt: skip
+    late = "acked = 0 AND +handed_us IS NOT NULL AND (handed_start IS NOT ? OR handed_us <= ?)"
+    left, room_bytes = limit - len(rows), TAKEN_BYTES - sum(len(row.body) for row in rows)
+    args = (start, redeliver_before_us)
+    again = INBOX.select(txn, late, args, order="lane, seq", limit=left, max_bytes=room_bytes) if room_bytes > 0 else []
     result = []
     doubt_us = lives.doubt_us(txn)
     for row, flag in [*((row, 0) for row in rows), *((row, REDELIVERED) for row in again)]:
         flags = _flags(row, doubt_us) | flag
-        result.append(_received(INBOX.update(txn, row, state="taken", handed_us=txn.now_us, flags=flags), doubt_us))
+        handed = INBOX.update(txn, row, state="taken", handed_us=txn.now_us, handed_start=start, flags=flags)
+        result.append(_received(handed, doubt_us))
     return result
-
-
-def hand_again(txn: Txn) -> None:
-    """After a restart nobody remembers what was handed out: all that was not acknowledged comes again."""
-    for row in INBOX.select(txn, "acked = 0 AND handed_us > 0"):
-        INBOX.update(txn, row, handed_us=0)
 
 
 def acknowledge(txn: Txn, sender: bytes, message_id: bytes) -> str:

@@ -16,6 +16,7 @@ from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, SALT_BYTES
 from relay.store import events
 from relay.store.counters import blob, number
 from relay.store.database import Txn
+from relay.store.sealed_table import PIECE_BYTES
 from relay.store.sent import MESSAGE_BYTES
 from relay.store.tables import INBOX, PROOFS, RECEIPTS, RECIPIENTS, SENT
 
@@ -41,21 +42,20 @@ class Keeping:
 
 def purge(txn: Txn, keeping: Keeping) -> bool:
     """Purge one bounded batch of every kind; whether there may be more."""
+    stripped = _strip_inbox(txn, txn.now_us - keeping.inbox_us) + _strip_sent(txn, txn.now_us - keeping.sent_us)
     counts = (
-        _strip_inbox(txn, txn.now_us - keeping.inbox_us),
         _forget_inbox(txn, "purged", txn.now_us - keeping.evidence_us),
         _forget_inbox(txn, "refused", txn.now_us - keeping.evidence_us),
         _forget_inbox(txn, "dead", txn.now_us - keeping.evidence_us),
-        _strip_sent(txn, txn.now_us - keeping.sent_us),
         _forget_sent(txn, txn.now_us - keeping.evidence_us),
         _forget_proofs(txn, txn.now_us - keeping.longest_us),
     )
-    return BATCH in counts
+    return stripped > 0 or BATCH in counts
 
 
 def _strip_inbox(txn: Txn, done_before_us: int) -> int:
     """Received messages that were acknowledged or decided long ago lose their words."""
-    rows = INBOX.select(txn, "done_us <= ?", (done_before_us,), order="done_us", limit=BATCH)
+    rows = INBOX.select(txn, "done_us <= ?", (done_before_us,), order="done_us", limit=BATCH, max_bytes=PIECE_BYTES)
     for row in rows:
         bundle, outer = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 2, "received message")
         INBOX.update(txn, row, dumps([_bare(bundle), outer]), state="purged", done_us=None)
@@ -93,7 +93,8 @@ def _strip_sent(txn: Txn, accepted_before_us: int) -> int:
         "bare = 0 AND accepted_us <= ? AND expires_us <= ? AND NOT EXISTS "
         "(SELECT 1 FROM recipients WHERE recipients.message_id = sent.message_id AND stage < 2)"
     )
-    rows = SENT.select(txn, where, (accepted_before_us, txn.now_us), order="accepted_us", limit=BATCH)
+    args = (accepted_before_us, txn.now_us)
+    rows = SENT.select(txn, where, args, order="accepted_us", limit=BATCH, max_bytes=PIECE_BYTES)
     for row in rows:
         bundle, *rest = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 4, "sent message")
         SENT.update(txn, row, dumps([_bare(bundle), *rest]), bare=1)

@@ -8,14 +8,15 @@ What sealing cannot show: that a row is missing, or that all of it is an older v
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from keys.rows import SALT_BYTES, RowCipher, RowDamaged
 from protocol.cbor import dumps
+from protocol.limits import CONTENT_BYTES
 from relay.store.damage import move_aside
 from relay.store.database import Txn
 
@@ -24,6 +25,8 @@ Value: TypeAlias = int | str | bytes | None
 
 BEGINNING: Final = -(2**63)
 """Before the first rowid."""
+PIECE_BYTES: Final = 4 * CONTENT_BYTES
+"""Sealed bodies read at once where a table is gone through."""
 _PLAIN: Final = frozenset({int, str, bytes, type(None)})
 _VERSION_MAX: Final = 2**62
 _LAST: Final = ("row_version", "sealed")
@@ -143,28 +146,43 @@ class SealedTable:
         return txn.connection.execute(self._delete_sql, key).rowcount > 0
 
     def select(
-        self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None
-    ) -> list[Row]:
+        self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None,
+        max_bytes: int | None = None,
+    ) -> list[Row]:  # fmt: skip
         """The rows that match and open. Damaged ones that cannot be mended are left out, and moved aside then.
 
-        `where` and `order` are constant SQL of the program; `args` fill its question marks.
+        `where` and `order` are constant SQL of the program; `args` fill its question marks. None is read after the one
+        with which their bodies reach `max_bytes`.
         """
         query = _tail(self._select_sql, where, args, order, limit)
         before = txn.connection.total_changes
-        rows = self._opened(txn, query)
+        rows = self._opened(txn, query, max_bytes)
         # What was mended may not match any more, and another place in the order is its own.
-        return rows if txn.connection.total_changes == before else self._opened(txn, query)
+        return rows if txn.connection.total_changes == before else self._opened(txn, query, max_bytes)
 
     def look_through(self, txn: Txn, after: int, limit: int) -> tuple[int, int]:
         """Open the rows after a rowid, whatever their columns say; what does not open is mended, or moved aside then.
 
         How many rows, fewer than the limit at the end of the table, and the last one's rowid.
         """
-        found = txn.connection.execute(self.slice_sql, (after, limit)).fetchall()
-        for rowid, *stored in found:
+        looked = 0
+        for rowid, *stored in self.slice(txn.connection, after, limit):
+            looked, after = looked + 1, rowid
             if self.open_stored(txn.cipher, stored) is None:
                 self.mended(txn, rowid, stored)
-        return len(found), found[-1][0] if found else after
+        return looked, after
+
+    def slice(self, connection: sqlite3.Connection, after: int, limit: int) -> Iterator[Sequence[Any]]:
+        """(rowid, key, clear columns, version, sealed body) of the rows after a rowid, as they lie on the disk.
+
+        They are read in pieces, so that large bodies fill no memory and whoever changes a row disturbs no query.
+        """
+        while limit > 0:
+            piece = _up_to(connection.execute(self.slice_sql, (after, limit)), PIECE_BYTES)
+            if not piece:
+                return
+            yield from piece
+            after, limit = piece[-1][0], limit - len(piece)
 
     def unverified_clear(
         self, txn: Txn, where: str = "1", args: Sequence[Value] = (), *, order: str = "", limit: int | None = None
@@ -189,9 +207,10 @@ class SealedTable:
             return None
         return Row(self._named(values), body, version)
 
-    def _opened(self, txn: Txn, query: tuple[str, Sequence[Value]]) -> list[Row]:
+    def _opened(self, txn: Txn, query: tuple[str, Sequence[Value]], max_bytes: int | None) -> list[Row]:
         """The rows of a query as they lie there, or mended."""
-        found = txn.connection.execute(*query).fetchall()
+        cursor = txn.connection.execute(*query)
+        found = cursor.fetchall() if max_bytes is None else _up_to(cursor, max_bytes)
         rows = (self.open_stored(txn.cipher, one[1:]) or self.mended(txn, one[0], one[1:]) for one in found)
         return [row for row in rows if row is not None]
 
@@ -258,6 +277,19 @@ def _plain(value: Value) -> Value:
 def _readable(value: Value) -> str:
     """Hexadecimal for bytes, else text that any terminal can show."""
     return value.hex() if isinstance(value, bytes) else ascii(value).strip("'")
+
+
+def _up_to(cursor: sqlite3.Cursor, max_bytes: int) -> list[Sequence[Any]]:
+    """The rows of a query, up to the one with which their sealed bodies reach so many bytes."""
+    rows: list[Sequence[Any]] = []
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        size += len(row[-1]) if isinstance(row[-1], bytes) else 0
+        if size >= max_bytes:
+            break
+    cursor.close()
+    return rows
 
 
 def _tail(head: str, where: str, args: Sequence[Value], order: str, limit: int | None) -> tuple[str, Sequence[Value]]:

@@ -28,8 +28,8 @@ INBOX: Final = SealedTable(
     "inbox",
     key=("sender", "message_id"),
     clear=(
-        "seq", "state", "lane", "received_us", "witnessed_us", "handed_us", "acked", "done_us", "flags", "digest",
-        "copy_digest", "forget_us",
+        "seq", "state", "lane", "received_us", "witnessed_us", "handed_us", "handed_start", "acked", "done_us", "flags",
+        "digest", "copy_digest", "forget_us",
     ),
 )  # fmt: skip
 RECEIPTS: Final = SealedTable(

@@ -19,7 +19,7 @@ from protocol.frame import (
 from protocol.lanes import Lane
 from protocol.padding import pack
 from protocol.topics import FrameTopic, frame_topic
-from relay.intake import _examine_all
+from relay.intake import Waiting, _examine_all
 from relay.ports import Arrived
 from relay.receipting import ENTROPY_BYTES
 from relay.settle import Bounds, OutboxView, Settlement
@@ -54,7 +54,7 @@ def knock(data: bytes) -> None:
     payload = (_raw, _items, _plaintext, _receipt)[how](rest)
     name = frame_topic(TOPIC.receiver, TOPIC.lane, TOPIC.sender)
     arrived = Arrived("province", name, payload, retained=False)
-    examined, suspects = _examine_all([(arrived, TOPIC)], eyes(world.PROVINCE), (), ENTROPY)
+    examined, suspects, _ = _examine_all([Waiting(arrived, TOPIC)], eyes(world.PROVINCE), (), [ENTROPY])
 
     def change(txn: Txn) -> None:
         outcome = Settlement(txn, world.PROVINCE, OutboxView({}, frozenset()), BOUNDS).settle(examined, suspects)

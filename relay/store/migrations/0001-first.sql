@@ -74,10 +74,10 @@ CREATE INDEX passed_forget ON passed (forget_us);
 
 -- Messages for this office, and the memory of refused, purged and dead ones. done_us: when a whole
 -- one was acknowledged or decided, from which its retention counts. witnessed_us: since when somebody other than its
--- sender has had it (G14).
+-- sender has had it (G14). handed_start: which start of this home handed it out last.
 CREATE TABLE inbox (
     sender BLOB NOT NULL, message_id BLOB NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, lane INTEGER NOT NULL,
-    received_us INTEGER NOT NULL, witnessed_us INTEGER NOT NULL, handed_us INTEGER, acked INTEGER NOT NULL, done_us INTEGER, flags INTEGER NOT NULL,
+    received_us INTEGER NOT NULL, witnessed_us INTEGER NOT NULL, handed_us INTEGER, handed_start INTEGER, acked INTEGER NOT NULL, done_us INTEGER, flags INTEGER NOT NULL,
     digest BLOB NOT NULL, copy_digest BLOB NOT NULL, forget_us INTEGER NOT NULL,
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id)
 ) STRICT;

@@ -203,11 +203,10 @@ def test_g02_what_was_handed_out_comes_again_after_a_while_and_at_once_after_a_r
         assert inbox.take(txn, 9, 0) == []
         inbox.insert(txn, replace(FIRST, message_id=IDS[3], flags=0), COPY, FORGET_US)
         assert inbox.acknowledge(txn, world.CITY, IDS[2]) == "acked"
-        inbox.hand_again(txn)
         # What is new comes first, and is new to its reader; then as many as there is room for.
-        some = inbox.take(txn, 2, 0)
+        some = inbox.take(txn, 2, 0, 1)
         assert [(one.message_id, one.flags) for one in some] == [(IDS[3], 0), (IDS[1], GAP | REDELIVERED)]
-        assert [one.message_id for one in inbox.take(txn, 9, 0)] == [IDS[0]]
+        assert [one.message_id for one in inbox.take(txn, 9, 0, 1)] == [IDS[0]]
 
     tried(store, change)
 
@@ -248,8 +247,8 @@ def test_g08_what_is_dead_before_it_came_is_remembered_and_never_shown(store: In
         assert row.body == b""
         assert dict(row.clear) == {
             "sender": world.CITY, "message_id": IDS[1], "seq": 2, "state": "dead", "lane": Lane.FLASH,
-            "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "acked": 1, "done_us": None,
-            "flags": 0, "digest": COPY, "copy_digest": b"", "forget_us": FORGET_US,
+            "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "handed_start": None, "acked": 1,
+            "done_us": None, "flags": 0, "digest": COPY, "copy_digest": b"", "forget_us": FORGET_US,
         }  # fmt: skip
         assert inbox.digests(txn, world.CITY, IDS[1]) == (COPY, b"")
         with pytest.raises(RowExists):

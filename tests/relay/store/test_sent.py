@@ -260,16 +260,16 @@ def test_sent_messages_are_listed_newest_first_by_state_and_found_by_the_beginni
     def change(txn: Txn) -> None:
         for message_id, at in zip(IDS, (3, 1, 4, 2, 5), strict=True):
             accept(txn, message_id, created_us=at)
-        assert [one.message_id[0] for one in sent.latest(txn, 10)] == [5, 3, 1, 4, 2]
-        assert [one.message_id[0] for one in sent.latest(txn, 2)] == [5, 3]
+        assert [one[0] for one in sent.latest(txn, 10)] == [5, 3, 1, 4, 2]
+        assert [one[0] for one in sent.latest(txn, 2)] == [5, 3]
         sent.set_state(txn, IDS[1], world.CITY, State.DELIVERED)
         sent.set_state(txn, IDS[2], world.PROVINCE, State.DELIVERED)
-        assert [one.message_id[0] for one in sent.latest(txn, 10, "delivered")] == [3, 2]
+        assert [one[0] for one in sent.latest(txn, 10, "delivered")] == [3, 2]
         # One that waited or was given up is told so by its events, and one event of another kind tells nothing.
         for message_id, type_ in ((IDS[0], "cancelled"), (IDS[3], "awaiting_prekey"), (IDS[4], "tombstone")):
             events.append(txn, [Event(message_id, world.CITY, type_, 1, world.COUNTY)])
-        assert [one.message_id[0] for one in sent.latest(txn, 10, "cancelled")] == [1]
-        assert [one.message_id[0] for one in sent.latest(txn, 10, "awaiting_prekey")] == [4]
+        assert [one[0] for one in sent.latest(txn, 10, "cancelled")] == [1]
+        assert [one[0] for one in sent.latest(txn, 10, "awaiting_prekey")] == [4]
         assert sent.latest(txn, 10, "tombstone") == []
         assert set(sent.find(txn, IDS[1], IDS[2])) == {IDS[1], IDS[2]}
         assert len(sent.find(txn, IDS[0], IDS[4])) == 3
