@@ -196,6 +196,7 @@ class Api(Section, frozen=True):
 
     socket_group: Owner | None = None
     stop_s: Annotated[float, Meta(ge=0, le=60)] = 3
+    body_s: Seconds = 30
     keepalive_s: Annotated[int, Meta(ge=1, le=3_600)] = 60
     wait_max_s: Seconds = 3_600
     heartbeat_s: Seconds = 15

@@ -1,5 +1,6 @@
 """Request bodies and query parameters, bounded before they are believed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -30,7 +31,8 @@ def media_type(request: Request) -> str:
 async def body_of(context: Context, request: Request) -> AsyncIterator[bytes]:
     """The whole body. Its bytes count against the shared room until the caller is done with them.
 
-    Raises `Refused` TOO_LARGE above `[limits] request_bytes`, BUSY without room, UNSUPPORTED_TYPE when compressed.
+    Raises `Refused` TOO_LARGE above `[limits] request_bytes`, BUSY without room or when it is not whole within `[api]
+    body_s`, UNSUPPORTED_TYPE when compressed.
     """
     limit = context.settings.limits.request_bytes
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -41,12 +43,17 @@ async def body_of(context: Context, request: Request) -> AsyncIterator[bytes]:
     held = 0
     chunks: list[bytes] = []
     try:
-        async for chunk in request.stream():
-            context.room.take(len(chunk))
-            held += len(chunk)
-            if held > limit:
-                raise Refused("TOO_LARGE", f"the body has more than {limit} bytes")
-            chunks.append(chunk)
+        try:
+            # A client that stops in the middle would else keep its room, and with it that of all others, for ever.
+            async with asyncio.timeout(context.settings.api.body_s):
+                async for chunk in request.stream():
+                    context.room.take(len(chunk))
+                    held += len(chunk)
+                    if held > limit:
+                        raise Refused("TOO_LARGE", f"the body has more than {limit} bytes")
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise Refused("BUSY", f"the body was not whole within {context.settings.api.body_s:g} s") from None
         yield b"".join(chunks) if len(chunks) != 1 else chunks[0]
     finally:
         context.room.give_back(held)

@@ -30,7 +30,7 @@ def running() -> Iterator[Running]:
         home = Path(folder) / ("h" * (199 - len(folder)))
         home.mkdir()
         assert len(str(home)) == 200
-        started = Running(home / "run", settings(limits=SMALL, api=Api(stop_s=1, heartbeat_s=0.05)))
+        started = Running(home / "run", settings(limits=SMALL, api=Api(stop_s=1, body_s=1, heartbeat_s=0.05)))
         yield started
         started.stop()
         assert list((home / "run").iterdir()) == []
@@ -122,6 +122,21 @@ def test_bad_requests_have_stable_codes(
 ) -> None:
     found, _, answer = client.ask(method, path, body, kind)
     assert (found, json.loads(answer)["code"]) == (status, code)
+
+
+def test_g13_a_client_that_stops_in_the_middle_of_a_body_keeps_the_room_of_others_for_a_moment_only(
+    client: Client, running: Running
+) -> None:
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    half, whole = SMALL.request_bytes, {**DRAFT, "body": "x" * (60 << 10)}
+    with connect_socket(running.directory, API_SOCKET) as one, connect_socket(running.directory, API_SOCKET) as other:
+        for stopped in (one, other):
+            stopped.sendall(head % half + b" " * (48 << 10))
+        for stopped in (one, other):
+            stopped.settimeout(10)
+            assert stopped.recv(1_000).startswith(b"HTTP/1.1 503")
+    status, _, body = client.ask("POST", "/v1/messages", whole)
+    assert status == 202, body
 
 
 def test_a_fault_of_ours_shows_no_text(client: Client) -> None:
