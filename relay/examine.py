@@ -45,9 +45,9 @@ from relay.receipting import ENTROPY_BYTES, make_receipt, receipt_expiry_us, sea
 from relay.store.held import Held
 from relay.tombstones import recipient_tombstone
 
-OPENED_BYTES: Final = 8 * CONTENT_BYTES
+OPENED_BYTES: Final = 4 * CONTENT_BYTES
 """Words opened at once (G13): eight frames of ordinary reports stay below, and one frame of compressed zeros could
-hold four times as much.
+hold eight times as much.
 """
 
 _log = structlog.get_logger()

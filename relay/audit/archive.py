@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, BinaryIO, Final
 
 from keys.roster.directory import Directory
 from keys.signing import UnverifiedRecord
@@ -24,7 +24,8 @@ from relay.evidence import anchored_directory, find_anchor
 HEAD_FILE: Final = "head.cbor"
 PIECE_BYTES: Final = 64 * 1024
 TRUST_FILES: Final = 1_000
-"""Most trust files that are read of an archive."""
+TRUST_BYTES: Final = 4 * DIRECTORY_BYTES
+"""Most trust files that are read of an archive, and their bytes: as much as evidence may bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def check_archive(path: Path, root: str | None, home: Path | None, known: Sequen
     with tempfile.TemporaryDirectory(prefix="relay-audit-") as place:
         try:
             head, trust = _unpack(path, Path(place))
-        except (tarfile.TarError, EOFError, RemoteError) as error:
+        except (tarfile.TarError, RemoteError) as error:
             problems.append(f"MALFORMED: not an audit archive: {error}")
             return found
         anchor = find_anchor(root, home)
@@ -124,27 +125,50 @@ def _check(
 
 
 def _unpack(path: Path, place: Path) -> tuple[bytes, dict[str, bytes]]:
-    """Head and trust files; the lines go into `place`. Raises `TarError`, `EOFError`, `RemoteError`, `OSError`."""
+    """Head and trust files; the lines go into `place`. Raises `TarError`, `RemoteError`, `OSError`."""
     head = b""
     trust: dict[str, bytes] = {}
-    with tarfile.open(path, "r:") as archive:
-        for entry in archive:
-            file = archive.extractfile(entry) if entry.isreg() else None
-            folder, _, name = entry.name.rpartition("/")
-            if file is None:
-                raise RemoteError("MALFORMED", "something else than a file")
-            if entry.name == HEAD_FILE and entry.size <= RECORD_BYTES:
-                head = file.read()
-            elif folder == "trust" and entry.size <= DIRECTORY_BYTES and len(trust) < TRUST_FILES:
-                trust[name] = file.read()
-            elif folder == "audit" and FILE_NAME.fullmatch(name):
-                _copy(file, place / name)
+    with path.open("rb") as archive:
+        for full_name, size in _entries(archive):
+            folder, _, name = full_name.rpartition("/")
+            if full_name == HEAD_FILE and size <= RECORD_BYTES:
+                head = b"".join(_content(archive, size))
+            elif folder == "trust" and size + sum(map(len, trust.values())) <= TRUST_BYTES and len(trust) < TRUST_FILES:
+                trust[name] = b"".join(_content(archive, size))
+            elif folder == "audit" and FILE_NAME.fullmatch(name) and not (place / name).exists():
+                with (place / name).open("xb") as file:
+                    file.writelines(_content(archive, size))
             else:
                 raise RemoteError("MALFORMED", "a file that does not belong there")
     return head, trust
 
 
-def _copy(source: IO[bytes], target: Path) -> None:
-    with target.open("xb") as file:
-        while data := source.read(PIECE_BYTES):
-            file.write(data)
+def _entries(archive: BinaryIO) -> Iterator[tuple[str, int]]:
+    """Names and sizes of the files of an archive, each to be read with `_content` before the next is asked for.
+
+    Nothing but plain files as `archive_bytes` writes them: `tarfile` follows sizes below zero round and round, takes
+    kilobytes for sparse gigabytes, and each long name that follows another a level deeper.
+    """
+    while header := archive.read(tarfile.BLOCKSIZE):
+        if header == bytes(tarfile.BLOCKSIZE):
+            return
+        try:
+            entry = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+        except ValueError as error:
+            raise RemoteError("MALFORMED", "a header that makes no sense") from error
+        if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.size < 0:
+            raise RemoteError("MALFORMED", "something else than a file")
+        yield entry.name, entry.size
+    raise RemoteError("MALFORMED", "it breaks off")
+
+
+def _content(archive: BinaryIO, size: int) -> Iterator[bytes]:
+    """The bytes of one file in pieces, and over what fills its last block. Raises `RemoteError` when it is cut."""
+    left = size
+    while left:
+        data = archive.read(min(left, PIECE_BYTES))
+        if not data:
+            raise RemoteError("MALFORMED", "it breaks off")
+        left -= len(data)
+        yield data
+    archive.read(-size % tarfile.BLOCKSIZE)

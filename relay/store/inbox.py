@@ -34,11 +34,11 @@ LOOKED_AT = 1_000
 """Most rows looked at for those that are wanted, about 2 ms where none is."""
 UNHEARD_US = 60 * SECOND_US
 """After so long a sealed receipt is sent again, if its reader has not said that it has it: there and back take less."""
-TAKEN_BYTES = 8 * 1024 * 1024
-"""Words handed out at once: with their JSON about 60 MiB of memory (G13), and 1,000 reports of 8 KiB."""
+TAKEN_BYTES = 4 * CONTENT_BYTES
+"""Words handed out at once: with their JSON about 50 MiB of memory (G13), and 1,000 reports of 4 KiB."""
 LISTED_ROWS = 200
 """Most messages listed at once, about 10 ms."""
-LISTED_BYTES = 4 * CONTENT_BYTES
+LISTED_BYTES = 2 * CONTENT_BYTES
 """Words read at once for a list, which shows none of them."""
 SHOWN = "state NOT IN ('refused', 'purged', 'dead')"
 
