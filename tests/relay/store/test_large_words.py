@@ -16,7 +16,7 @@ from tests import world
 from tests.inline_store import InlineStore
 from tests.relay.office_store import BUNDLE, office_store, tried
 
-COUNT = 12
+COUNT = 2 * (TAKEN_BYTES // CONTENT_BYTES + 1)
 LARGE = replace(BUNDLE, body="x" * (CONTENT_BYTES - 200))
 
 
