@@ -8,7 +8,7 @@ from protocol.fields import elements
 from protocol.ids import Epoch, StartId
 from protocol.life import Life, Start, life_fields, read_life
 from relay.alarms import AlarmCode
-from relay.store import counters
+from relay.store import counters, events
 from relay.store.database import Txn
 
 _LIFE: Final = "life"
@@ -56,8 +56,9 @@ def begin(txn: Txn, life: Life, start: StartId, above: int) -> Life:
 
 
 def part(txn: Txn, life: Life, start: StartId, above: int, causes: Sequence[Cause]) -> Life:
-    """Record a new epoch: numbers begin anew in it."""
+    """Record a new epoch: numbers begin anew in it, but for those of events, which go on far above."""
     txn.connection.execute("DELETE FROM numbers")
+    events.leave_room(txn)
     keep_causes(txn, causes)
     return begin(txn, life, start, above)
 

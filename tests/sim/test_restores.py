@@ -11,7 +11,7 @@ from protocol.errors import Refused
 from protocol.ids import message_id_text, uuid7
 from protocol.lanes import Lane
 from relay.draft import Draft
-from relay.store import lives
+from relay.store import events, lives
 from relay.store.lives import Cause
 from tests.sim.broken import Broken
 from tests.sim.checks.lives import check_lives
@@ -349,5 +349,30 @@ def test_g12_g02_what_was_on_its_way_while_the_home_was_restored_is_no_certain_n
         await asyncio.sleep(5)
         (fresh,) = await mail.take(NEIGHBOUR)
         assert "redelivered" not in mail.flags[fresh]
+
+    play(scene)
+
+
+def test_g08_g12_a_program_that_listened_to_another_life_hears_what_happens_in_this_one() -> None:
+    async def scene(network: Network) -> None:
+        mail = Mail(network)
+        county = network.offices[COUNTY]
+        copy = county.back_up()
+        await mail.send(COUNTY, NEIGHBOUR, 5)
+        await asyncio.sleep(5)
+        last = county.look(events.last_seq)
+        await county.restore(copy)
+        await asyncio.sleep(5)
+        heard: dict[int, tuple[str, str]] = {}
+
+        async def listen() -> None:
+            async for event in county.service.events(last):
+                heard[event["seq"]] = event["id"], event["type"]
+
+        listening = asyncio.create_task(listen())
+        (later,) = await mail.send(COUNTY, NEIGHBOUR)
+        await asyncio.sleep(5)
+        listening.cancel()
+        assert [type_ for id_, type_ in heard.values() if id_ == later] == ["accepted", "custody", "delivered"]
 
     play(scene)
