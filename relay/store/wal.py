@@ -110,7 +110,7 @@ def _committed(data: bytearray, page_bytes: int) -> dict[int, bytes]:
         sums = _sums_after(data, start)
         open_pages[int.from_bytes(frame[:4], "big")] = bytes(frame[FRAME_HEADER_BYTES:])
         # What a commit says of itself, never zero, is how large it leaves the database.
-        if any(frame[4:8]):
+        if frame[4:8] != bytes(4):
             pages |= open_pages
             open_pages = {}
     return pages

@@ -182,10 +182,15 @@ def test_g03_where_the_checksum_does_not_tell_the_page_is_taken_as_it_is(kept: P
     assert frames(tmp_path, path.read_bytes(), mended) == (len(log) - HEADER_BYTES) // SIZE
 
 
-def test_g01_a_log_is_mended_beside_a_database_that_makes_no_sense(kept: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_database", [True, False])
+def test_g01_a_log_is_mended_whatever_has_become_of_its_database(
+    kept: Path, tmp_path: Path, has_database: bool
+) -> None:
     log = (kept / LOGS[0]).read_bytes()
     path = lay(kept, tmp_path, flipped(log, HEADER_BYTES + 100, 0))
     path.write_bytes(b"\xff" * PAGE_BYTES)
+    if not has_database:
+        path.unlink()
     assert mend_wal(path, PAGE_BYTES) == 1
     assert (tmp_path / "relay.db-wal").read_bytes() == log
 
