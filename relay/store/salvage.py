@@ -166,7 +166,7 @@ class _Salvage:
         """Every row that opens, what the tables say that are not sealed, and what can be mended."""
         self._connection.execute("BEGIN")
         closed: list[tuple[Value, ...]] = []
-        for row in rows(page_of, count) if count else ():
+        for row in rows(page_of, count):
             if row is None:
                 self._found.lost += 1
             elif not (self._take(row) or self._is_unsealed(*row)) and len(row[1]) in self._by_width:
@@ -199,7 +199,7 @@ class _Salvage:
     def _is_unsealed(self, rowid: int, columns: Sequence[Value]) -> bool:
         """The count of commits, the list of damaged rows, and SQLite's own list of tables."""
         match columns:
-            case [None, int(commits)] if rowid == 1 and 0 < commits < _COMMITS_MAX:
+            case [None, int(commits)] if rowid == 1 and commits < _COMMITS_MAX:
                 self._connection.execute("UPDATE life SET commits = max(commits, ?)", (commits,))
             case [None, str(table), str(key_text), int(found_at_us), int(mended), bytes(kept)] if table in _NAMES:
                 self._connection.execute(_NOTE, (table, key_text, found_at_us, mended, kept))
@@ -217,9 +217,8 @@ def _stored(row: tuple[int, tuple[Value, ...]]) -> tuple[Value, ...]:
 
 
 def _page(handle: int, number: int) -> bytes:
-    """A page of a file, whole or empty."""
-    data = os.pread(handle, PAGE_BYTES, (number - 1) * PAGE_BYTES)
-    return data if len(data) == PAGE_BYTES else b""
+    """A page of a file, as far as it is there."""
+    return os.pread(handle, PAGE_BYTES, (number - 1) * PAGE_BYTES)
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from keys.primitives import sha256
 from keys.rows import RowCipher
@@ -252,3 +255,142 @@ def test_g11_a_salvaged_database_goes_when_a_prekey_is_forgotten(kept: Kept, tmp
     store.run(lambda txn: txn.erasures.append("own_prekeys"))
     assert not (folder / DAMAGED_NAME).exists()
     store.close()
+
+
+def flip(folder: Path, table: str, *rows_bits: int) -> None:
+    """Flip so many bits in the sealed body of the first row of a table, so many in the second, and so on."""
+    with closing(sqlite3.connect(folder / DATABASE_NAME, isolation_level=None)) as connection:
+        found = connection.execute(f"SELECT rowid, sealed FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
+        for (rowid, sealed), bits in zip(found, rows_bits, strict=False):
+            rotten = bytearray(sealed)
+            for bit in range(bits):
+                rotten[20 + bit] ^= 1
+            connection.execute(f"UPDATE {table} SET sealed = ? WHERE rowid = ?", (bytes(rotten), rowid))  # noqa: S608
+
+
+NOTE = "INSERT INTO damaged (table_name, key_text, found_at_us, mended, columns) VALUES (?, ?, ?, ?, ?)"
+NO_SENSE = "a page made no sense when it was read"
+LOOKED_FOR = ("sent", "recipients", "held", "inbox", "numbers", "streams")
+
+
+def test_g01_what_came_of_a_salvage_is_told_in_numbers(kept: Kept, tmp_path: Path) -> None:
+    lay(tmp_path, kept.whole)
+    flip(tmp_path, "events", 1, 2)
+    noted = [("held", "ab", 5, 1, b"kept"), ("sent", "cd", 7, 0, b"")]
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.executemany(NOTE, [*noted, ("nothing", "ef", 9, 0, b"of ours")])
+    damaged = (tmp_path / DATABASE_NAME).read_bytes()
+    # What a salvage left that was cut off.
+    for name in (SUSPECT_NAME, "relay.db.salvaged", "relay.db.salvaged-wal"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with capture_logs() as logs:
+        database = opened(tmp_path)
+    whole = len(kept.content)
+    numbers = f"rows were salvaged into a new database: {whole - 1} kept, 2 could not be read"
+    assert database.problems == (numbers, NO_SENSE)
+    told = {"event": "store_salvaged", "log_level": "error", "kept": whole - 1, "mended": 1, "lost": 2}
+    assert told in logs
+    assert len(content(database)) == whole - 1
+    assert content(database).items() <= kept.content.items()
+    notes = database.connection.execute("SELECT table_name, key_text, found_at_us, mended, columns FROM damaged")
+    assert notes.fetchall() == [*noted, *((name, SALVAGED, START_US, 0, b"") for name in LOOKED_FOR)]
+    database.close()
+    assert {path.name for path in tmp_path.iterdir()} == {DATABASE_NAME, DAMAGED_NAME, "lock"}
+    assert (tmp_path / DAMAGED_NAME).read_bytes() == damaged
+    # Once more: the newer damaged file takes the place of the older.
+    damaged = (tmp_path / DATABASE_NAME).read_bytes()
+    (tmp_path / SUSPECT_NAME).touch()
+    database = opened(tmp_path)
+    assert len(content(database)) == whole - 1
+    assert (tmp_path / DAMAGED_NAME).read_bytes() == damaged
+    database.close()
+
+
+@pytest.mark.parametrize(("commits", "found"), [(-1, 0), (1, 1), (2**62 - 1, 2**62 - 1), (2**62, 0)])
+def test_g12_a_salvaged_home_goes_on_counting_its_commits(kept: Kept, tmp_path: Path, commits: int, found: int) -> None:
+    lay(tmp_path, kept.whole)
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE life SET commits = ?", (commits,))
+    (tmp_path / SUSPECT_NAME).touch()
+    database = opened(tmp_path)
+    assert database.connection.execute("SELECT commits FROM life").fetchall() == [(found,)]
+    assert "0 could not be read" in database.problems[0]
+    database.close()
+
+
+def of_code(code: int) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("it does not open")
+    error.sqlite_errorcode = code
+    return error
+
+
+def opened_after(folder: Path, error: Exception) -> Database:
+    """Opened where the first try fails."""
+    errors, real = [error], Database.open
+
+    def fail_once(*args: Any, **kwargs: Any) -> Database:
+        if errors:
+            raise errors.pop()
+        return real(*args, **kwargs)
+
+    with patch.object(Database, "open", fail_once):
+        return opened(folder)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreUnusable("STORE_FOREIGN", "what"), StoreUnusable("STORE_SETTINGS", "what"),
+        of_code(sqlite3.SQLITE_CORRUPT | 1 << 8), of_code(sqlite3.SQLITE_NOTADB), of_code(sqlite3.SQLITE_ERROR),
+    ],
+)  # fmt: skip
+def test_g16_what_may_come_from_damage_is_salvaged(kept: Kept, tmp_path: Path, error: Exception) -> None:
+    database = opened_after(lay(tmp_path, kept.whole), error)
+    assert content(database) == kept.content
+    assert database.problems == (database.problems[0], str(error))
+    database.close()
+
+
+def test_g16_where_neither_opens_nothing_has_changed(kept: Kept, tmp_path: Path) -> None:
+    lay(tmp_path, kept.whole)
+    with (
+        patch("relay.store.salvage.make_empty", side_effect=OSError(errno.ENOSPC, "No space left on device")),
+        pytest.raises(OSError, match="No space left"),
+    ):
+        opened_after(tmp_path, of_code(sqlite3.SQLITE_CORRUPT))
+    database = opened(tmp_path)
+    assert content(database) == kept.content
+    assert database.problems == ()
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreUnusable("STORE_NEWER", "what"), StoreUnusable("STORE_MIGRATIONS", "what"),
+        of_code(sqlite3.SQLITE_IOERR | 1 << 8), of_code(sqlite3.SQLITE_FULL), sqlite3.DatabaseError("of the module"),
+    ],
+)  # fmt: skip
+def test_g01_what_does_not_come_from_damage_is_raised(kept: Kept, tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        opened_after(lay(tmp_path, kept.whole), error)
+    assert [path.name for path in tmp_path.iterdir()] == [DATABASE_NAME]
+
+
+def test_g16_a_store_without_a_row_is_used_as_it_is(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    (tmp_path / SUSPECT_NAME).touch()
+    database = opened(tmp_path)
+    assert database.problems == (NO_SENSE,)
+    database.close()
+    assert {path.name for path in tmp_path.iterdir()} == {DATABASE_NAME, SUSPECT_NAME, "lock"}
+
+
+def test_g01_a_mended_log_is_told(kept: Kept, tmp_path: Path) -> None:
+    log = bytearray(kept.log)
+    log[len(log) // 2] ^= 1
+    (lay(tmp_path, kept.before) / f"{DATABASE_NAME}-wal").write_bytes(log)
+    database = opened(tmp_path)
+    assert content(database) == kept.content
+    assert database.problems == ("a flipped bit of the write-ahead log was mended",)
+    database.close()
