@@ -28,6 +28,10 @@ FIRST_WORDS: Final = ("delivered", "refused", "tombstone")
 """What this office may first have said of a message; of these it says one, and the same ever after (M26)."""
 _ALONE: Final = "NOT EXISTS (SELECT 1 FROM inbox WHERE (sender, message_id) = (receipts.sender, receipts.message_id))"
 _DELIVERED: Final = f"type = 'delivered' AND {_ALONE}"
+_OVER: Final = (
+    f"SELECT sender, message_id FROM receipts WHERE {_ALONE} "  # noqa: S608 - a constant
+    "GROUP BY sender, message_id HAVING max(at_us) <= ? LIMIT ?"
+)
 _DECIDED: Final = ("signed_for", "returned", "refused")
 
 
@@ -84,11 +88,7 @@ def gone(txn: Txn, limit: int) -> list[Lost]:
 
 def over(txn: Txn, before_us: int, limit: int) -> list[tuple[bytes, bytes]]:
     """(sender, id) of messages without a row about which this office has said nothing since a time."""
-    query = (
-        f"SELECT sender, message_id FROM receipts WHERE {_ALONE} "  # noqa: S608 - a constant
-        "GROUP BY sender, message_id HAVING max(at_us) <= ? LIMIT ?"
-    )
-    return txn.connection.execute(query, (before_us, limit)).fetchall()
+    return txn.connection.execute(_OVER, (before_us, limit)).fetchall()
 
 
 def forget(txn: Txn, sender: bytes, message_id: bytes, before_us: int) -> None:
