@@ -10,7 +10,7 @@ _REMAINS: Final = "tests/relay/store/test_remains.py"
 _LOST: Final = "tests/relay/store/test_lost.py"
 _ROWS: Final = "tests/relay/store/test_sealed_table.py"
 _ROT: Final = "tests/sim/test_rot.py"
-_ROTTEN_PAGE: Final = "tests/sim/test_remains.py"
+_SCENES: Final = "tests/sim/test_remains.py"
 
 DAMAGE_FAULTS: Final[tuple[Fault, ...]] = (
     fault("G3", "a row is salvaged although its seal does not open", "relay/store/salvage.py",
@@ -24,7 +24,8 @@ DAMAGE_FAULTS: Final[tuple[Fault, ...]] = (
     fault("G1", "a damaged list of free pages is believed", "relay/store/pages.py",
           "    return free if len(free) == _number(header[36:40]) else set()\n", "    return free\n", _PAGES),
     fault("G1", "after a salvage nobody looks for what is missing", "relay/store/salvage.py",
-          "        for table in _LOOKED_FOR:\n", "        for table in ():\n", _ROTTEN_PAGE, quick=False),
+          "        for table in _LOOKED_FOR:\n", "        for table in ():\n",
+          f"{_SCENES}::test_g01_g02_g16_a_page_of_nothing_in_a_store_loses_and_repeats_no_message", quick=False),
     fault("G16", "a page that makes no sense is met again after every start", "relay/store/salvage.py",
           "        suspect = (directory / SUSPECT_NAME).exists()\n", "        suspect = False\n", _SALVAGE),
     fault("G1", "a database of which nothing opens is replaced by an empty one", "relay/store/salvage.py",
@@ -37,7 +38,7 @@ DAMAGE_FAULTS: Final[tuple[Fault, ...]] = (
           "    if count:\n        handle", "    if count < 0:\n        handle", "tests/relay/store/test_wal.py"),
     fault("G1", "rows that no query finds any more are not looked through", "relay/store/sealed_table.py",
           "            if self.open_stored(txn.cipher, stored) is None:\n", "            if stored is None:\n",
-          _ROWS, "tests/relay/store/test_query_plans.py", _ROT, _ROTTEN_PAGE, quick=False),
+          f"{_SCENES}::test_g01_a_row_that_no_query_finds_any_more_is_looked_for_and_mended", quick=False),
     fault("G1", "a message is made again from its remains under a wrong recipient", "relay/store/remains.py",
           '        "message_id": message_id, "office": office, "stage": stage, "state"',
           '        "message_id": message_id, "office": me, "stage": stage, "state"', _REMAINS),
@@ -51,7 +52,7 @@ DAMAGE_FAULTS: Final[tuple[Fault, ...]] = (
           "    elif _lacks_copy(row, txn.now_us) and not copies:\n", "    elif False:\n", _REMAINS),
     fault("G1", "messages whose rows are gone are not made again", "relay/restoring.py",
           "            if damage.of_sent and damage.total > looked_at:\n", "            if False:\n",
-          _ROTTEN_PAGE, quick=False),
+          _SCENES, quick=False),
     fault("G1", "a received message whose row is gone is not asked for", "relay/restoring.py",
           "            if damage.of_inbox and (", "            if False and (", _ROT, quick=False),
     fault("G2", "what rotted after it was handed out comes again as new", "relay/store/lost.py",

@@ -18,7 +18,7 @@ class Fault:
 
     `guarantee` is G1 to G16, or § and a section of the contract where no guarantee is broken.
 
-    `quick`: the first of the tests notices within two seconds, so that the fault is tried in CI.
+    `quick`: the first of the tests notices within seconds (`--quick`). Every run of the tests tries a sample of these.
     """
 
     name: str
