@@ -71,7 +71,7 @@ def test_g01_to_g16_hold_in_storms(first: int, pool: ProcessPoolExecutor) -> Non
 
 @pytest.mark.timeout(900)
 def test_g01_to_g16_hold_for_a_day(pool: ProcessPoolExecutor) -> None:
-    results = pool.map(attempt, [Plan(seed, MESSAGES, hours=24) for seed in range(2)])
+    results = pool.map(attempt, [Plan(seed, MESSAGES, hours=24) for seed in range(4)])
     assert [str(result) for result in results if isinstance(result, Failure)] == []
 
 
