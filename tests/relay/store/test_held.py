@@ -203,7 +203,7 @@ def test_g02_who_has_custody_is_remembered_as_long_as_was_said_and_no_longer(sto
         held.hold(txn, [Held(parcel, 1_000, b"copy")])
         held.pass_on(txn, digest, world.CITY, Digest(bytes(32)), 500)
         assert not held.is_held(txn, digest)
-        assert held.passed_to(txn, digest) == world.CITY
+        assert held.passed_to(txn, digest) == held.gone_to(txn, digest) == world.CITY
         assert held.forget_passed(txn, 1_499, 10) == 0
         assert held.passed_to(txn, digest) == world.CITY
         assert held.forget_passed(txn, 1_500, 0) == 0
@@ -212,5 +212,10 @@ def test_g02_who_has_custody_is_remembered_as_long_as_was_said_and_no_longer(sto
         # What is not held cannot go on from here.
         held.pass_on(txn, digest, world.CITY, Digest(bytes(32)), 500)
         assert held.passed_to(txn, digest) is None
+        # What came back is here, whoever had it meanwhile.
+        for custodian in (None, world.CITY):
+            held.hold(txn, [Held(parcel, 1_000, b"copy")])
+            assert (held.gone_to(txn, digest), held.passed_to(txn, digest)) == (None, custodian)
+            held.pass_on(txn, digest, world.CITY, Digest(bytes(32)), 500)
 
     tried(store, change)

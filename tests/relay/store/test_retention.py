@@ -361,6 +361,26 @@ def test_g01_g02_a_flipped_bit_makes_nothing_old() -> None:
         assert store.run(partial(read_damage, since_us=0)).mended == 5
 
 
+def test_g02_what_came_is_forgotten_at_its_time_also_behind_one_whose_time_is_wrong() -> None:
+    keeping = Keeping(inbox_us=0, sent_us=0, evidence_us=0)
+    with office_store() as store:
+        clock: Any = store._clock
+        young, old = MessageId(b"y" * 16), MessageId(b"o" * 16)
+        for message_id, days in ((young, 2), (old, 1)):
+            message = received(message_id, clock.now_us(), "refused")
+            store.run(partial(receive, message=message, expires_us=clock.now_us() + days * DAY_US))
+        rot = "UPDATE inbox SET forget_us = forget_us & ~(1 << 50) WHERE message_id = ?"
+        store.run(lambda txn: txn.connection.execute(rot, (young,)))
+        left = []
+        clock.time.us += DAY_US + FORGET_AFTER_US - 1
+        for _ in range(2):
+            store.run(partial(purge, keeping=keeping))
+            left.append({row["message_id"] for row in store.run(TABLES["inbox"].select)})
+            store.run(lambda txn: txn.connection.execute(rot, (young,)))
+            clock.time.us += 1
+        assert left == [{young, old}, {young}]
+
+
 def test_g02_memory_outlives_every_copy_and_receipt() -> None:
     last_receipt_us = MAX_LIFE_US + RECEIPT_EXTRA_LIFE_US
     assert last_receipt_us + CLOCK_AHEAD_US <= FORGET_AFTER_US
