@@ -10,6 +10,8 @@ from protocol.lanes import Lane
 
 NO_MESSAGE: Final = MessageId(b"")
 """In the place of a message id that nobody asks for."""
+OWN: Final = OfficeId(b"")
+"""This office, in the place of an office's id: a store knows what it holds without knowing whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class Parcel:
     def carries_message(self) -> bool:
         """Of somebody else's parcel: whether a message is inside, and not a receipt, in the clear or sealed."""
         return self.kind == COPY_ITEM and self.message_id != NO_MESSAGE
+
+    @property
+    def share(self) -> OfficeId:
+        """Whose share of the store's room it takes (SPEC M95): what is carried, its origin's; of what began here a
+        message OWN, and a receipt that of the office which it is for, whose message caused it.
+        """
+        if self.kept_after_custody:
+            return OWN
+        return self.recipient if self.witnessed_us is None else self.origin
 
     @property
     def kept_after_custody(self) -> bool:

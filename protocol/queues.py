@@ -49,3 +49,5 @@ class Queues:
                 yield queue[0]
                 queue.popleft()
                 turns.append(key)
+                # The next frame begins with whoever has waited longest, however few a frame takes.
+                queues[key] = queues.pop(key)

@@ -16,7 +16,7 @@ from protocol.parcel import Parcel
 from protocol.receipt import Place, Receipt, decode_place
 from relay.examine import Answer, Doubted, Examined, Finding, Known, Message, Rejected, Tombstone, Transit, Unopened
 from relay.receipting import answer_again
-from relay.store import counters, events, held, inbox, lost, quarantine
+from relay.store import counters, events, held, inbox, lost, quarantine, shares
 from relay.store.database import Txn
 from relay.store.events import Event
 from relay.store.held import Held
@@ -193,7 +193,7 @@ class Settlement:
             return True
         if content.expires_us <= self._txn.now_us:
             return False
-        if not self._txn.space.admits(copy.header.lane):
+        if not shares.admits(self._txn, copy.header.lane, content.sender):
             return self._nack(finding.item.digest, "FULL", examined)
         before = lost.of(self._txn, content.sender, content.id)
         if before is not None:
@@ -250,7 +250,7 @@ class Settlement:
         keeps sending it; its origin keeps the content and seals again (D7).
         """
         answer = finding.answer.parcel
-        if not self._txn.space.admits(answer.lane):
+        if not shares.admits(self._txn, answer.lane, answer.share):
             return self._nack(finding.item.digest, "FULL", examined)
         self._suspect(finding.item.data, "PREKEY_GONE", "sealed to a prekey that is gone", examined)
         if not held.is_answered(self._txn, answer.message_id, answer.recipient):
@@ -283,9 +283,10 @@ class Settlement:
             return self._take_reused(finding.item, receipt.by, receipt.id, examined)
         if self._answer_again(receipt.by, receipt.id) or known is not None:
             return True
-        if not self._txn.space.admits(receipt.lane):
-            return self._nack(finding.item.digest, "FULL", examined)
         place = decode_place(receipt.proof)
+        # Where its message would have been: a tombstone takes no room that its message has not.
+        if not shares.admits(self._txn, place.lane, receipt.by):
+            return self._nack(finding.item.digest, "FULL", examined)
         forget_us = receipt.expires_us + FORGET_AFTER_US - RECEIPT_EXTRA_LIFE_US
         inbox.bury(self._txn, receipt.by, receipt.id, place.lane, receipt.digest, forget_us)
         data, now_us = finding.answer.data, self._txn.now_us
@@ -322,7 +323,7 @@ class Settlement:
         if held.is_held(self._txn, parcel.digest) or (custodian is not None and parcel.attempt == 1):
             self._counts["duplicates"] += parcel.carries_message
             return True
-        if not self._txn.space.admits(parcel.lane):
+        if not shares.admits(self._txn, parcel.lane, parcel.share):
             return self._nack(parcel.digest, "FULL", examined)
         self._hold_again(finding.parcel)
         if finding.dead is not None:

@@ -21,7 +21,7 @@ from relay.beacon import Beacon
 from relay.ground import Ground
 from relay.home import home_object
 from relay.mqtt_link import LinkState
-from relay.store import counters, held, inbox, streams
+from relay.store import counters, held, inbox, shares, streams
 from relay.store.damage import count_damaged
 from relay.store.database import Txn
 from relay.store.streams import Gap
@@ -82,7 +82,7 @@ class Status:
             "store": {
                 "bytes": found["space"].used_bytes,
                 "quota_bytes": found["space"].quota_bytes,
-                "state": found["space"].state,
+                "state": found["state"],
                 "damaged_rows": found["damaged"],
                 "problems": list(self._problems),
             },
@@ -203,6 +203,7 @@ def _read(txn: Txn) -> dict[str, Any]:
         "gaps": streams.gaps(txn, GAPS_SHOWN),
         "counters": counters.counters(txn),
         "space": txn.space,
+        "state": shares.state(txn),
         "damaged": count_damaged(txn),
     }
 

@@ -16,7 +16,7 @@ from typing import Final
 from keys.files.private_files import erase, overwrite
 from keys.rows import RowCipher
 from protocol.lanes import Lane
-from relay.admission import SpaceState, admits, space_state
+from relay.admission import NOTHING, Share, SpaceState, admits, space_state
 from relay.ports import Entropy
 from relay.store.ballast import Ballast, sync_directory
 from relay.store.mending import Mender
@@ -28,6 +28,8 @@ DAMAGED_NAME: Final = "relay.db.damaged"
 """A database whose rows were salvaged (`relay.store.salvage`)."""
 SUSPECT_NAME: Final = "suspect"
 """An empty file: SQLite met a page that makes no sense, so that the next start salvages, whatever the size."""
+START_NAME: Final = "start.sql"
+"""Beside the migrations: what is made in memory at every start."""
 APPLICATION_ID: Final = 0x595A4831
 """`YZH1`: what `file` and SQLite show for our databases."""
 
@@ -77,9 +79,9 @@ class Space:
     free_bytes: int
     ballast_bytes: int
 
-    def admits(self, lane: Lane) -> bool:
-        """Whether a new message of this lane may be accepted now."""
-        return admits(lane, self.used_bytes, self.quota_bytes, self.free_bytes, self.ballast_bytes)
+    def admits(self, lane: Lane, share: Share = NOTHING) -> bool:
+        """Whether a new message of this lane may be accepted now, of an office that has `share` here."""
+        return admits(lane, self.used_bytes, self.quota_bytes, self.free_bytes, self.ballast_bytes, share)
 
     @property
     def state(self) -> SpaceState:
@@ -180,6 +182,7 @@ class Database:
             database.ballast.restore()
             if path.stat().st_size <= CHECKED_AT_START_BYTES:
                 database.problems = quick_check(connection)
+            database.problems += _count_shares(connection, migrations)
             database.mended_bits = mended
             return database
         except BaseException:
@@ -369,6 +372,18 @@ def _migrate(connection: sqlite3.Connection, migrations: Path) -> None:
         raise StoreUnusable("STORE_NEWER", f"the store has schema {version}, this program knows {newest}")
     for number in range(version + 1, newest + 1):
         _run_script(connection, f"{scripts[number].read_text('utf-8')}\n; PRAGMA user_version = {number};")
+
+
+def _count_shares(connection: sqlite3.Connection, migrations: Path) -> tuple[str, ...]:
+    """What is counted in memory, where the schema has such counts; what a page that makes no sense says of itself."""
+    script = migrations / START_NAME
+    try:
+        connection.executescript(script.read_text("utf-8") if script.exists() else "")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return (str(error),)
+    return ()
 
 
 def _run_script(connection: sqlite3.Connection, statements: str) -> None:

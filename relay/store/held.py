@@ -48,7 +48,8 @@ def hold(txn: Txn, parcels: Sequence[Held]) -> list[Held]:
         clear: dict[str, Value] = {
             "digest": parcel.digest, "seq": last[parcel.lane], "kind": parcel.kind, "lane": parcel.lane,
             "origin": parcel.origin, "recipient": parcel.recipient, "message_id": parcel.message_id,
-            "size": parcel.size, "own": int(parcel.is_origin), "since_us": txn.now_us, "expires_us": held.expires_us,
+            "size": parcel.size, "own": int(parcel.is_origin), "share": parcel.share, "since_us": txn.now_us,
+            "expires_us": held.expires_us,
         }  # fmt: skip
         HELD.insert(txn, clear, dumps([held.data, list(parcel.trail), parcel.attempt, parcel.witnessed_us]))
         taken.append(Held(parcel, held.expires_us, held.data, last[parcel.lane]))

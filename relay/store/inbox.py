@@ -90,13 +90,14 @@ def insert(txn: Txn, message: Received, copy_digest: Digest, forget_us: int) -> 
     """Store a message (or, in state refused, only the memory of it); raises `RowExists` for a known one."""
     (last,) = txn.connection.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()
     refused = message.state == "refused"
+    body = b"" if refused else dumps([encode_bundle(message.bundle), message.outer])
     clear: dict[str, Value] = {
         "sender": message.sender, "message_id": message.message_id, "seq": last + 1, "state": message.state,
         "lane": message.lane, "received_us": message.received_us, "witnessed_us": message.witnessed_us,
         "handed_us": None, "handed_start": None, "acked": int(refused), "done_us": None, "flags": message.flags,
-        "digest": message.digest, "copy_digest": copy_digest, "forget_us": forget_us,
+        "digest": message.digest, "copy_digest": copy_digest, "size": len(body), "forget_us": forget_us,
     }  # fmt: skip
-    INBOX.insert(txn, clear, b"" if refused else dumps([encode_bundle(message.bundle), message.outer]))
+    INBOX.insert(txn, clear, body)
 
 
 def bury(txn: Txn, sender: OfficeId, message_id: MessageId, lane: Lane, digest: Digest, forget_us: int) -> None:
@@ -105,7 +106,7 @@ def bury(txn: Txn, sender: OfficeId, message_id: MessageId, lane: Lane, digest: 
     clear: dict[str, Value] = {
         "sender": sender, "message_id": message_id, "seq": last + 1, "state": "dead", "lane": lane,
         "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "handed_start": None, "acked": 1,
-        "done_us": None, "flags": 0, "digest": digest, "copy_digest": b"", "forget_us": forget_us,
+        "done_us": None, "flags": 0, "digest": digest, "copy_digest": b"", "size": 0, "forget_us": forget_us,
     }  # fmt: skip
     INBOX.insert(txn, clear, b"")
 

@@ -164,11 +164,12 @@ def _lacks_copy(row: Row, now_us: int) -> bool:
 def _insert_nameless(txn: Txn, row: Row) -> None:
     """A message without its words, by one of its recipients; what waits for a prekey is looked at once more."""
     _, entitlement, created_us, digest, _ = elements(loads(row.body, max_bytes=RECORD_BYTES), 5, "recipient")
+    body = dumps([LOST, digest, b"", entitlement])
     clear: dict[str, Value] = {
         "message_id": row["message_id"], "accepted_us": created_us, "expires_us": row["expires_us"],
-        "lane": row["lane"], "fingerprint": LOST, "bare": 1,
+        "lane": row["lane"], "fingerprint": LOST, "bare": 1, "size": len(body),
     }  # fmt: skip
-    SENT.insert(txn, clear, dumps([LOST, digest, b"", entitlement]))
+    SENT.insert(txn, clear, body)
     for one in RECIPIENTS.select(txn, "message_id = ? AND stage = ?", (row["message_id"], AWAITING_PREKEY)):
         RECIPIENTS.update(txn, one, stage=TO_SEAL)
 

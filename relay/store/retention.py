@@ -58,7 +58,8 @@ def _strip_inbox(txn: Txn, done_before_us: int) -> int:
     rows = INBOX.select(txn, "done_us <= ?", (done_before_us,), order="done_us", limit=BATCH, max_bytes=PIECE_BYTES)
     for row in rows:
         bundle, outer = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 2, "received message")
-        INBOX.update(txn, row, dumps([_bare(bundle), outer]), state="purged", done_us=None)
+        body = dumps([_bare(bundle), outer])
+        INBOX.update(txn, row, body, state="purged", done_us=None, size=len(body))
     return len(rows)
 
 
@@ -97,7 +98,8 @@ def _strip_sent(txn: Txn, accepted_before_us: int) -> int:
     rows = SENT.select(txn, where, args, order="accepted_us", limit=BATCH, max_bytes=PIECE_BYTES)
     for row in rows:
         bundle, *rest = elements(loads(row.body, max_bytes=MESSAGE_BYTES), 4, "sent message")
-        SENT.update(txn, row, dumps([_bare(bundle), *rest]), bare=1)
+        body = dumps([_bare(bundle), *rest])
+        SENT.update(txn, row, body, bare=1, size=len(body))
     return len(rows)
 
 

@@ -14,7 +14,7 @@ from protocol.fields import elements
 from protocol.ids import Epoch, MessageId, OfficeId
 from protocol.lanes import Lane
 from protocol.limits import CONTENT_BYTES, RECORD_BYTES
-from relay.store import counters, events, held
+from relay.store import counters, events, held, shares
 from relay.store.counters import blob, number
 from relay.store.damage import was_moved_aside
 from relay.store.database import Txn
@@ -149,7 +149,7 @@ def accept(txn: Txn, prepared: Sequence[Prepared], sealing: Sealing) -> Accepted
         known = repeated(txn, message.message_id, message.fingerprint)
         if known is not None:
             results.append(known)
-        elif not txn.space.admits(message.lane):
+        elif not shares.admits_own(txn, message.lane):
             results.append(Refused("STORE_FULL", f"no room for lane {message.lane.label}"))
         else:
             left, sealed = _insert(txn, message, numbers, sealing)
@@ -179,11 +179,12 @@ def repeated(txn: Txn, message_id: MessageId, fingerprint: bytes) -> Accepted | 
 
 def _insert(txn: Txn, message: Prepared, numbers: Numbers, sealing: Sealing) -> tuple[list[ToSeal], list[Held]]:
     """Store one message; what is left to be sealed, and the copies that were sealed at once."""
+    body = dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement])
     clear: dict[str, Value] = {
         "message_id": message.message_id, "accepted_us": message.created_us, "expires_us": message.expires_us,
-        "lane": message.lane, "fingerprint": message.fingerprint, "bare": 0,
+        "lane": message.lane, "fingerprint": message.fingerprint, "bare": 0, "size": len(body),
     }  # fmt: skip
-    SENT.insert(txn, clear, dumps([encode_bundle(message.bundle), message.digest, message.answer, message.entitlement]))
+    SENT.insert(txn, clear, body)
     left, copies = [], []
     for one in message.addressees:
         epoch, given = numbers.give(one.office, message.lane)
@@ -205,8 +206,8 @@ def _insert(txn: Txn, message: Prepared, numbers: Numbers, sealing: Sealing) -> 
             "expires_us": message.expires_us, "deadline_us": message.deadline_us,
             "begun": int(copy is not None and sealing.begun), "asked_us": None, "again_us": None,
         }  # fmt: skip
-        body = [one.address, message.entitlement, message.created_us, message.digest, wanted.epoch]
-        RECIPIENTS.insert(txn, row, dumps(body))
+        named = [one.address, message.entitlement, message.created_us, message.digest, wanted.epoch]
+        RECIPIENTS.insert(txn, row, dumps(named))
         if copy is None:
             left.append(wanted)
         else:

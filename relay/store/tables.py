@@ -8,7 +8,7 @@ META: Final = SealedTable("meta", key=("name",))
 COUNTERS: Final = SealedTable("counters", key=("name",), clear=("value",))
 STATISTICS: Final = SealedTable("statistics", key=("day",))
 SENT: Final = SealedTable(
-    "sent", key=("message_id",), clear=("accepted_us", "expires_us", "lane", "fingerprint", "bare")
+    "sent", key=("message_id",), clear=("accepted_us", "expires_us", "lane", "fingerprint", "bare", "size")
 )
 RECIPIENTS: Final = SealedTable(
     "recipients",
@@ -21,15 +21,17 @@ PROOFS: Final = SealedTable("proofs", key=("digest",), clear=("at_us",))
 HELD: Final = SealedTable(
     "held",
     key=("digest",),
-    clear=("seq", "kind", "lane", "origin", "recipient", "message_id", "size", "own", "since_us", "expires_us"),
-)
+    clear=(
+        "seq", "kind", "lane", "origin", "recipient", "message_id", "size", "own", "share", "since_us", "expires_us",
+    ),
+)  # fmt: skip
 PASSED: Final = SealedTable("passed", key=("digest",), clear=("forget_us",))
 INBOX: Final = SealedTable(
     "inbox",
     key=("sender", "message_id"),
     clear=(
         "seq", "state", "lane", "received_us", "witnessed_us", "handed_us", "handed_start", "acked", "done_us", "flags",
-        "digest", "copy_digest", "forget_us",
+        "digest", "copy_digest", "size", "forget_us",
     ),
 )  # fmt: skip
 RECEIPTS: Final = SealedTable(

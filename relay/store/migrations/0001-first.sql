@@ -14,11 +14,13 @@ CREATE TABLE statistics (
 ) STRICT;
 
 -- What this office accepted to send. The body holds the signed bundle; bare 1: only its signed record (retention).
+-- size: of the body; a start counts it from an index, without reading rows (start.sql).
 CREATE TABLE sent (
     message_id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, lane INTEGER NOT NULL,
-    fingerprint BLOB NOT NULL, bare INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+    fingerprint BLOB NOT NULL, bare INTEGER NOT NULL, size INTEGER NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
-CREATE INDEX sent_accepted ON sent (accepted_us);
+CREATE INDEX sent_accepted ON sent (accepted_us, lane, size);
 CREATE INDEX sent_bare ON sent (bare, accepted_us);
 
 -- One row per (message, recipient): stage -1 waits for a prekey, 0 to be sealed, 1 on its way, 2 final. asked_us: when a
@@ -54,17 +56,19 @@ CREATE TABLE proofs (
 ) STRICT;
 CREATE INDEX proofs_at ON proofs (at_us);
 
--- Parcels in this relay's custody: own copies until the verdict, others' until onward custody.
+-- Parcels in this relay's custody: own copies until the verdict, others' until onward custody. share: the office whose
+-- share of the room it takes, x'' for this one.
 CREATE TABLE held (
     digest BLOB PRIMARY KEY, seq INTEGER NOT NULL, kind INTEGER NOT NULL, lane INTEGER NOT NULL,
     origin BLOB NOT NULL, recipient BLOB NOT NULL, message_id BLOB NOT NULL, size INTEGER NOT NULL,
-    own INTEGER NOT NULL, since_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, row_version INTEGER NOT NULL, sealed BLOB NOT NULL
+    own INTEGER NOT NULL, share BLOB NOT NULL, since_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,
+    row_version INTEGER NOT NULL, sealed BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX held_lane ON held (lane, seq);
 CREATE INDEX held_way ON held (lane, recipient, seq);
 CREATE INDEX held_message ON held (message_id, recipient);
 CREATE INDEX held_origin ON held (origin, digest);
-CREATE INDEX held_expiry ON held (expires_us);
+CREATE INDEX held_expiry ON held (expires_us, share, lane, size);
 
 -- Parcels that went on: their digests answer duplicates until nobody can send them again.
 CREATE TABLE passed (
@@ -78,11 +82,11 @@ CREATE INDEX passed_forget ON passed (forget_us);
 CREATE TABLE inbox (
     sender BLOB NOT NULL, message_id BLOB NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, lane INTEGER NOT NULL,
     received_us INTEGER NOT NULL, witnessed_us INTEGER NOT NULL, handed_us INTEGER, handed_start INTEGER, acked INTEGER NOT NULL, done_us INTEGER, flags INTEGER NOT NULL,
-    digest BLOB NOT NULL, copy_digest BLOB NOT NULL, forget_us INTEGER NOT NULL,
+    digest BLOB NOT NULL, copy_digest BLOB NOT NULL, size INTEGER NOT NULL, forget_us INTEGER NOT NULL,
     row_version INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (sender, message_id)
 ) STRICT;
 CREATE UNIQUE INDEX inbox_seq ON inbox (seq);
-CREATE INDEX inbox_copy ON inbox (copy_digest);
+CREATE INDEX inbox_copy ON inbox (copy_digest, sender, lane, size);
 CREATE INDEX inbox_id ON inbox (message_id);
 CREATE INDEX inbox_waiting ON inbox (lane, seq) WHERE acked = 0;
 CREATE INDEX inbox_done ON inbox (done_us) WHERE done_us IS NOT NULL;

@@ -248,7 +248,7 @@ def test_g08_what_is_dead_before_it_came_is_remembered_and_never_shown(store: In
         assert dict(row.clear) == {
             "sender": world.CITY, "message_id": IDS[1], "seq": 2, "state": "dead", "lane": Lane.FLASH,
             "received_us": txn.now_us, "witnessed_us": txn.now_us, "handed_us": None, "handed_start": None, "acked": 1,
-            "done_us": None, "flags": 0, "digest": COPY, "copy_digest": b"", "forget_us": FORGET_US,
+            "done_us": None, "flags": 0, "digest": COPY, "copy_digest": b"", "size": 0, "forget_us": FORGET_US,
         }  # fmt: skip
         assert inbox.digests(txn, world.CITY, IDS[1]) == (COPY, b"")
         with pytest.raises(RowExists):

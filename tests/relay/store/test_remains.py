@@ -144,6 +144,7 @@ def test_g01_a_message_without_its_words_keeps_its_name_and_is_looked_at_again(s
         assert nameless.clear == {
             "message_id": REPORT.id, "accepted_us": REPORT.created_us, "expires_us": REPORT.expires_us,
             "lane": Lane.FLASH, "fingerprint": LOST, "bare": 1,
+            "size": len(nameless.body),
         }  # fmt: skip
         assert nameless.body == dumps([LOST, PREPARED.digest, b"", PREPARED.entitlement])
         # Nor is a deadline known of words that are lost.
