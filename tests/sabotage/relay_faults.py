@@ -59,8 +59,16 @@ RELAY_FAULTS: Final[tuple[Fault, ...]] = (
           "        if custodian == sender:\n            return self._nack(parcel.digest, \"LOOP\", examined)\n", "",
           _SETTLE),
     fault("G13", "a full store takes what it cannot keep", "relay/settle.py",
-          "        if not self._txn.space.admits(parcel.lane):\n            return self._nack(parcel.digest, \"FULL\", "
-          "examined)\n", "", _SETTLE),
+          "        if not shares.admits(self._txn, parcel.lane, parcel.share):\n"
+          "            return self._nack(parcel.digest, \"FULL\", examined)\n", "", _SETTLE),
+    fault("G13", "one office may take the room of all others", "relay/admission.py",
+          "    return of_lane > 0 and (whole < _TIMES_LEFT * of_all or above * _RESERVE_PARTS < reserve)",
+          "    return of_lane > 0", "tests/relay/test_admission.py", "tests/relay/test_shares.py"),
+    fault("G13", "what comes to the inbox is not counted", "relay/store/migrations/start.sql",
+          "    INSERT INTO shares VALUES (NEW.sender, NEW.lane, 1, NEW.size)",
+          "    INSERT INTO shares VALUES (NEW.sender, NEW.lane, 1, 0)", "tests/relay/store/test_shares.py"),
+    fault("G13", "every frame begins with the same origin", "protocol/queues.py",
+          "                queues[key] = queues.pop(key)\n", "", "tests/protocol/test_queues.py"),
     fault("G9", "expiry is not judged at the commit", "relay/settle.py",
           "        if content.expires_us <= self._txn.now_us:\n            return False\n", "", _SETTLE),
     fault("G7", "a duplicate gets no receipt again", "relay/settle.py",
