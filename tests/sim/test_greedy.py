@@ -1,4 +1,4 @@
-"""One office sends without end into an outage: what the others send finds room all the same, and nothing is lost (D4)."""
+"""One office sends without end into an outage: what the others send finds room, and nothing is lost (D4, M95)."""
 
 import asyncio
 import random
