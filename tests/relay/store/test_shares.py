@@ -131,7 +131,7 @@ def _open(folder: Path) -> InlineStore:
 
 def test_g13_a_start_counts_what_is_there_and_no_damaged_row_stops_it(tmp_path: Path) -> None:
     store = _open(tmp_path)
-    store.run(lambda txn: lives.begin(txn, Life(Epoch(bytes(EPOCH_BYTES))), StartId(bytes(START_BYTES))))
+    store.run(lambda txn: lives.begin(txn, Life(Epoch(bytes(EPOCH_BYTES))), StartId(bytes(START_BYTES)), 0))
     for work in (received(IDS[0], Lane.FLASH), received(IDS[1], Lane.BULK, refused=True), received(IDS[2], Lane.BULK)):
         store.run(work)
     store.run(lambda txn: sent.accept(txn, [PREPARED], LATER))
