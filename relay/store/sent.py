@@ -185,7 +185,8 @@ def _insert(txn: Txn, message: Prepared, numbers: Numbers, sealing: Sealing) -> 
         "lane": message.lane, "fingerprint": message.fingerprint, "bare": 0, "size": len(body),
     }  # fmt: skip
     SENT.insert(txn, clear, body)
-    left, copies = [], []
+    left: list[ToSeal] = []
+    copies: list[Held] = []
     for one in message.addressees:
         epoch, given = numbers.give(one.office, message.lane)
         wanted = ToSeal(
@@ -208,10 +209,8 @@ def _insert(txn: Txn, message: Prepared, numbers: Numbers, sealing: Sealing) -> 
         }  # fmt: skip
         named = [one.address, message.entitlement, message.created_us, message.digest, wanted.epoch]
         RECIPIENTS.insert(txn, row, dumps(named))
-        if copy is None:
-            left.append(wanted)
-        else:
-            copies.append(copy)
+        left += [wanted] if copy is None else []
+        copies += [] if copy is None else [copy]
     return left, copies
 
 
