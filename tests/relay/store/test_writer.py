@@ -38,6 +38,14 @@ def run(place: Place, scene: Callable[[GroupCommitStore], Awaitable[None]]) -> N
     asyncio.run(play())
 
 
+def check_ended(before: set[threading.Thread]) -> None:
+    """No thread is left that was not there before."""
+    for thread in set(threading.enumerate()) - before:
+        # Its last answer comes a moment before its end.
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 class Gate:
     """A change that holds the writer's thread until it is opened, so that others queue up behind it."""
 
@@ -270,9 +278,7 @@ def test_a_loop_that_ends_without_close_leaves_no_thread_and_tells_the_daemon(pl
 
     before = set(threading.enumerate())
     asyncio.run(play())
-    for thread in set(threading.enumerate()) - before:
-        thread.join(10)
-        assert not thread.is_alive()
+    check_ended(before)
     assert [str(failure) for failure in failures] == ["CancelledError: "]
     place.open().close()
 
@@ -304,7 +310,7 @@ def test_a_database_that_does_not_close_is_said(place: Place, monkeypatch: pytes
 
     before = set(threading.enumerate())
     asyncio.run(play())
-    assert not set(threading.enumerate()) - before
+    check_ended(before)
 
 
 def test_a_writer_that_was_cancelled_is_closed_like_any_other(place: Place) -> None:
@@ -333,9 +339,6 @@ def test_a_store_that_does_not_open_leaves_no_thread_behind(
 
     before = set(threading.enumerate())
     asyncio.run(play())
-    for thread in set(threading.enumerate()) - before:
-        # Its last answer comes a moment before its end.
-        thread.join(10)
-        assert not thread.is_alive()
+    check_ended(before)
     assert capfd.readouterr().err == ""
     assert list(empty.iterdir()) == []
