@@ -9,6 +9,7 @@ import msgspec
 
 from keys.files.private_files import make_private_directory, write_new
 from keys.tls import Credential
+from protocol.errors import Refused
 from protocol.ids import Address
 from protocol.limits import DIRECTORY_BYTES, FRAME_BYTES
 
@@ -33,7 +34,7 @@ class Site:
     """Where a broker lives and whom it serves. `directory` is absolute; `listen` is an IP address of this machine.
 
     `revocations` says that there is a list of revoked certificates, `crl.pem`. `user` is whom a broker that root starts
-    becomes; "" leaves it to the broker.
+    becomes; "" leaves it to the broker. Raises `Refused` BAD_FIELD for a directory that no configuration can name.
     """
 
     id: str
@@ -44,6 +45,11 @@ class Site:
     offices: tuple[Address, ...]
     revocations: bool = False
     user: str = ""
+
+    def __post_init__(self) -> None:
+        if not str(self.directory).isprintable():
+            # A line break in it would begin another line of the configuration.
+            raise Refused("BAD_FIELD", f"a broker cannot live in {str(self.directory)!a}", field="folder")
 
     def file(self, name: str) -> str:
         """The absolute path of a file of this broker."""

@@ -93,3 +93,11 @@ def test_what_is_to_be_run_is_run_for_a_folder_of_any_name(tmp_path: Path, engin
     words = shlex.split(start)
     assert any(word.endswith(f"{folder}/{name}") for word in words for name in FILES[engine](site_of(folder, COUNTY)))
     assert len(words) == len(start.replace(shlex.quote(str(folder)), "DIR").split())
+
+
+@pytest.mark.parametrize("name", ["a\nlistener 1883", "a\r", "a\x1b[2J"])
+def test_a_folder_whose_name_would_be_more_than_one_line_of_a_configuration_is_refused(name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        site_of(Path("/") / name, COUNTY)
+    assert (refused.value.code, refused.value.field) == ("BAD_FIELD", "folder")
+    assert refused.value.detail.isprintable()
