@@ -83,6 +83,11 @@ class Bundle:
     files: tuple[bytes, ...]
     original: bytes | None
 
+    @property
+    def size(self) -> int:
+        """How many bytes and characters it has, about."""
+        return len(self.record) + len(self.body) + sum(map(len, self.files)) + len(self.original or b"")
+
 
 def is_plain(text: str, *, one_line: bool) -> bool:
     """Whether a text has no control characters but tab, LF and CR, and on one line not even these.

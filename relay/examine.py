@@ -28,7 +28,6 @@ from keys.verify import (
     verify_receipt,
     verify_witness,
 )
-from protocol.content import Bundle
 from protocol.copy import CopyHeader
 from protocol.errors import RemoteError
 from protocol.frame import COPY_ITEM, RECEIPT_ITEM, Frame, Item
@@ -168,7 +167,7 @@ class Examined:
     @property
     def opened_bytes(self) -> int:
         """What its messages take in memory, about."""
-        return sum(_size(finding.message.bundle) for finding in self.findings if isinstance(finding, Message))
+        return sum(finding.message.bundle.size for finding in self.findings if isinstance(finding, Message))
 
 
 def examine(
@@ -186,18 +185,13 @@ def examine(
     for at in range(first, len(frame.items)):
         finding = _examine_item(frame.items[at], sender, eyes, recent, entropy[at * ENTROPY_BYTES :][:ENTROPY_BYTES])
         findings.append(finding)
-        room_bytes -= _size(finding.message.bundle) if isinstance(finding, Message) else 0
+        room_bytes -= finding.message.bundle.size if isinstance(finding, Message) else 0
         if room_bytes <= 0:
             break
     until = first + len(findings)
     if first > 0 or sender in eyes.suspended:
         return Examined(frame, tuple(findings), until, None, believed=False)
     return Examined(frame, tuple(findings), until, _witness(frame.frame, eyes))
-
-
-def _size(bundle: Bundle) -> int:
-    """What a message takes in memory, about."""
-    return len(bundle.record) + len(bundle.body) + sum(map(len, bundle.files)) + len(bundle.original or b"")
 
 
 def _witness(frame: Frame, eyes: Eyes) -> VerifiedWitness | None:

@@ -34,8 +34,6 @@ LOOKED_AT = 1_000
 """Most rows looked at for those that are wanted, about 2 ms where none is."""
 UNHEARD_US = 60 * SECOND_US
 """After so long a sealed receipt is sent again, if its reader has not said that it has it: there and back take less."""
-TAKEN_BYTES = 4 * CONTENT_BYTES
-"""Words handed out at once: with their JSON about 50 MiB of memory (G13), and 1,000 reports of 4 KiB."""
 LISTED_ROWS = 200
 """Most messages listed at once, about 10 ms."""
 LISTED_BYTES = 2 * CONTENT_BYTES
@@ -176,19 +174,21 @@ def doubt(txn: Txn, sender: bytes, message_id: bytes) -> bool:
     return True
 
 
-def take(txn: Txn, limit: int, redeliver_before_us: int, start: int = 0) -> list[Received]:
+def take(
+    txn: Txn, limit: int, redeliver_before_us: int, start: int = 0, max_bytes: int = CONTENT_BYTES
+) -> list[Received]:
     """Hand messages to a program: each once as new, in lane order; after a while again, flagged as redelivered (G2),
-    and so what another `start` of this home handed out. Fewer than the limit where their words have `TAKEN_BYTES`.
+    and so what another `start` of this home handed out. None after the one with which they reach `max_bytes`.
 
     Opened ones are still new to the program.
     """
     # A plus keeps SQLite to the index that has the order, instead of sorting all that is new or handed out.
     rows = INBOX.select(
         txn, "acked = 0 AND +state IN ('new', 'opened') AND handed_us IS NULL", order="lane, seq", limit=limit,
-        max_bytes=TAKEN_BYTES,
+        max_bytes=max_bytes,
     )  # fmt: skip
     late = "acked = 0 AND +handed_us IS NOT NULL AND (handed_start IS NOT ? OR handed_us <= ?)"
-    left, room_bytes = limit - len(rows), TAKEN_BYTES - sum(len(row.body) for row in rows)
+    left, room_bytes = limit - len(rows), max_bytes - sum(len(row.body) for row in rows)
     args = (start, redeliver_before_us)
     again = INBOX.select(txn, late, args, order="lane, seq", limit=left, max_bytes=room_bytes) if room_bytes > 0 else []
     result = []

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import keys.seal
+import relay.inbox
 from keys.primitives import aes_gcm_seal
 from protocol.ids import message_id_text, uuid7
 from protocol.limits import CONTENT_BYTES
 from relay import examine, intake
 from relay.draft import Draft
+from relay.store import inbox as store_inbox
 from tests.sim.network import Network
 from tests.sim.test_scenes import COUNTY, NEIGHBOUR, play
 from tests.sim.virtual import START_US
@@ -80,3 +82,31 @@ def test_g13_of_large_words_in_small_frames_few_are_opened_at_once(monkeypatch: 
     assert play(scene) == ["delivered"] * 10
     assert sum(opened) >= 9 * CONTENT_BYTES
     assert 2 * CONTENT_BYTES < max(opened) <= 3 * CONTENT_BYTES
+
+
+def test_g02_g05_many_are_handed_out_and_acknowledged_in_changes_that_hold_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handed: list[int] = []
+    take = store_inbox.take
+
+    def counted(*given: Any, **named: Any) -> Any:
+        found = take(*given, **named)
+        handed.append(len(found))
+        return found
+
+    async def scene(network: Network) -> None:
+        await send_to_one_who_sleeps(network, ["text"] * 10)
+        neighbour = network.offices[NEIGHBOUR].service
+        taken = await neighbour.inbox_take(9)
+        assert handed == [4, 4, 1]
+        answers = await neighbour.inbox_ack([one["id"] for one in taken])
+        assert [(one["id"], one["acked"]) for one in answers] == [(one["id"], True) for one in taken]
+        (last,) = await neighbour.inbox_take(9)
+        assert last["flags"] == []
+        assert last["id"] not in {one["id"] for one in taken}
+        assert await neighbour.inbox_take(9) == []
+
+    monkeypatch.setattr(relay.inbox, "AT_ONCE", 4)
+    monkeypatch.setattr(store_inbox, "take", counted)
+    play(scene)
