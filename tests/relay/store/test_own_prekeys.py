@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from relay.daemon import MIGRATIONS
 from relay.store import prekeys
-from relay.store.database import Txn
+from relay.store.database import DATABASE_NAME, Txn
+from relay.store.wal import log_of
 from tests.inline_store import InlineStore
 from tests.relay.store.place import Place
 
@@ -64,6 +65,25 @@ def test_g11_what_is_forgotten_leaves_nothing_in_any_file(lives: list[int], at: 
             assert bool(found_on_disk(place, sealed)) == (epoch in held), epoch
         assert store.run(prekeys.own_epoch) == len(lives)
         store.close()
+
+
+def test_g11_the_log_is_overwritten_before_it_is_cut_off(tmp_path: Path) -> None:
+    """To be cut off takes no block of it from the disk."""
+    place = open_place(str(tmp_path))
+    store = place.open()
+    keep(store, 1, 10)
+    log, cut = log_of(place.store / DATABASE_NAME), list[bytes]()
+
+    def look(statement: str) -> None:
+        if "TRUNCATE" in statement:
+            cut.append(log.read_bytes())
+
+    store.database.connection.set_trace_callback(look)
+    place.clock.us = 11
+    store.run(prekeys.forget_own)
+    assert [(len(data) > len(RECORD), any(data)) for data in cut] == [(True, False)]
+    assert log.stat().st_size == 0
+    store.close()
 
 
 def test_g12_an_epoch_that_was_used_is_never_used_again(tmp_path: Path) -> None:
