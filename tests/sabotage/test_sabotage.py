@@ -29,7 +29,8 @@ def test_every_fault_fits_the_code_and_names_tests_that_exist(fault: Fault) -> N
     for edit in fault.edits:
         text = (TOP / edit.file).read_text(encoding="utf-8")
         assert text.count(edit.old) == 1, f"the code has moved on: {edit.old}"
-        compile(text.replace(edit.old, edit.new), edit.file, "exec")
+        if edit.file.endswith(".py"):
+            compile(text.replace(edit.old, edit.new), edit.file, "exec")
     assert fault.tests
     assert all((TOP / test.partition("::")[0]).exists() for tests in fault.tests for test in tests.split())
 
