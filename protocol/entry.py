@@ -33,3 +33,10 @@ class Entry:
     avoid: frozenset[OfficeId] = frozenset()
     offered: frozenset[OfficeId] = frozenset()
     asked: frozenset[OfficeId] = frozenset()
+
+    @property
+    def neighbour(self) -> OfficeId:
+        """Its next hop; raises `ValueError` where there is none: such a parcel is never sent."""
+        if self.hop is None:
+            raise ValueError("a parcel without a next hop cannot be sent")
+        return self.hop

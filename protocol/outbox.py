@@ -20,6 +20,7 @@ from protocol.lanes import Lane
 from protocol.limits import FRAME_ITEMS, TRAIL_OFFICES, UINT_MAX
 from protocol.pace import Pace
 from protocol.parcel import Parcel, Rerouted, Shipment, Timing
+from protocol.progress import Progress
 from protocol.queues import Queues
 from protocol.retry import back_off_us
 from protocol.routing import Graph, Routes
@@ -52,7 +53,7 @@ class Outbox:
         self._timers = Timers()
         self.debts = Debts()
         """What is owed after a commit is said here, and goes with the next frame."""
-        self._round_trip_us: dict[OfficeId, int] = {}
+        self._progress: defaultdict[tuple[OfficeId, str], Progress] = defaultdict(Progress)
         self._schedulers = {"fast": LaneScheduler(), "slow": LaneScheduler()}
         self._turn: dict[Lane, OfficeId] = {}
         self._counts: Counter[tuple[Lane, OfficeId]] = Counter()
@@ -136,10 +137,8 @@ class Outbox:
         entry = self._entries.get(digest)
         if entry is None:
             return False
-        if entry.stage is Stage.SENT and entry.hop == by and entry.tries == 1:
-            # Karn's rule: only what was sent once tells how long the way takes.
-            trip_us = now_us - entry.sent_us
-            self._round_trip_us[by] = (7 * self._round_trip_us.get(by, trip_us) + trip_us) // 8
+        if entry.stage is Stage.SENT and entry.hop == by:
+            self._progress[by, entry.parcel.lane.group].answer(entry.sent_us, now_us, once=entry.tries == 1)
         if not entry.parcel.kept_after_custody:
             return self.release(digest)
         if by not in entry.asked:
@@ -170,6 +169,7 @@ class Outbox:
         entry = self._entries.get(digest)
         if entry is None or entry.hop != by or entry.stage is not Stage.SENT:
             return
+        self._progress[by, entry.parcel.lane.group].answer(entry.sent_us, now_us, once=entry.tries == 1)
         if code in ("LOOP", "NO_ROUTE"):
             entry.avoid |= {by}
         self._put_back(entry, now_us)
@@ -219,11 +219,11 @@ class Outbox:
                     self._go_round(entry, avoided, now_us)
                     if entry.hop != avoided:
                         rerouted.append(Rerouted(digest, avoided))
+            elif (late_us := self._late_us(entry, now_us)) > now_us:
+                self._arm(entry, late_us)
             else:
-                if entry.hop is not None and entry.hop in self._present:
-                    # It may merely be busy: what was waited in vain is the least that a round trip takes now.
-                    waited_us = now_us - entry.sent_us
-                    self._round_trip_us[entry.hop] = max(self._round_trip_us.get(entry.hop, 0), waited_us)
+                if entry.neighbour in self._present:
+                    self._progress[entry.neighbour, entry.parcel.lane.group].wait_in_vain(entry.sent_us, now_us)
                 self._put_back(entry, now_us, at_once=True)
         return rerouted
 
@@ -272,6 +272,13 @@ class Outbox:
     def _out_of_patience(self, entry: Entry, now_us: int) -> bool:
         return now_us - entry.since_us >= self._timing.patience_us[entry.parcel.lane]
 
+    def _late_us(self, entry: Entry, now_us: int) -> int:
+        """When something that was sent is late: by now, or the time to look again, within the lane's patience."""
+        lane = entry.parcel.lane
+        progress = self._progress[entry.neighbour, lane.group]
+        late_us = progress.late_us(entry.sent_us, self._pause_us(entry), self._back_off_us(entry), now_us)
+        return min(late_us, entry.since_us + self._timing.patience_us[lane])
+
     def _go_round(self, entry: Entry, avoided: OfficeId, now_us: int) -> None:
         """A new attempt that tries other ways first; where there is no other, the old back-off goes on."""
         self._leave_flight(entry)
@@ -289,13 +296,17 @@ class Outbox:
         else:
             self._arm(entry, now_us + self._back_off_us(entry))
 
-    def _back_off_us(self, entry: Entry) -> int:
+    def _pause_us(self, entry: Entry) -> int:
+        """The least time between two tries."""
         away = entry.hop is not None and entry.hop not in self._present
         maximum_us = self._timing.retry_max_us * (ABSENT_BACK_OFF if away else 1)
-        usual_us = self._round_trip_us.get(entry.hop, 0) if entry.hop is not None else 0
-        # Four usual round trips: a neighbour that is merely busy must not be sent everything twice.
-        busy_us = max(maximum_us, self._timing.patience_us[entry.parcel.lane] // BUSY_SHARE)
-        return max(back_off_us(entry.tries, self._timing.retry_min_us, maximum_us), min(4 * usual_us, busy_us))
+        return back_off_us(entry.tries, self._timing.retry_min_us, maximum_us)
+
+    def _back_off_us(self, entry: Entry) -> int:
+        """How long silence may last: four usual round trips, or a neighbour that is merely busy is sent all twice."""
+        usual_us = 0 if entry.hop is None else self._progress[entry.hop, entry.parcel.lane.group].trip_us or 0
+        busy_us = max(self._timing.retry_max_us, self._timing.patience_us[entry.parcel.lane] // BUSY_SHARE)
+        return max(self._pause_us(entry), min(4 * usual_us, busy_us))
 
     def _arm(self, entry: Entry, due_us: int) -> None:
         self._timers.arm(entry.parcel.digest, due_us)
@@ -379,13 +390,11 @@ class Outbox:
         return entry is not None and waits and entry.hop == hop
 
     def _mark_sent(self, entry: Entry, now_us: int) -> None:
-        lane, hop = entry.parcel.lane, entry.hop
-        if hop is None:
-            raise ValueError("a parcel without a next hop cannot be sent")
+        lane, hop = entry.parcel.lane, entry.neighbour
         entry.tries += 1
         if entry.tries == 1:
             entry.since_us = now_us
         entry.stage, entry.sent_us = Stage.SENT, now_us
         entry.offered, entry.asked = entry.offered | {hop}, entry.asked | {hop}
         self._in_flight[lane, hop] = self._in_flight.get((lane, hop), 0) + 1
-        self._arm(entry, now_us + self._back_off_us(entry))
+        self._arm(entry, now_us + self._pause_us(entry))

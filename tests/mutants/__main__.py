@@ -42,10 +42,11 @@ class Plan:
 _COPIES: Final = (
     "tests/keys/test_envelope_copies.py", "tests/keys/test_envelope_signatures.py", "tests/keys/test_verify_steps.py",
 )  # fmt: skip
-_MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", "queues", "routing", "scheduler",
-                    "stream", "timers", "witness")  # fmt: skip
-_STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "debts", "routing", "scheduler", "gaps",
-                  "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness", "timers")  # fmt: skip
+_MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", "progress", "queues", "routing",
+                    "scheduler", "stream", "timers", "witness")  # fmt: skip
+_STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "progress", "debts", "routing", "scheduler",
+                  "gaps", "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness",
+                  "timers")  # fmt: skip
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
 _PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "writer")
 _PAGE_TESTS: Final = ("commits", "damage", "database", "fsck", "group", "mending", "sealed_table", "store_model",

@@ -9,7 +9,7 @@ from protocol.lanes import GROUPS, Lane
 from protocol.outbox import ABSENT_BACK_OFF, Outbox
 from protocol.parcel import Rerouted, Timing
 from tests.protocol.test_outbox import NOW, outbox_of, parcel
-from tests.protocol.test_outbox_rules import sends_of, sent
+from tests.protocol.test_outbox_rules import late_at, sends_of, sent
 from tests.protocol.toy_relay import MEMBERS, SECOND, TIMING, A, B, C, D, E, graph_of, shared_with
 
 STRANGER = OfficeId(b"?" * 16)
@@ -18,7 +18,7 @@ OWED = Digest(b"o" * 32)
 
 
 def trip_us(outbox: Outbox, office: OfficeId) -> int | None:
-    return outbox._round_trip_us.get(office)
+    return outbox._progress[office, "slow"].trip_us
 
 
 def answered(outbox: Outbox, number: int, after_us: int, by: OfficeId = D) -> None:
@@ -55,7 +55,7 @@ def test_what_was_waited_in_vain_is_the_least_a_round_trip_takes() -> None:
     sent(outbox)
     outbox.expire_timers(NOW + SECOND)
     assert trip_us(outbox, D) == SECOND
-    outbox._round_trip_us[D] = 10**9
+    outbox._progress[D, "slow"].trip_us = 10**9
     sent(outbox, NOW + SECOND)
     due_us = outbox.next_due_us()
     assert due_us is not None
@@ -121,14 +121,14 @@ def test_patience_begins_when_a_parcel_is_sent_for_the_first_time() -> None:
     outbox.hold(parcel(1), NOW)
     start_us = NOW + 100 * SECOND
     assert sent(outbox, start_us).receiver == B
-    outbox._round_trip_us.clear()
+    outbox._progress.clear()
     moments, now_us, rerouted = [], start_us, []
     while not rerouted:
         due_us = outbox.next_due_us()
         assert due_us is not None
         now_us = due_us
         rerouted = outbox.expire_timers(now_us)
-        outbox._round_trip_us.clear()
+        outbox._progress.clear()
         moments.append((now_us - start_us) // SECOND)
         if not rerouted:
             sent(outbox, now_us)
@@ -207,10 +207,7 @@ def test_with_three_brokers_each_try_takes_the_next() -> None:
     used, now_us = [], NOW
     for _ in range(4):
         used.append(sent(outbox, now_us).broker)
-        due_us = outbox.next_due_us()
-        assert due_us is not None
-        now_us = due_us
-        outbox.expire_timers(now_us)
+        now_us = late_at(outbox)
     assert used == ["far", "second", "third", "far"]
 
 

@@ -50,6 +50,7 @@ REGULAR: dict[str, Callable[[Txn], object]] = {
     "a known message": lambda txn: inbox.digests(txn, OFFICE, ID),
     "a known copy": lambda txn: inbox.of_copy(txn, bytes(32)),
     "a receipt that could not be opened": lambda txn: inbox.find_sealed_receipt(txn, OFFICE, bytes(32)),
+    "sealed receipts that nobody heard": lambda txn: inbox.unheard_receipts(txn, 5, 10),
     "the oldest parcel of each lane": held.shape,
     "the inbox by state": inbox.counts,
     "quarantine": lambda txn: quarantine.put(txn, [Suspect(1, "X", "", "", 1, b"x")], 10, 1_000),
