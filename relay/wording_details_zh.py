@@ -159,6 +159,7 @@ DETAILS: Final = MappingProxyType(
         "{} answers came for {} lines": "{1} 行只得到 {0} 个答复",
         # Files, brokers, certificates.
         "RabbitMQ is configured for TLS only": "RabbitMQ 只能按 TLS 配置",
+        "a broker cannot live in {}": "代理不能放在 {}",
         "first the new one goes everywhere, then the older ones end": "先把新的发到各处，再停用旧的",
         "key files or signatures that were made before, not both": "密钥文件与事先做好的签名只能给一种",
         "mosquitto is not installed": "没有安装 mosquitto",
@@ -190,6 +191,7 @@ DETAILS: Final = MappingProxyType(
         "the bodies of other requests fill the memory set aside for them": "其他请求的内容已占满所留内存",
         "the body has more than {} bytes": "请求体超过 {} 字节",
         "the body has {} bytes, the limit is {}": "请求体有 {} 字节，上限为 {}",
+        "the body was not whole within {} s": "请求体没有在 {} 秒内到齐",
         "the form breaks off before its last boundary": "表单在最后的分隔之前中断",
         "the form has no part `message` with the JSON object": "表单中没有含 JSON 对象的 `message` 部分",
         "the kernel gave no credentials of the caller": "内核没有给出调用者的身份",
