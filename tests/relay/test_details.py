@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from relay.codes import error_object, human_lines
+from relay.console.output import cell
 from relay.details import in_chinese
 from relay.wording_details_zh import DETAILS
 
@@ -93,3 +94,6 @@ def test_people_are_shown_the_chinese_and_programs_the_english() -> None:
     assert human_lines("BAD_FIELD", "zh_CN", "the title is empty", "title")[1].endswith("（title: 标题为空）")
     assert human_lines("BAD_FIELD", "en", "the title is empty", "title")[1].endswith("title: the title is empty")
     assert error_object("BAD_FIELD", "zh_CN", "the title is empty")["detail"] == "the title is empty"
+    alarm = {"code": "CLOCK_SKEW", "detail": "320924-GO is 2m 10s ahead"}
+    assert cell(alarm, "alarm", "zh_CN") == "code=CLOCK_SKEW detail=320924-GO 快 2m 10s"
+    assert cell(alarm, "alarm", "en") == "code=CLOCK_SKEW detail=320924-GO is 2m 10s ahead"
