@@ -141,7 +141,6 @@ class GroupCommitStore:
                 for take in (self._take_changes, self._take_queries):
                     if running := take():
                         _answer(running, await self._run(running))
-                        running = ()
                 if self._database.checkpoint_due:
                     await _in_thread(self._connection, checkpoint, self._database)
         except Exception as error:  # noqa: BLE001 - everybody who waits is told
