@@ -85,8 +85,8 @@ class Bundle:
 
     @property
     def size(self) -> int:
-        """How many bytes and characters it has, about."""
-        return len(self.record) + len(self.body) + sum(map(len, self.files)) + len(self.original or b"")
+        """How many bytes it has, but for some of its frame."""
+        return len(self.record) + len(self.body.encode()) + sum(map(len, self.files)) + len(self.original or b"")
 
 
 def is_plain(text: str, *, one_line: bool) -> bool:
