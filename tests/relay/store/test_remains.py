@@ -290,6 +290,21 @@ def test_g08_what_this_office_asked_and_what_it_heard_is_in_the_story(
     tried(store, change)
 
 
+@pytest.mark.parametrize("column", ["message_id", "office"])
+def test_g03_an_id_that_a_flipped_bit_made_text_is_no_message(
+    store: InlineStore, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    step = remains._STEPS["events"]
+    monkeypatch.setitem(remains._STEPS, "events", step.replace(column, f"CAST({column} AS TEXT) {column}", 1))
+
+    def change(txn: Txn) -> None:
+        accept(txn)
+        lose(txn, "recipients")
+        assert remains.incomplete(txn, remains.Place(), 0)[0] == []
+
+    tried(store, change)
+
+
 def test_g01_every_table_is_looked_through_in_steps(store: InlineStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remains, "SPAN_ROWS", 1)
 
@@ -305,5 +320,7 @@ def test_g01_every_table_is_looked_through_in_steps(store: InlineStore, monkeypa
         while (place := places[-1]) is not None:
             places.append(remains.incomplete(txn, place, 0)[1])
         assert [one.table for one in places if one and one.rowid == 0] == ["events", "held", "recipients"]
+        (last,) = txn.connection.execute("SELECT max(rowid) FROM events").fetchone()
+        assert [one.rowid for one in places if one and one.table == "events"] == list(range(last))
 
     tried(store, change)

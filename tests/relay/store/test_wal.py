@@ -43,6 +43,7 @@ def summed(log: bytes, order: str) -> bytes:
     """A log with its checksums in an order of bytes, and with a salt that sets the highest bits of the first."""
     data = bytearray(log)
     data[3] = data[3] & 0xFE | (order == ">")
+    data[20:24] = bytes(4)
     sums = (0, 0)
     for salt in range(1 << 10):
         data[16:20] = salt.to_bytes(4, "big")
@@ -162,10 +163,27 @@ def test_g01_a_bit_of_a_checksum_is_told_from_one_of_what_it_covers(
     at = bit if name == LOGS[0] else 8 * (3 - bit // 8) + bit % 8
     header, frame = HEADER_BYTES - 12, HEADER_BYTES + 16
     for place, flips in ((header, at), (header + 4, bit), (header + 8, bit), (frame, bit), (frame + 4, bit),
-                         (HEADER_BYTES + SIZE - 4, at)):  # fmt: skip
+                         (HEADER_BYTES + SIZE - 4, at), (HEADER_BYTES + FRAME_HEADER_BYTES, at)):  # fmt: skip
         path = lay(kept, tmp_path, flipped(log, place, flips))
         assert mend_wal(path, PAGE_BYTES) == 1
         assert (tmp_path / "relay.db-wal").read_bytes() == log
+
+
+@pytest.mark.parametrize("word", [256, 640])
+def test_g01_a_bit_of_a_page_is_told_from_the_highest_of_the_checksum(kept: Path, tmp_path: Path, word: int) -> None:
+    """The two words of a page that change it like a bit of its first byte."""
+    log = (kept / LOGS[0]).read_bytes()
+    path = lay(kept, tmp_path, flipped(log, HEADER_BYTES + FRAME_HEADER_BYTES + 4 * word + 3, 0))
+    assert mend_wal(path, PAGE_BYTES) == 1
+    assert (tmp_path / "relay.db-wal").read_bytes() == log
+
+
+@pytest.mark.parametrize("cut", [1, SIZE - 1])
+def test_g01_a_log_that_was_cut_short_is_mended_up_to_its_end(kept: Path, tmp_path: Path, cut: int) -> None:
+    log = (kept / LOGS[0]).read_bytes()[:-cut]
+    path = lay(kept, tmp_path, flipped(log, HEADER_BYTES + SIZE - 4, 0))
+    assert mend_wal(path, PAGE_BYTES) == 1
+    assert (tmp_path / "relay.db-wal").read_bytes() == log
 
 
 def test_g03_where_the_checksum_does_not_tell_the_page_is_taken_as_it_is(kept: Path, tmp_path: Path) -> None:
