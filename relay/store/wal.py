@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -188,16 +189,13 @@ def _sense(data: bytearray, start: int, size: int, page_of: _PageOf) -> tuple[bo
 
     A commit leaves a database that has all the pages of its log. A page that was never written is like nothing.
     """
-    numbers = [int.from_bytes(data[at : at + 4], "big") for at in range(HEADER_BYTES, start + 1, size)]
-    commit = int.from_bytes(data[start + 4 : start + 8], "big")
-    number = numbers.pop()
+    number, commit = struct.unpack_from(">II", data, start)
+    latest = {struct.unpack_from(">I", data, at)[0]: at for at in range(HEADER_BYTES, start, size)}
     before = page_of(number) if number else b""
-    if number in numbers:
-        latest = HEADER_BYTES + size * (len(numbers) - 1 - numbers[::-1].index(number))
-        before = bytes(data[latest + FRAME_HEADER_BYTES : latest + size])
-    page = data[start + FRAME_HEADER_BYTES : start + size]
-    like = sum(one == other for one, other in zip(page, before, strict=False))
-    return number > 0 and (commit == 0 or commit >= max(number, *numbers, 0)), like
+    if number in latest:
+        before = bytes(data[latest[number] + FRAME_HEADER_BYTES : latest[number] + size])
+    like = sum(map(eq, data[start + FRAME_HEADER_BYTES : start + size], before))
+    return number > 0 and (commit == 0 or commit >= max([number, *latest])), like
 
 
 def _retell(data: bytearray, start: int, size: int, sums: _Sums) -> _Sums:

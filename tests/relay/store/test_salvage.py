@@ -240,7 +240,11 @@ def test_a_database_of_somebody_else_is_left_as_it_is(kept: Kept, tmp_path: Path
     foreign = bytearray(kept.whole)
     foreign[68] ^= 1
     folder = lay(tmp_path, bytes(foreign))
-    with pytest.raises(StoreUnusable, match="STORE_FOREIGN"):
+    # Nor is it tried to mend it.
+    with (
+        patch("relay.store.salvage.Mender.mend", side_effect=AssertionError),
+        pytest.raises(StoreUnusable, match="STORE_FOREIGN"),
+    ):
         opened(folder, RowCipher(bytes(32)))
     assert [path.name for path in folder.iterdir() if path.name != "lock"] == [DATABASE_NAME]
     assert (folder / DATABASE_NAME).read_bytes() == foreign
@@ -275,22 +279,27 @@ LOOKED_FOR = ("sent", "recipients", "held", "inbox", "numbers", "streams")
 
 def test_g01_what_came_of_a_salvage_is_told_in_numbers(kept: Kept, tmp_path: Path) -> None:
     lay(tmp_path, kept.whole)
-    flip(tmp_path, "events", 1, 2)
+    flip(tmp_path, "events", 1, 2, 1)
     noted = [("held", "ab", 5, 1, b"kept"), ("sent", "cd", 7, 0, b"")]
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as connection:
         connection.executemany(NOTE, [*noted, ("nothing", "ef", 9, 0, b"of ours")])
-    damaged = (tmp_path / DATABASE_NAME).read_bytes()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'counters'").fetchone()
+    # The first two places of rows on a page lead nowhere.
+    rotten = bytearray((tmp_path / DATABASE_NAME).read_bytes())
+    rotten[(root - 1) * PAGE_BYTES + 8 : (root - 1) * PAGE_BYTES + 12] = b"\x0f\xff" * 2
+    damaged = bytes(rotten)
+    lay(tmp_path, damaged)
     # What a salvage left that was cut off.
     for name in (SUSPECT_NAME, "relay.db.salvaged", "relay.db.salvaged-wal"):
         (tmp_path / name).write_bytes(b"nothing")
     with capture_logs() as logs:
         database = opened(tmp_path)
     whole = len(kept.content)
-    numbers = f"rows were salvaged into a new database: {whole - 1} kept, 2 could not be read"
-    assert database.problems == (numbers, NO_SENSE)
-    told = {"event": "store_salvaged", "log_level": "error", "kept": whole - 1, "mended": 1, "lost": 2}
+    numbers = f"rows were salvaged into a new database: {whole - 3} kept, 4 could not be read"
+    assert database.problems[0] == numbers
+    told = {"event": "store_salvaged", "log_level": "error", "kept": whole - 3, "mended": 2, "lost": 4}
     assert told in logs
-    assert len(content(database)) == whole - 1
+    assert len(content(database)) == whole - 3
     assert content(database).items() <= kept.content.items()
     notes = database.connection.execute("SELECT table_name, key_text, found_at_us, mended, columns FROM damaged")
     assert notes.fetchall() == [*noted, *((name, SALVAGED, START_US, 0, b"") for name in LOOKED_FOR)]
@@ -301,7 +310,7 @@ def test_g01_what_came_of_a_salvage_is_told_in_numbers(kept: Kept, tmp_path: Pat
     damaged = (tmp_path / DATABASE_NAME).read_bytes()
     (tmp_path / SUSPECT_NAME).touch()
     database = opened(tmp_path)
-    assert len(content(database)) == whole - 1
+    assert len(content(database)) == whole - 3
     assert (tmp_path / DAMAGED_NAME).read_bytes() == damaged
     database.close()
 
@@ -348,6 +357,13 @@ def test_g16_what_may_come_from_damage_is_salvaged(kept: Kept, tmp_path: Path, e
     database = opened_after(lay(tmp_path, kept.whole), error)
     assert content(database) == kept.content
     assert database.problems == (database.problems[0], str(error))
+    database.close()
+
+
+def test_g01_a_log_that_sqlite_does_not_bring_home_is_salvaged(kept: Kept, tmp_path: Path) -> None:
+    (lay(tmp_path, kept.before) / f"{DATABASE_NAME}-wal").write_bytes(kept.log)
+    database = opened_after(tmp_path, of_code(sqlite3.SQLITE_NOTADB))
+    assert content(database) == kept.content
     database.close()
 
 

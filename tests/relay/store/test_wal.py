@@ -178,6 +178,36 @@ def test_g01_a_bit_of_a_page_is_told_from_the_highest_of_the_checksum(kept: Path
     assert (tmp_path / "relay.db-wal").read_bytes() == log
 
 
+def test_a_log_is_looked_at_that_has_a_frame_and_is_not_too_large(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = flipped((kept / LOGS[0]).read_bytes(), HEADER_BYTES + 100, 0)
+    assert mend_wal(tmp_path / "relay.db", PAGE_BYTES) == 0
+    assert mend_wal(lay(kept, tmp_path, flipped(log[:HEADER_BYTES], 5, 0)), PAGE_BYTES) == 0
+    for largest, count in ((len(log) - 1, 0), (len(log), 1)):
+        monkeypatch.setattr(wal, "CHECKED_BYTES", largest)
+        assert mend_wal(lay(kept, tmp_path, log), PAGE_BYTES) == count
+
+
+def test_g01_nothing_is_written_but_the_piece_with_the_flipped_bit(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.pwrite", lambda _, data, place: written.append((len(data), place)))
+    log = (kept / LOGS[0]).read_bytes()
+    assert mend_wal(lay(kept, tmp_path, flipped(log, 2 * PAGE_BYTES + 100, 0)), PAGE_BYTES) == 1
+    assert written == [(PAGE_BYTES, 2 * PAGE_BYTES)]
+
+
+def test_a_page_is_read_from_the_database_or_there_is_none(kept: Path, tmp_path: Path) -> None:
+    data = (kept / "relay.db").read_bytes() + b"x" * PAGE_BYTES * 2
+    assert wal._page_of(tmp_path / "relay.db", PAGE_BYTES, 1) == b""
+    (tmp_path / "relay.db").write_bytes(data)
+    for number in (1, 2):
+        place = (number - 1) * PAGE_BYTES
+        assert wal._page_of(tmp_path / "relay.db", PAGE_BYTES, number) == data[place : place + PAGE_BYTES]
+
+
 @pytest.mark.parametrize("cut", [1, SIZE - 1])
 def test_g01_a_log_that_was_cut_short_is_mended_up_to_its_end(kept: Path, tmp_path: Path, cut: int) -> None:
     log = (kept / LOGS[0]).read_bytes()[:-cut]
@@ -186,10 +216,13 @@ def test_g01_a_log_that_was_cut_short_is_mended_up_to_its_end(kept: Path, tmp_pa
     assert (tmp_path / "relay.db-wal").read_bytes() == log
 
 
-def test_g03_where_the_checksum_does_not_tell_the_page_is_taken_as_it_is(kept: Path, tmp_path: Path) -> None:
-    """The highest bits of two words of a page that are 768 words apart, or three times as many."""
-    log = (kept / LOGS[1]).read_bytes()
-    rotten = flipped(log, HEADER_BYTES + FRAME_HEADER_BYTES + 4 * 768, 0)
+@pytest.mark.parametrize(("name", "byte"), [(LOGS[0], 3), (LOGS[1], 0)])
+def test_g03_where_the_checksum_does_not_tell_the_page_is_taken_as_it_is(
+    kept: Path, tmp_path: Path, name: str, byte: int
+) -> None:
+    """The highest bits of two words of a page that are 768 words apart."""
+    log = (kept / name).read_bytes()
+    rotten = flipped(log, HEADER_BYTES + FRAME_HEADER_BYTES + 4 * 768 + byte, 0)
     path = lay(kept, tmp_path, rotten)
     assert mend_wal(path, PAGE_BYTES) == 1
     mended = (tmp_path / "relay.db-wal").read_bytes()
@@ -198,6 +231,58 @@ def test_g03_where_the_checksum_does_not_tell_the_page_is_taken_as_it_is(kept: P
         == rotten[HEADER_BYTES + FRAME_HEADER_BYTES :][:PAGE_BYTES]
     )
     assert frames(tmp_path, path.read_bytes(), mended) == (len(log) - HEADER_BYTES) // SIZE
+
+
+def small(*frames: tuple[int, int, bytes]) -> bytearray:
+    """A log of pages of eight bytes, as far as sense goes: (number, commit, page)."""
+    return bytearray(bytes(HEADER_BYTES) + b"".join(struct.pack(">II16x8s", *frame) for frame in frames))
+
+
+PAGES = {2: b"abcdefgh", 3: b"ijklmnop"}
+SMALL = FRAME_HEADER_BYTES + 8
+
+
+@pytest.mark.parametrize(
+    ("log", "sense"),
+    [
+        ([(2, 0, b"abcdxxxx")], (True, 4)),
+        ([(4, 0, b"abcdxxxx")], (True, 0)),
+        ([(0, 0, b"XXXXxxxx")], (False, 0)),
+        ([(1 << 31, 0, b"abcdxxxx")], (True, 0)),
+        # A commit leaves at least its own pages, and those before it.
+        ([(2, 1, b"abcdefgh")], (False, 8)),
+        ([(2, 2, b"abcdefgh")], (True, 8)),
+        ([(2, 1 << 24 | 1, b"abcdefgh")], (True, 8)),
+        ([(5, 0, b""), (2, 4, b"abcdefgh")], (False, 8)),
+        ([(5, 0, b""), (2, 5, b"abcdefgh")], (True, 8)),
+        # The earlier version of a page is the latest in the log.
+        ([(3, 0, b"aaaaaaaa"), (3, 0, b"bbbbbbbb"), (2, 0, b"cccccccc"), (3, 0, b"bbbabcbb")], (True, 6)),
+    ],
+)
+def test_g01_a_frame_makes_sense_where_its_page_is_like_the_one_before(
+    log: list[tuple[int, int, bytes]], sense: tuple[bool, int]
+) -> None:
+    data = small(*log)
+    assert wal._sense(data, len(data) - SMALL, SMALL, lambda number: PAGES.get(number, b"")) == sense
+
+
+@pytest.mark.parametrize(
+    ("frame", "bits", "bit"),
+    [
+        # Page 2 or 3; the whole database of 4 or 5 pages; nothing in the header.
+        ((2, 0, PAGES[3]), [200, 24], 24),
+        ((3, 0, PAGES[3]), [24], None),
+        ((2, 5, PAGES[2]), [56], None),
+        ((2, 0, PAGES[3]), [200, 64], None),
+    ],
+)
+def test_g01_a_bit_of_a_frames_header_is_flipped_where_that_makes_more_sense(
+    frame: tuple[int, int, bytes], bits: list[int], bit: int | None
+) -> None:
+    data = small(frame)
+    before = bytes(data)
+    assert wal._of_header(data, HEADER_BYTES, bits, SMALL, lambda number: PAGES.get(number, b"")) == bit
+    assert data == before
 
 
 @pytest.mark.parametrize("has_database", [True, False])
