@@ -76,6 +76,30 @@ def test_g11_what_was_deleted_is_not_read_from_any_page_that_is_free() -> None:
     assert read_bytes(bytes(data))[-1] == (1, (1, 2, 3))
 
 
+@pytest.fixture(scope="module")
+def full() -> bytes:
+    """A file with rows of every size, an index, and pages that are free."""
+    with closing(filled()) as connection:
+        connection.executemany("INSERT INTO gone VALUES (?)", ((b"x" * 900,) for _ in range(20)))
+        rows_of = ((number, "y" * 60 * number, b"z" * 300 * number) for number in range(30))
+        connection.executemany("INSERT INTO kept VALUES (?, ?, ?)", rows_of)
+        connection.execute("DELETE FROM gone")
+        return connection.serialize()
+
+
+OFFSETS = st.one_of(st.integers(0, 11), st.integers(100, 111), st.integers(8, 80), st.integers(0, PAGE_BYTES - 1))
+"""Most of them where a page says what it is and where its rows are."""
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 20), OFFSETS, st.integers(0, 255)), min_size=20, max_size=60))
+@settings(max_examples=20)
+def test_g13_any_bytes_are_rows_or_none_and_come_to_an_end(full: bytes, changes: list[tuple[int, int, int]]) -> None:
+    data, count = bytearray(full), len(full) // PAGE_BYTES
+    for page, offset, byte in changes:
+        data[page % count * PAGE_BYTES + offset] = byte
+    assert all(row is None or isinstance(row[1], tuple) for row in read_bytes(bytes(data)))
+
+
 FREE_LIST = range(32, 40)
 """Bytes of the file's header: the first page of the list, and how many are listed."""
 

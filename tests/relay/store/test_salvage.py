@@ -24,7 +24,6 @@ from relay.store import counters
 from relay.store.damage import SALVAGED, was_moved_aside
 from relay.store.database import DAMAGED_NAME, DATABASE_NAME, PAGE_BYTES, SUSPECT_NAME, Database, StoreUnusable
 from relay.store.group import StoreFailed
-from relay.store.pages import rows
 from relay.store.salvage import open_store
 from relay.store.tables import ALL, COUNTERS, SENT
 from tests.inline_store import InlineStore
@@ -221,19 +220,6 @@ def test_g16_a_damaged_database_that_opens_is_used_where_there_is_no_room_for_an
     database = opened(tmp_path)
     assert "salvaged" in database.problems[0]
     database.close()
-
-
-@given(st.lists(st.tuples(places(), st.integers(0, 255)), min_size=20, max_size=60))
-@settings(max_examples=20)
-def test_g13_any_bytes_are_rows_or_none_and_come_to_an_end(
-    kept: Kept, changes: list[tuple[tuple[float, int], int]]
-) -> None:
-    data, count = bytearray(kept.whole), len(kept.whole) // PAGE_BYTES
-    for (which, offset), byte in changes:
-        data[int(which * count) * PAGE_BYTES + offset] = byte
-    pages = [bytes(data[at : at + PAGE_BYTES]) for at in range(0, len(data), PAGE_BYTES)]
-    found = rows(lambda number: pages[number - 1] if 0 < number <= count else b"", count)
-    assert all(row is None or isinstance(row[1], tuple) for row in found)
 
 
 def test_a_database_of_somebody_else_is_left_as_it_is(kept: Kept, tmp_path: Path) -> None:
