@@ -150,7 +150,7 @@ def test_cbor_round_trip(value: Any) -> None:
     "hexa",
     [
         "", "00 00", "18 17", "19 0001", "5f 41 00 ff", "9f ff", "bf ff", "f9 3c00", "fb 3ff0000000000000", "f7",
-        "f8 20",
+        "f8 20", "c2 49 010000000000000000",
         "c0 60", "c2 41 01", "d8 1c 80", "d9 d9f7 00", "a2 00 00 00 01", "a2 01 00 00 00", "a1 60 00", "a1 f5 00",
         "61 ff", "63 eda080", "81", "ff", "1c", "9b ffffffffffffffff", "5b 7fffffffffffffff", "ba ffffffff",
         "81" * 17 + "00", "a1 80 00", "a1 f6 01",

@@ -93,6 +93,16 @@ def test_g08_numbers_of_events_go_on_after_the_newest_was_forgotten() -> None:
         assert [event.seq for event in store.run(lambda txn: events.after(txn, 0, 10))] == [5]
 
 
+def test_g12_g08_another_life_of_the_home_may_have_used_the_numbers_above(store: InlineStore) -> None:
+    def change(txn: Txn) -> None:
+        before = events.last_seq(txn)
+        events.leave_room(txn)
+        (event,) = events.append(txn, [Event(IDS[0], world.CITY, "accepted", 0, world.CITY)])
+        assert event.seq == before + events.OTHER_LIFE + 1
+
+    tried(store, change)
+
+
 def test_g08_whoever_listens_misses_nothing_after_the_newest_event_was_damaged() -> None:
     first, second, third = (Event(IDS[0], world.CITY, type_, 0, world.CITY) for type_ in TYPES)
     with office_store() as store:

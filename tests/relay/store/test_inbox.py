@@ -211,6 +211,27 @@ def test_g02_what_was_handed_out_comes_again_after_a_while_and_at_once_after_a_r
     tried(store, change)
 
 
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (1, 2), (2, 2)])
+def test_g02_g13_what_comes_again_has_the_room_that_is_left(store: InlineStore, room: int, count: int) -> None:
+    def change(txn: Txn) -> None:
+        put(txn, [replace(FIRST, message_id=one) for one in IDS[:2]])
+        assert len(inbox.take(txn, 2, 0)) == 2
+        inbox.insert(txn, replace(FIRST, message_id=IDS[2]), COPY, FORGET_US)
+        (new,) = INBOX.select(txn, "handed_us IS NULL")
+        found = inbox.take(txn, 9, txn.now_us, max_bytes=len(new.body) + room)
+        assert [one.message_id for one in found] == [IDS[2], IDS[0]][:count]
+
+    tried(store, change)
+
+
+@pytest.mark.parametrize("reverse", ["ON", "OFF"])
+def test_the_newest_are_listed_in_whatever_order_rows_come(reverse: str) -> None:
+    with office_store() as store:
+        rows = store.run(lambda txn: put(txn, [replace(FIRST, message_id=one) for one in IDS]))
+        store.database.connection.execute(f"PRAGMA reverse_unordered_selects = {reverse}").fetchall()
+        assert store.run(lambda txn: inbox.listed(txn, None, 2)) == rows[-2:]
+
+
 def test_g02_what_is_acknowledged_or_decided_is_done_and_handed_out_no_more(store: InlineStore) -> None:
     def done_us(txn: Txn, message_id: MessageId) -> object:
         row = INBOX.get(txn, world.CITY, message_id)
