@@ -12,7 +12,7 @@ from protocol.limits import FRAME_BYTES
 from protocol.parcel import Parcel
 from relay.store.counters import blob, number
 from relay.store.database import Txn
-from relay.store.sealed_table import Row, Value
+from relay.store.sealed_table import PIECE_BYTES, Row, Value
 from relay.store.tables import HELD, PASSED
 
 BODY_BYTES = FRAME_BYTES + 1024
@@ -165,8 +165,9 @@ def is_answered(txn: Txn, message_id: bytes, to: bytes) -> bool:
 
 
 def expired(txn: Txn, now_us: int, limit: int) -> list[bytes]:
-    """Digests of parcels whose life has ended; each row proves it, since its custody ends by this alone."""
-    return [blob(row["digest"]) for row in HELD.select(txn, "expires_us <= ?", (now_us,), limit=limit)]
+    """Digests of some parcels whose life has ended; each row proves it, since its custody ends by this alone."""
+    rows = HELD.select(txn, "expires_us <= ?", (now_us,), limit=limit, max_bytes=PIECE_BYTES)
+    return [blob(row["digest"]) for row in rows]
 
 
 def forget_passed(txn: Txn, now_us: int, limit: int) -> int:

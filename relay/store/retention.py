@@ -42,15 +42,19 @@ class Keeping:
 
 def purge(txn: Txn, keeping: Keeping) -> bool:
     """Purge one bounded batch of every kind; whether there may be more."""
-    stripped = _strip_inbox(txn, txn.now_us - keeping.inbox_us) + _strip_sent(txn, txn.now_us - keeping.sent_us)
+    # Of what is opened with its words fewer are taken at a time.
+    large = (
+        _strip_inbox(txn, txn.now_us - keeping.inbox_us),
+        _strip_sent(txn, txn.now_us - keeping.sent_us),
+        _forget_proofs(txn, txn.now_us - keeping.longest_us),
+    )
     counts = (
         _forget_inbox(txn, "purged", txn.now_us - keeping.evidence_us),
         _forget_inbox(txn, "refused", txn.now_us - keeping.evidence_us),
         _forget_inbox(txn, "dead", txn.now_us - keeping.evidence_us),
         _forget_sent(txn, txn.now_us - keeping.evidence_us),
-        _forget_proofs(txn, txn.now_us - keeping.longest_us),
     )
-    return stripped > 0 or BATCH in counts
+    return any(large) or BATCH in counts
 
 
 def _strip_inbox(txn: Txn, done_before_us: int) -> int:
@@ -121,7 +125,7 @@ def _forget_sent(txn: Txn, accepted_before_us: int) -> int:
 
 def _forget_proofs(txn: Txn, before_us: int) -> int:
     """Custody frames are kept longer than any message that refers to them."""
-    rows = PROOFS.select(txn, "at_us <= ?", (before_us,), order="at_us", limit=BATCH)
+    rows = PROOFS.select(txn, "at_us <= ?", (before_us,), order="at_us", limit=BATCH, max_bytes=PIECE_BYTES)
     for row in rows:
         PROOFS.delete(txn, row["digest"])
     return len(rows)

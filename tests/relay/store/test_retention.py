@@ -17,7 +17,7 @@ from protocol.ids import Digest, MessageId
 from protocol.lanes import Lane
 from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, RECEIPT_EXTRA_LIFE_US, SECOND_US
 from protocol.parcel import Parcel
-from relay.store import events, held, inbox, sent
+from relay.store import events, held, inbox, retention, sent
 from relay.store.damage import read_damage
 from relay.store.database import Txn
 from relay.store.events import Event
@@ -321,6 +321,35 @@ def test_g02_custody_is_proved_for_as_long_as_a_message_can_refer_to_it() -> Non
             left.append(store.run(TABLES["proofs"].unverified_count))
             clock.time.us += 1
         assert left == [2, 1, 0]
+
+
+def test_g13_what_is_opened_to_be_purged_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (retention, held):
+        monkeypatch.setattr(module, "PIECE_BYTES", 1)
+    kinds = {"inbox": "state <> 'purged'", "sent": "bare = 0", "proofs": "1"}
+    with office_store() as store:
+        clock: Any = store._clock
+        ids = [MessageId(bytes((n,)) * 16) for n in (1, 2, 3)]
+
+        def fill(txn: Txn) -> None:
+            sent.accept(txn, [prepared(one, txn.now_us, txn.now_us + DAY_US) for one in ids], LATER)
+            for one in ids:
+                receive(txn, received(one, txn.now_us), txn.now_us + DAY_US)
+                inbox.change_state(txn, world.CITY, one, "signed_for", ("new",))
+                sent.set_state(txn, one, world.CITY, State.DELIVERED)
+                events.keep_proof(txn, one * 2, txn.now_us, b"proof")
+                parcel = Parcel(Digest(one * 2), COPY_ITEM, Lane.FLASH, world.CITY, world.COUNTY, 4, (), False, one)
+                held.hold(txn, [Held(parcel, txn.now_us + DAY_US, b"copy")])
+
+        def turn(txn: Txn) -> tuple[bool, list[int], int]:
+            more = purge(txn, Keeping(inbox_us=0, sent_us=0, evidence_us=0))
+            left = [TABLES[name].unverified_count(txn, where) for name, where in kinds.items()]
+            return more, left, len(held.expired(txn, txn.now_us, 10))
+
+        store.run(fill)
+        clock.time.us += MAX_LIFE_US + FORGET_AFTER_US
+        turns = [store.run(turn) for _ in range(4)]
+        assert turns == [(True, [2] * 3, 1), (True, [1] * 3, 1), (True, [0] * 3, 1), (False, [0] * 3, 1)]
 
 
 def test_g01_g02_a_flipped_bit_makes_nothing_old() -> None:
