@@ -51,7 +51,8 @@ _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "pr
 _PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "writer")
 _PAGE_TESTS: Final = ("commits", "damage", "database", "fsck", "group", "mending", "sealed_table", "store_model",
                       "writer")  # fmt: skip
-_OTHER_TESTS: Final = (*_PAGE_TESTS, "pages", "query_plans", "remains", "resealing", "salvage", "stopped", "wal")
+_TABLE_TESTS: Final = ("mending", "pieces", "sealed_table", "stopped", "store_model")
+_OTHER_TESTS: Final = (*_PAGE_TESTS, *_TABLE_TESTS, "pages", "query_plans", "remains", "resealing", "salvage", "wal")
 _CHANGES: Final = ("books", "verdicts", "settlement", "tombstones")
 PLANS: Final = (
     Plan(
@@ -74,10 +75,7 @@ PLANS: Final = (
     Plan(("relay/store/salvage.py",), ("tests/relay/store/test_salvage.py",)),
     Plan(("relay/store/remains.py",), ("tests/relay/store/test_remains.py",)),
     Plan(("relay/store/wal.py",), ("tests/relay/store/test_wal.py",)),
-    Plan(
-        ("relay/store/sealed_table.py",),
-        tuple(f"tests/relay/store/test_{name}.py" for name in ("mending", "sealed_table", "stopped", "store_model")),
-    ),
+    Plan(("relay/store/sealed_table.py",), tuple(f"tests/relay/store/test_{name}.py" for name in _TABLE_TESTS)),
     Plan(
         tuple(f"relay/store/{name}.py" for name in _PAGES),
         tuple(f"tests/relay/store/test_{name}.py" for name in (*_PAGE_TESTS, "own_prekeys")),

@@ -12,16 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocol.content import content_digest
 from protocol.delivery import State
-from protocol.frame import COPY_ITEM
 from protocol.ids import Digest, MessageId
 from protocol.lanes import Lane
 from protocol.limits import CLOCK_AHEAD_US, MAX_LIFE_US, RECEIPT_EXTRA_LIFE_US, SECOND_US
-from protocol.parcel import Parcel
-from relay.store import events, held, inbox, retention, sent
-from relay.store.damage import read_damage
+from relay.store import events, inbox, sent
 from relay.store.database import Txn
 from relay.store.events import Event
-from relay.store.held import Held
 from relay.store.inbox import Received
 from relay.store.retention import BATCH, FORGET_AFTER_US, Keeping, purge
 from relay.store.sent import Accepted, Addressee, Prepared
@@ -321,93 +317,6 @@ def test_g02_custody_is_proved_for_as_long_as_a_message_can_refer_to_it() -> Non
             left.append(store.run(TABLES["proofs"].unverified_count))
             clock.time.us += 1
         assert left == [2, 1, 0]
-
-
-def test_g13_what_is_opened_to_be_purged_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (retention, held):
-        monkeypatch.setattr(module, "PIECE_BYTES", 1)
-    kinds = {"inbox": "state <> 'purged'", "sent": "bare = 0", "proofs": "1"}
-    with office_store() as store:
-        clock: Any = store._clock
-        ids = [MessageId(bytes((n,)) * 16) for n in (1, 2, 3)]
-
-        def fill(txn: Txn) -> None:
-            sent.accept(txn, [prepared(one, txn.now_us, txn.now_us + DAY_US) for one in ids], LATER)
-            for one in ids:
-                receive(txn, received(one, txn.now_us), txn.now_us + DAY_US)
-                inbox.change_state(txn, world.CITY, one, "signed_for", ("new",))
-                sent.set_state(txn, one, world.CITY, State.DELIVERED)
-                events.keep_proof(txn, one * 2, txn.now_us, b"proof")
-                parcel = Parcel(Digest(one * 2), COPY_ITEM, Lane.FLASH, world.CITY, world.COUNTY, 4, (), False, one)
-                held.hold(txn, [Held(parcel, txn.now_us + DAY_US, b"copy")])
-
-        def turn(txn: Txn) -> tuple[bool, list[int], int]:
-            more = purge(txn, Keeping(inbox_us=0, sent_us=0, evidence_us=0))
-            left = [TABLES[name].unverified_count(txn, where) for name, where in kinds.items()]
-            return more, left, len(held.expired(txn, txn.now_us, 10))
-
-        store.run(fill)
-        clock.time.us += MAX_LIFE_US + FORGET_AFTER_US
-        turns = [store.run(turn) for _ in range(4)]
-        assert turns == [(True, [2] * 3, 1), (True, [1] * 3, 1), (True, [0] * 3, 1), (False, [0] * 3, 1)]
-
-
-def test_g01_g02_a_flipped_bit_makes_nothing_old() -> None:
-    """What is purged has proved its age: the highest bit of a time, and everything would be long over."""
-    columns = {"inbox": "forget_us", "sent": "expires_us", "proofs": "at_us"}
-    columns |= {"held": "expires_us", "passed": "forget_us"}
-    with office_store() as store:
-        clock: Any = store._clock
-        ours, theirs = MessageId(b"o" * 16), MessageId(b"t" * 16)
-        digests = [Digest(bytes((n,)) * 32) for n in (1, 2)]
-
-        def fill(txn: Txn) -> None:
-            receive(txn, received(theirs, txn.now_us, "refused"), txn.now_us + DAY_US)
-            sent.accept(txn, [prepared(ours, txn.now_us, txn.now_us + DAY_US)], LATER)
-            sent.set_state(txn, ours, world.CITY, State.DELIVERED)
-            events.keep_proof(txn, digests[0], txn.now_us, b"proof")
-            for digest in digests:
-                parcel = Parcel(digest, COPY_ITEM, Lane.FLASH, world.CITY, world.COUNTY, 4, (), False, theirs)
-                held.hold(txn, [Held(parcel, txn.now_us + 9 * DAY_US, b"copy")])
-            held.pass_on(txn, digests[0], world.CITY, digests[0], DAY_US)
-
-        def rot(txn: Txn) -> None:
-            for table, column in columns.items():
-                ((time_us,),) = txn.connection.execute(f"SELECT {column} FROM {table}")  # noqa: S608
-                flipped = time_us ^ 1 << time_us.bit_length() - 1
-                txn.connection.execute(f"UPDATE {table} SET {column} = ?", (flipped,))  # noqa: S608
-
-        def look(txn: Txn) -> Any:
-            purge(txn, Keeping(inbox_us=0, sent_us=0, evidence_us=0))
-            assert (held.expired(txn, txn.now_us, 10), held.forget_passed(txn, txn.now_us, 10)) == ([], 0)
-            return [TABLES[name].unverified_count(txn) for name in columns]
-
-        store.run(fill)
-        clock.time.us += 2 * DAY_US
-        assert store.run(look) == [1] * 5
-        store.run(rot)
-        assert store.run(look) == store.run(look) == [1] * 5
-        assert store.run(partial(read_damage, since_us=0)).mended == 5
-
-
-def test_g02_what_came_is_forgotten_at_its_time_also_behind_one_whose_time_is_wrong() -> None:
-    keeping = Keeping(inbox_us=0, sent_us=0, evidence_us=0)
-    with office_store() as store:
-        clock: Any = store._clock
-        young, old = MessageId(b"y" * 16), MessageId(b"o" * 16)
-        for message_id, days in ((young, 2), (old, 1)):
-            message = received(message_id, clock.now_us(), "refused")
-            store.run(partial(receive, message=message, expires_us=clock.now_us() + days * DAY_US))
-        rot = "UPDATE inbox SET forget_us = forget_us & ~(1 << 50) WHERE message_id = ?"
-        store.run(lambda txn: txn.connection.execute(rot, (young,)))
-        left = []
-        clock.time.us += DAY_US + FORGET_AFTER_US - 1
-        for _ in range(2):
-            store.run(partial(purge, keeping=keeping))
-            left.append({row["message_id"] for row in store.run(TABLES["inbox"].select)})
-            store.run(lambda txn: txn.connection.execute(rot, (young,)))
-            clock.time.us += 1
-        assert left == [{young, old}, {young}]
 
 
 def test_g02_memory_outlives_every_copy_and_receipt() -> None:
