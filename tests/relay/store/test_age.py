@@ -112,3 +112,25 @@ def test_g02_what_came_is_forgotten_at_its_time_also_behind_one_whose_time_is_wr
             store.run(lambda txn: txn.connection.execute(rot, (young,)))
             clock.time.us += 1
         assert left == [{young, old}, {young}]
+
+
+def test_g13_what_lost_its_words_has_the_size_of_what_is_left() -> None:
+    with office_store() as store:
+        clock: Any = store._clock
+
+        def fill(txn: Txn) -> None:
+            sent.accept(txn, [prepared(world.MESSAGE, txn.now_us, txn.now_us + DAY_US)], LATER)
+            sent.set_state(txn, world.MESSAGE, world.CITY, State.DELIVERED)
+            receive(txn, received(world.MESSAGE, txn.now_us), txn.now_us + DAY_US)
+            inbox.change_state(txn, world.CITY, world.MESSAGE, "signed_for", ("new",))
+
+        def sizes(txn: Txn) -> list[Any]:
+            rows = [row for name in ("inbox", "sent") for row in TABLES[name].select(txn)]
+            assert [row["size"] for row in rows] == [len(row.body) for row in rows]
+            return [row["size"] for row in rows]
+
+        store.run(fill)
+        before = store.run(sizes)
+        clock.time.us += 2 * DAY_US
+        store.run(partial(purge, keeping=AT_ONCE))
+        assert all(after < whole for after, whole in zip(store.run(sizes), before, strict=True))
