@@ -78,6 +78,8 @@ class Broker:
         self._retained: dict[str, bytes] = {}
         self.severed: set[tuple[str, str]] = set()
         """Pairs of offices (from, to) between which nothing passes, in this direction."""
+        self.barred: set[str] = set()
+        """Offices whose grants were taken away: they are refused."""
         self.seen: list[tuple[str, Message]] = []
         """A sample of what was delivered, and to whom."""
         self._routes: dict[str, list[tuple[str, _Session]]] = {}
@@ -96,6 +98,13 @@ class Broker:
         self.up = False
         for session in list(self._sessions.values()):
             if session.link is not None:
+                session.link.broken()
+
+    def bar(self, office: str) -> None:
+        """Take an office's grants away."""
+        self.barred.add(office)
+        for client, session in list(self._sessions.items()):
+            if office_of(client) == office and session.link is not None:
                 session.link.broken()
 
     def attach(self, client: str, filters: tuple[str, ...], link: "Socket") -> None:
@@ -143,7 +152,7 @@ class Broker:
 
     def _deliver(self, client: str, session: _Session, message: Message) -> None:
         dice, malice = self._dice, self.malice
-        if self.severed and (message.topic.split("/")[-1], client.split("-", 1)[1].rsplit("-", 1)[0]) in self.severed:
+        if self.severed and (message.topic.split("/")[-1], office_of(client)) in self.severed:
             return
         if session.link is None:
             if len(session.waiting) < QUEUE_MESSAGES:
@@ -178,6 +187,11 @@ def _flip(payload: bytes, dice: random.Random) -> bytes:
         return b"\x00"
     at = dice.randrange(len(payload))
     return payload[:at] + bytes((payload[at] ^ (1 << dice.randrange(8)),)) + payload[at + 1 :]
+
+
+def office_of(client: str) -> str:
+    """The address in a client id: group, address, secret."""
+    return client.split("-", 1)[1].rsplit("-", 1)[0]
 
 
 @lru_cache(maxsize=10_000)

@@ -34,6 +34,8 @@ ROT_MARK = 24
 """Bytes at the beginning of a sealed row that no other row has: its salt."""
 BOUND_S = 5.0
 """What was being looked at when a directory came is in the store, or gone, after so long."""
+GRANTS_S = 900.0
+"""How long after a revocation whoever runs the brokers gets to the grants."""
 JOINTS = ("320900-GO", "320901-GO")
 """The offices that join the two brokers."""
 
@@ -239,6 +241,10 @@ async def revoke(storm: "Storm", dice: random.Random) -> None:
 
     others = [one for one in storm.network.offices.values() if one is not gone]
     await asyncio.gather(*(hear(one, dice.uniform(0, 15)) for one in others))
+    # In a long storm whoever runs the brokers takes its grants as well; else it would send in vain for hours.
+    await asyncio.sleep(GRANTS_S)
+    for broker in storm.network.brokers.values():
+        broker.bar(gone.seat.address)
 
 
 async def reform(storm: "Storm", dice: random.Random) -> None:

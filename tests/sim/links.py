@@ -10,9 +10,11 @@ from relay.connecting import Hooks
 from relay.mqtt import Will
 from relay.mqtt_link import LinkState
 from relay.ports import Arrived, LinkChanged
-from tests.sim.broker import Broker, Message
+from tests.sim.broker import Broker, Message, office_of
 
 RECONNECT_S = (0.2, 2.0)
+BARRED_S = 600.0
+"""How long a link waits that its broker refuses."""
 TRAVEL_S = (0.001, 0.003)
 
 
@@ -46,6 +48,9 @@ class Link:
 
     async def _run(self) -> None:
         while True:
+            if office_of(self._client) in self.broker.barred:
+                await asyncio.sleep(BARRED_S)
+                continue
             if self.broker.up and not self.cut:
                 await self._live()
             await asyncio.sleep(self._dice.uniform(*RECONNECT_S))
