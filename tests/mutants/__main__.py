@@ -49,8 +49,8 @@ _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "prog
                   "timers")  # fmt: skip
 _CODECS: Final = ("audit_lines", "boundaries", "names", "codecs", "padding", "presence", "delivery")
 _PAGES: Final = ("ballast", "damage", "database", "fsck", "group", "mending", "writer")
-_PAGE_TESTS: Final = ("commits", "damage", "database", "fsck", "group", "mending", "sealed_table", "store_model",
-                      "shares", "writer")  # fmt: skip
+_PAGE_TESTS: Final = ("commits", "counted_at_start", "damage", "database", "fsck", "group", "mending", "sealed_table",
+                      "store_model", "shares", "writer")  # fmt: skip
 _TABLE_TESTS: Final = ("mending", "pieces", "sealed_table", "stopped", "store_model")
 _OTHER_TESTS: Final = (*_PAGE_TESTS, *_TABLE_TESTS, "pages", "query_plans", "remains", "resealing", "salvage", "wal")
 _CHANGES: Final = ("books", "verdicts", "settlement", "tombstones")
