@@ -42,8 +42,8 @@ class Plan:
 _COPIES: Final = (
     "tests/keys/test_envelope_copies.py", "tests/keys/test_envelope_signatures.py", "tests/keys/test_verify_steps.py",
 )  # fmt: skip
-_MACHINES: Final = ("clock_guard", "debts", "life", "outbox", "pace", "parcel", "progress", "queues", "routing",
-                    "scheduler", "stream", "timers", "witness")  # fmt: skip
+_MACHINES: Final = ("clock_guard", "debts", "entry", "life", "outbox", "pace", "parcel", "progress", "queues",
+                    "routing", "scheduler", "stream", "timers", "witness")  # fmt: skip
 _STATES: Final = ("hop_machine", "outbox", "outbox_rules", "outbox_turns", "progress", "debts", "routing", "scheduler",
                   "gaps", "pace", "clock_guard", "clock_rules", "names", "life", "life_rules", "witness",
                   "timers")  # fmt: skip

@@ -281,10 +281,11 @@ async def restore(storm: "Storm", dice: random.Random) -> None:
         if not office.running:
             continue
         copy, since_us, epoch = office.back_up(), storm.time.us, office.ground.identity.epoch
+        edited = office.seat.address in storm.history.edited
         await asyncio.sleep(dice.expovariate(1 / 10))
         storm.count("restore")
         await office.crash()
-        storm.history.on_restored(office, since_us, epoch)
+        storm.history.on_restored(office, since_us, epoch, edited=edited)
         await office.restore(copy)
 
 
@@ -295,7 +296,7 @@ async def edit(storm: "Storm", dice: random.Random) -> None:
         if durable:
             storm.count("edit")
             logs.edit(office.log, durable, dice)
-            storm.history.edited[office.seat.address] = storm.time.us
+            storm.history.edited.add(office.seat.address)
             return
 
 

@@ -56,8 +56,8 @@ class History:
     """Of authors: each was recorded when it was first published."""
     lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """What an office did between two virtual times is gone from its disk, since it was restored."""
-    edited: dict[str, int] = field(default_factory=dict)
-    """Whose audit log somebody edited, and when."""
+    edited: set[str] = field(default_factory=set)
+    """Whose audit log somebody edited; an office that was put back to before that is not among them."""
     _dated: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
     _epochs: dict[str, bytes] = field(default_factory=dict)
     _receipts: dict[bytes, Receipt] = field(default_factory=dict)
@@ -87,12 +87,14 @@ class History:
             self.offices[one].seat.office == self.revoked.office for one in addresses
         )
 
-    def on_restored(self, office: "OfficeProcess", since_us: int, epoch: bytes) -> None:
-        """An office goes on from what it was at a time, in the epoch of that time. What it signed since it forgot."""
+    def on_restored(self, office: "OfficeProcess", since_us: int, epoch: bytes, *, edited: bool) -> None:
+        """An office goes on from what it was at a time, in the epoch of that time, with a log that was edited or not.
+        What it signed since it forgot.
+        """
         self._epochs[office.seat.address] = epoch
         self.lost.setdefault(office.seat.address, []).append((since_us, self.time.us))
-        if self.edited.get(office.seat.address, since_us) > since_us:
-            del self.edited[office.seat.address]
+        if not edited:
+            self.edited.discard(office.seat.address)
         self.told_before |= {data for key, data in self.told.items() if key[2] == office.seat.office}
         self.told = {key: data for key, data in self.told.items() if key[2] != office.seat.office}
 
