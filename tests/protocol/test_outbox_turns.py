@@ -308,3 +308,46 @@ def test_a_parcel_goes_by_the_broker_that_has_room() -> None:
     pace.began(pace.window, NOW)
     outbox.hold(parcel(1, origin=E, recipient=D), NOW)
     assert sent(outbox).broker == "second"
+
+
+def test_presence_is_news_once() -> None:
+    outbox = outbox_of(E)
+    assert [outbox.set_present(D, there, NOW) for there in (True, False, False, True, True)] == [
+        False, True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_custody_of_what_is_kept_already_is_no_surprise() -> None:
+    outbox = outbox_of(E)
+    outbox.hold(parcel(1, origin=E, recipient=A), NOW)
+    sent(outbox)
+    assert outbox.custody(parcel(1).digest, D, NOW + 1)
+    assert outbox.custody(parcel(1).digest, D, NOW + 2)
+    assert not outbox.custody(parcel(2).digest, D, NOW + 2)
+
+
+def test_a_loss_that_is_told_twice_is_one_and_after_another_sending_another() -> None:
+    outbox = outbox_of(E)
+    outbox.hold(parcel(1, origin=E, recipient=A), NOW)
+    attempts = []
+    for told in (True, True, False, True):
+        if not told:
+            sent(outbox, NOW + 1)
+        else:
+            outbox.lost(parcel(1).digest, D, NOW + 1)
+        attempts.append(outbox.trail_of(parcel(1).digest)[1])
+    assert attempts == [2, 2, 2, 3]
+
+
+def test_a_round_trip_is_learnt_of_what_was_refused_the_first_time() -> None:
+    outbox = outbox_of(E)
+    outbox.hold(parcel(1, origin=E, recipient=D), NOW)
+    sent(outbox)
+    outbox.nack(parcel(1).digest, "FULL", D, NOW + 80_000)
+    assert trip_us(outbox, D) == 80_000
+    due_us = outbox.next_due_us()
+    assert due_us is not None
+    outbox.expire_timers(due_us)
+    sent(outbox, due_us)
+    outbox.nack(parcel(1).digest, "FULL", D, due_us + 160_000)
+    assert trip_us(outbox, D) == 80_000
