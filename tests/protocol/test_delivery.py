@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.delivery import NOTES, SAID_BY, Due, Effect, State, apply, ask_again_us, due
+from protocol.ids import Digest, MessageId, OfficeId
+from protocol.lanes import Lane
+from protocol.receipt import TYPES, Receipt, is_of_other_content
 
 RANK = {
     State.ACCEPTED: 0,
@@ -90,3 +93,16 @@ def test_g04_a_tombstone_without_an_answer_is_sent_ever_more_rarely_and_for_ever
 def test_notes_are_no_states() -> None:
     assert {state.value for state in State if state is not State.ACCEPTED} & NOTES == set()
     assert set(SAID_BY) <= NOTES
+
+
+@pytest.mark.parametrize("type_", sorted(TYPES))
+def test_g03_g07_only_a_recipients_own_word_over_another_digest_tells_of_other_content(type_: str) -> None:
+    """Custody and a lost prekey say nothing of what a message says, nor does anybody else (SPEC M26)."""
+    me, other, ours, theirs = (bytes((n,)) * 16 for n in range(4))
+    of_content = type_ not in ("custody", "custody_lost", "prekey_gone")
+    for by, digest in product((me, other), (ours, theirs)):
+        receipt = Receipt(
+            network=me, type=type_, id=MessageId(me), by=OfficeId(by), recipient=OfficeId(me), to=OfficeId(other),
+            digest=Digest(digest), at_us=0, lane=Lane.ROUTINE, expires_us=1,
+        )  # fmt: skip
+        assert is_of_other_content(receipt, ours) == (of_content and by == me and digest != ours)
