@@ -279,8 +279,7 @@ def test_g01_what_came_of_a_salvage_is_told_in_numbers(kept: Kept, tmp_path: Pat
     # What a salvage left that was cut off.
     for name in (SUSPECT_NAME, "relay.db.salvaged", "relay.db.salvaged-wal"):
         (tmp_path / name).write_bytes(b"nothing")
-    # Simulations before this one have silenced it.
-    structlog.reset_defaults()
+    structlog.reset_defaults()  # simulations before this one have silenced it
     with capture_logs() as logs:
         database = opened(tmp_path)
     whole = len(kept.content)
