@@ -67,6 +67,13 @@ class PrekeyRecord:
         """SHA-256 of the record, for the next one's `previous`."""
         return sha256(self.data)
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of two records of an office the one of higher rank counts (SPEC M52): by epoch, then by when it begins. An
+        office that lost its prekeys may give an epoch again that a distant one still remembers.
+        """
+        return self.epoch, self.not_before_us
+
     def valid_at(self, at_us: int) -> bool:
         """Whether something may be sealed to it at this time."""
         return self.not_before_us <= at_us < self.not_after_us
@@ -180,30 +187,22 @@ def _verify(data: bytes, directory: Directory, now_us: int, *, past: bool) -> Pr
 
 
 def supersedes(new: PrekeyRecord, held: PrekeyRecord | None) -> bool:
-    """Whether a verified record takes the place of the one held for that office: the highest epoch wins.
+    """Whether a verified record takes the place of the one held for that office: the highest rank wins.
 
-    False for the same record again. Raises `RemoteError` STALE for a lower epoch, ID_REUSED for another record of the
-    same epoch, which means two signers: an alarm.
+    False for the same record again. Raises `RemoteError` STALE for a lower rank, ID_REUSED for another record of the
+    same rank, which means two signers: an alarm.
     """
     if held is None:
         return True
     if new.office_id != held.office_id:
         raise ValueError("two offices' prekeys are not compared")
-    if new.epoch < held.epoch:
-        raise RemoteError("STALE", f"prekey epoch {new.epoch} after {held.epoch}")
-    if new.epoch == held.epoch:
-        if new.data == held.data:
-            return False
-        raise RemoteError("ID_REUSED", f"two different prekeys of epoch {new.epoch}")
+    if new.data == held.data:
+        return False
+    if new.rank == held.rank:
+        raise RemoteError("ID_REUSED", f"two different prekeys of epoch {new.epoch} from the same time on")
+    if new.rank < held.rank:
+        raise RemoteError("STALE", f"prekey epoch {new.epoch} after {held.epoch}, or one that began earlier")
     return True
-
-
-def forks(new: PrekeyRecord, held: PrekeyRecord) -> bool:
-    """Whether a record that directly follows the held one does not know it: the office was restored or cloned.
-
-    An alarm, but no reason to refuse: its owner signed it, and may hold no other private half any more.
-    """
-    return new.epoch == held.epoch + 1 and new.previous != held.digest
 
 
 def _split(data: bytes) -> tuple[bytes, tuple[bytes, bytes] | None]:

@@ -291,10 +291,9 @@ class Beacon:
         if before is not None and before.not_after_us <= now_us:
             # Before the new one is kept: interrupted, it comes again, and what is left is given up then.
             await self._sealer.prekey_ended(record.office_id)
-        keep = partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data)
-        await ground.commit(Lane.PRIORITY, keep)
+        await ground.commit(Lane.PRIORITY, partial(prekeys.keep, record=record))
         newest = ground.keyring.records.get(record.office_id)
-        if newest is not None and newest.epoch >= record.epoch:
+        if newest is not None and newest.rank >= record.rank:
             # Another broker brought a later one meanwhile.
             return
         ground.keyring.take(record)

@@ -182,7 +182,7 @@ async def _import_others(home: Path, identity: Identity, trust: Trust, store: St
         if record is None or record.office_id == identity.office:
             continue
         held = known.get(record.office_id)
-        if held is not None and held.epoch >= record.epoch:
+        if held is not None and held.rank >= record.rank:
             continue
         try:
             verified = verify_prekey(record.data, trust.directory, now_us)
@@ -191,8 +191,7 @@ async def _import_others(home: Path, identity: Identity, trust: Trust, store: St
         except RemoteError as error:
             _log.warning("prekey_file_not_taken", office=path.stem, code=error.code)
             continue
-        keep = partial(prekeys.keep, office=verified.office_id, epoch=verified.epoch, record=verified.data)
-        await store.write(Lane.PRIORITY, keep)
+        await store.write(Lane.PRIORITY, partial(prekeys.keep, record=verified))
 
 
 def _read_record(path: Path) -> PrekeyRecord | None:

@@ -140,9 +140,9 @@ class Verdicts:
     def _prekey_gone(self, story: _Story, receipt: Receipt) -> None:
         """The recipient has no private half for that copy: it is sealed again to the prekey that came along.
 
-        One that comes with an older prekey than it has used, or with another of the same epoch, was restored, and one
-        that comes with a prekey of the future has a wrong clock: each will have another as soon as it knows, and
-        sealing to what it lost would use up the tries (SPEC M45).
+        One that comes with an older prekey than it has used was restored, and one that comes with a prekey of the
+        future has a wrong clock: each will have another as soon as it knows, and sealing to what it lost would use up
+        the tries (SPEC M45).
         """
         message_id, office = receipt.id, receipt.recipient
         told = events.of_recipient(self.txn, message_id, office)
@@ -185,7 +185,7 @@ def _is_usable(data: bytes, held: bytes | None, now_us: int) -> bool:
     """Whether a prekey record that nobody has verified yet may take the place of the one held, or is that one."""
     try:
         record = parse_prekey(data)
-        follows = held is None or data == held or record.epoch > parse_prekey(held).epoch
+        follows = held is None or data == held or record.rank > parse_prekey(held).rank
     except RemoteError:
         return False
     return follows and record.not_before_us <= now_us + CLOCK_AHEAD_US

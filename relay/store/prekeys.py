@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from keys.prekeys import PrekeyRecord, parse_prekey
 from protocol.cbor import dumps, loads
 from protocol.fields import elements
 from protocol.limits import RECORD_BYTES
@@ -17,15 +18,15 @@ _OWN_BYTES: Final = RECORD_BYTES + 64
 """A record with its seed."""
 
 
-def keep(txn: Txn, office: bytes, epoch: int, record: bytes) -> bool:
-    """Keep a verified record if its epoch is higher than the one kept; whether it was (D7)."""
-    row = PREKEYS.get(txn, office)
+def keep(txn: Txn, record: PrekeyRecord) -> bool:
+    """Keep a verified record if its rank is higher than that of the one kept; whether it was (D7)."""
+    row = PREKEYS.get(txn, record.office_id)
     if row is None:
-        PREKEYS.insert(txn, {"office": office, "epoch": epoch}, record)
+        PREKEYS.insert(txn, {"office": record.office_id, "epoch": record.epoch}, record.data)
         return True
-    if epoch <= number(row["epoch"]):
+    if record.rank <= parse_prekey(row.body).rank:
         return False
-    PREKEYS.update(txn, row, record, epoch=epoch)
+    PREKEYS.update(txn, row, record.data, epoch=record.epoch)
     return True
 
 
@@ -40,7 +41,7 @@ def records(txn: Txn) -> list[bytes]:
 
 
 def record_of(txn: Txn, office: bytes) -> bytes | None:
-    """The kept record of an office, the one of the highest epoch seen; None for one of which none was."""
+    """The kept record of an office, the one of the highest rank seen; None for one of which none was."""
     row = PREKEYS.get(txn, office)
     return None if row is None else row.body
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from keys.prekeys import make_prekey
+from keys.prekeys import make_prekey, parse_prekey
 from protocol.content import content_digest
 from protocol.copy import copy_digest
 from protocol.delivery import State
@@ -171,13 +171,14 @@ def test_g16_a_recipient_that_has_no_prekey_to_seal_to_uses_up_no_try(store: Inl
     def change(txn: Txn) -> None:
         accept(txn)
         known = prekey(5, txn.now_us)
-        prekeys.keep(txn, world.PROVINCE, 5, known)
+        prekeys.keep(txn, parse_prekey(known))
         twin = prekey(5, txn.now_us - 1)
         for useless in (b"no prekey", prekey(4, txn.now_us), twin, prekey(6, txn.now_us + CLOCK_AHEAD_US + 1)):
             for _ in range(RESEALS_MAX + 1):
                 verdicts, _ = say(txn, type="prekey_gone", digest=copy_digest(COPY), proof=useless)
                 assert (verdicts.prekeys, verdicts.released) == ([useless], [])
-        for usable in (known, prekey(6, txn.now_us + CLOCK_AHEAD_US)):
+        later_twin = prekey(5, txn.now_us + 1)
+        for usable in (known, later_twin, prekey(6, txn.now_us + CLOCK_AHEAD_US)):
             verdicts, _ = say(txn, type="prekey_gone", digest=copy_digest(COPY), proof=usable)
             assert verdicts.released == [copy_digest(COPY)]
             seal(txn)

@@ -349,10 +349,7 @@ class OfficeProcess:
         # Like the file that the daemon erases: what was lost does not come back.
         self._first_kept = True
         for record in self.knows_prekeys:
-            await store.write(
-                Lane.PRIORITY,
-                partial(prekeys.keep, office=record.office_id, epoch=record.epoch, record=record.data),
-            )
+            await store.write(Lane.PRIORITY, partial(prekeys.keep, record=record))
         return await read_keyring(store)
 
     def _open(self) -> Database:

@@ -1,11 +1,13 @@
-"""Prekeys: of each office the one of the highest epoch, of our own each once and in order (D7, G14)."""
+"""Prekeys: of each office the one of the highest rank, of our own each once and in order (D7, G14)."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from keys.prekeys import PrekeyRecord, make_prekey
 from protocol.ids import OfficeId
 from relay.store import prekeys
 from relay.store.database import Txn
@@ -23,25 +25,37 @@ def store() -> Iterator[InlineStore]:
         yield opened
 
 
+@cache
+def prekey(office: OfficeId, epoch: int, later_us: int) -> PrekeyRecord:
+    """A record of this epoch, valid from so much later on."""
+    key = {world.CITY: world.CITY_KEY, world.COUNTY: world.COUNTY_KEY}[office]
+    return make_prekey(
+        key, network_id=world.NETWORK, office_id=office, suite=1, seed=bytes((epoch,)) * 32,
+        now_us=world.NOW_US + later_us, epoch_seen=epoch - 1,
+    )  # fmt: skip
+
+
 @FEW
-@example([(world.CITY, 1), (world.CITY, 3), (world.CITY, 2)])
-@given(st.lists(st.tuples(st.sampled_from(OFFICES), st.integers(1, 5)), max_size=8))
-def test_g14_the_record_of_the_highest_epoch_is_kept_until_its_office_is_forgotten(
-    store: InlineStore, heard: list[tuple[OfficeId, int]]
+@example([(world.CITY, 1, 1), (world.CITY, 3, 1), (world.CITY, 2, 2)])
+@example([(world.CITY, 3, 1), (world.CITY, 3, 2), (world.CITY, 3, 1)])
+@given(st.lists(st.tuples(st.sampled_from(OFFICES), st.integers(1, 5), st.integers(1, 3)), max_size=8))
+def test_g14_g16_the_record_of_the_highest_rank_is_kept_until_its_office_is_forgotten(
+    store: InlineStore, heard: list[tuple[OfficeId, int, int]]
 ) -> None:
     def change(txn: Txn) -> None:
-        highest: dict[OfficeId, int] = {}
-        for office, epoch in heard:
-            assert prekeys.keep(txn, office, epoch, office + bytes((epoch,))) is (epoch > highest.get(office, 0))
-            highest[office] = max(epoch, highest.get(office, 0))
+        highest: dict[OfficeId, tuple[int, int]] = {}
+        for office, *rank in heard:
+            taken = office not in highest or tuple(rank) > highest[office]
+            assert prekeys.keep(txn, prekey(office, *rank)) is taken
+            highest[office] = max((rank[0], rank[1]), highest.get(office, (0, 0)))
         for office in OFFICES:
-            kept = office + bytes((highest[office],)) if office in highest else None
+            kept = prekey(office, *highest[office]).data if office in highest else None
             assert prekeys.record_of(txn, office) == kept
-        assert sorted(prekeys.records(txn)) == sorted(one + bytes((epoch,)) for one, epoch in highest.items())
+        assert sorted(prekeys.records(txn)) == sorted(prekey(one, *rank).data for one, rank in highest.items())
         prekeys.forget(txn, world.CITY)
         assert prekeys.record_of(txn, world.CITY) is None
         # Its epochs count from the beginning again.
-        assert prekeys.keep(txn, world.CITY, 1, b"new")
+        assert prekeys.keep(txn, prekey(world.CITY, 1, 1))
 
     tried(store, change)
 
