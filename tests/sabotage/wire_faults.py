@@ -107,7 +107,7 @@ WIRE_FAULTS: Final[tuple[Fault, ...]] = (
         (_COPIES,),
     ),
     fault("G12", "an older prekey replaces a newer one", "keys/prekeys.py",
-          "    if new.epoch < held.epoch:", "    if False:", "tests/keys/test_prekeys.py"),
+          "    if new.rank < held.rank:", "    if False:", "tests/keys/test_prekeys.py"),
     fault("G12", "an older presence replaces a newer one", "protocol/presence.py",
           "        return presence.session > known.session", "        return True", "tests/protocol/test_presence.py"),
     Fault(
