@@ -42,7 +42,6 @@ PIECE_BYTES: Final = 2048
 RECENT_DIGESTS: Final = 20_000
 """Digests of things taken lately: a duplicate is recognised by its bytes without verifying it again."""
 
-
 _log = structlog.get_logger()
 
 

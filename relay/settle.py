@@ -354,13 +354,8 @@ class Settlement:
         receipt = finding.receipt.receipt
         if receipt.type in ("custody", "prekey_gone") and receipt.by == receipt.recipient:
             sealed = inbox.find_sealed_receipt(self._txn, receipt.by, receipt.digest)
-            if sealed is not None and receipt.type == "prekey_gone":
-                self._outcome.unopened.append((sealed, receipt.proof))
-                return True
             if sealed is not None:
-                inbox.mark_unheard(self._txn, sealed, None)
-                held.forget(self._txn, receipt.digest)
-                self._outcome.released.append(receipt.digest)
+                self._take_word_of_sealed(sealed, receipt)
                 return True
         if not self._verdicts.receipt(receipt, finding.receipt.data):
             self._suspect(finding.item.data, "NOT_FOR_US", "about a message we did not send", examined)
@@ -369,6 +364,15 @@ class Settlement:
             # Without room nothing is said: the receipt comes again.
             self._hold += [heard] if self._txn.space.admits(heard.parcel.lane) else []
         return True
+
+    def _take_word_of_sealed(self, sealed: SealedReceipt, receipt: Receipt) -> None:
+        """The reader of a receipt that left sealed could not open it, or has it: it is said no more (SPEC M42)."""
+        if receipt.type == "prekey_gone":
+            self._outcome.unopened.append((sealed, receipt.proof))
+            return
+        inbox.mark_unheard(self._txn, sealed, None)
+        held.forget(self._txn, receipt.digest)
+        self._outcome.released.append(receipt.digest)
 
     # Answers.
 

@@ -23,8 +23,6 @@ RESEALS_MAX = 3
 """How often a copy is sealed again because its prekey is gone (D7)."""
 ASKED_AGAIN_MAX = 10
 """How often a recipient may say that it lost a message: each time costs a copy and an event (SPEC M45)."""
-
-
 OPEN_TO_REFUSAL = (State.ACCEPTED, State.CUSTODY, State.UNCONFIRMED)
 """In these a recipient's word over another content under the same id is news: it takes ours no more (SPEC M26)."""
 
